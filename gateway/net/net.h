@@ -1,0 +1,171 @@
+/* net: the media workers. One thread a core, each with its own UDP port, timers and batches; nothing shared but messages.
+ *
+ * A worker runs: wait; messages; bursts from other workers; datagrams; timers; flush. What the module above does with
+ * datagrams is behind struct mu_net_ops, so that net knows neither STUN nor SRTP.
+ */
+#ifndef MU_NET_H
+#define MU_NET_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/base.h"
+
+/* --- addr.c ---------------------------------------------------------------------------------------------------------- */
+
+struct mu_addr {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+	};
+};
+#define MU_ADDR_TEXT 64
+static inline socklen_t mu_addr_size(const struct mu_addr *a)
+{
+	return a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in4);
+}
+/** Parse "192.0.2.1", "192.0.2.1:5000", "[2001:db8::1]:5000" or "2001:db8::1". No names. @return 0, -EINVAL */
+int mu_addr_parse(const char *text, uint16_t default_port, struct mu_addr *ret);
+/** Write "192.0.2.1:5000" or "[2001:db8::1]:5000". @return ret */
+char *mu_addr_text(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
+/** The same without the port. @return ret */
+char *mu_addr_host(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
+uint16_t mu_addr_port(const struct mu_addr *a);
+void mu_addr_set_port(struct mu_addr *a, uint16_t port);
+bool mu_addr_equal(const struct mu_addr *a, const struct mu_addr *b);
+bool mu_addr_is_any(const struct mu_addr *a);
+bool mu_addr_is_loopback(const struct mu_addr *a);
+uint64_t mu_addr_hash(const struct mu_addr *a);
+
+/** Address -> pointer. Open addressing, grows by doubling. One thread's. */
+struct mu_addr_map {
+	struct mu_addr_slot *slots;
+	size_t n_slots, n_used;
+};
+void *mu_addr_map_get(const struct mu_addr_map *m, const struct mu_addr *a);
+/** Put or replace. @return 0, -ENOMEM */
+int mu_addr_map_put(struct mu_addr_map *m, const struct mu_addr *a, void *value);
+void mu_addr_map_remove(struct mu_addr_map *m, const struct mu_addr *a);
+void mu_addr_map_done(struct mu_addr_map *m);
+
+/* --- inbox.c: messages to a thread from any other ------------------------------------------------------------------------ */
+
+/** One message, embedded in what it carries. fn runs on the receiving thread and owns the message. */
+struct mu_msg {
+	struct mu_msg *next;
+	void (*fn)(struct mu_msg *m);
+};
+/** Many producers, one consumer, in order for each producer, never full, never blocks. */
+struct mu_inbox {
+	_Atomic(struct mu_msg *) head;
+	atomic_bool asleep; /* the consumer waits on fd: a producer must wake it */
+	int fd;		    /* eventfd */
+};
+int mu_inbox_init(struct mu_inbox *in);
+void mu_inbox_done(struct mu_inbox *in);
+/** Any thread. Wakes the consumer only if it sleeps. */
+void mu_inbox_post(struct mu_inbox *in, struct mu_msg *m);
+/** Consumer: run what is there. @return how many ran */
+size_t mu_inbox_run(struct mu_inbox *in);
+/** Consumer: about to wait on fd. @return false: something came meanwhile, do not wait */
+bool mu_inbox_sleep(struct mu_inbox *in);
+/** Consumer: awake again; empties the eventfd. */
+void mu_inbox_wake(struct mu_inbox *in);
+
+/* --- worker.c ------------------------------------------------------------------------------------------------------------ */
+
+#define MU_NET_LISTEN_MAX  8
+#define MU_WORKERS_MAX	   16
+#define MU_SEND_BATCH	   16 /* messages in one sendmmsg */
+#define MU_SEGMENTS_MAX	   16 /* packets in one segmented message */
+#define MU_DATAGRAM_MAX	   1500
+
+struct mu_worker;
+
+/** How a peer is reached: its address and our socket and address it talks to. */
+struct mu_path {
+	struct mu_addr remote;
+	struct mu_addr local; /* address only; port unused. Set on sockets bound to a wildcard, else family 0 */
+	uint8_t socket;	      /* index of the listening address */
+};
+/** One datagram as received. data is valid during the call. */
+struct mu_datagram {
+	const uint8_t *data;
+	size_t len;
+	const struct mu_path *path;
+};
+
+struct mu_timer {
+	int64_t due_us;
+	size_t at; /* place in the worker's heap, 0 = not set */
+	void (*fn)(struct mu_timer *t, struct mu_worker *w, int64_t now_us);
+};
+
+struct mu_net_ops {
+	/** All on the worker's thread. */
+	int (*start)(struct mu_worker *w, void *arg);
+	void (*datagrams)(struct mu_worker *w, const struct mu_datagram *d, size_t n, int64_t now_us);
+	/** After datagrams, bursts and timers of a turn. @return when to be called again at the latest though nothing
+	 *  arrives (gathering), INT64_MAX: no wish */
+	int64_t (*flush)(struct mu_worker *w, int64_t now_us);
+	/** An item another worker handed over by mu_worker_hand. */
+	void (*handed)(struct mu_worker *w, void *item, int64_t now_us);
+	void (*stop)(struct mu_worker *w);
+};
+struct mu_net_options {
+	unsigned workers; /* 1..MU_WORKERS_MAX */
+	uint16_t port;	  /* worker i listens on port + i; 0: any free port, for tests */
+	struct mu_addr listen[MU_NET_LISTEN_MAX];
+	unsigned n_listen;
+	bool pin; /* worker i stays on core i modulo cores */
+	int rcvbuf, sndbuf; /* bytes; 0: 4 MiB */
+};
+/** Counters and load of one worker; written by it, copied out by message. */
+struct mu_net_stats {
+	uint64_t rx_datagrams, rx_bytes, rx_calls, rx_dropped; /* dropped: kernel's socket overflow count */
+	uint64_t tx_datagrams, tx_bytes, tx_messages, tx_calls, tx_failed;
+	uint64_t handed_out, handed_in, hand_dropped;
+	uint64_t busy_us, turns;
+	double load; /* share of the last second spent awake, 0..1 */
+};
+
+struct mu_net;
+/** Bind sockets and start the workers; returns when all run their start op.
+ *  @return 0; -EADDRINUSE and other socket errors with text in e */
+int mu_net_new(const struct mu_net_options *o, const struct mu_net_ops *ops, void *arg, struct mu_net **ret, struct mu_error *e);
+/** Stop and join the workers, run what is left in their inboxes, free. Control thread. Takes NULL. */
+void mu_net_free(struct mu_net *n);
+unsigned mu_net_workers(const struct mu_net *n);
+struct mu_worker *mu_net_worker(struct mu_net *n, unsigned i);
+/** UDP port of worker i on its listening address `listen`. */
+uint16_t mu_net_port(const struct mu_net *n, unsigned i, unsigned listen);
+
+unsigned mu_worker_index(const struct mu_worker *w);
+/** The module above keeps its per-worker state here, set in its start op. */
+void *mu_worker_user(const struct mu_worker *w);
+void mu_worker_set_user(struct mu_worker *w, void *user);
+/** Run a message on the worker. Any thread. */
+void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
+/** Hand an item to another worker in a burst; visible to it after this turn's flush. Media worker `from`.
+ *  @return false: its ring is full, the caller keeps the item (drops and counts) */
+bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, void *item);
+void mu_timer_set(struct mu_worker *w, struct mu_timer *t, int64_t due_us);
+void mu_timer_cancel(struct mu_worker *w, struct mu_timer *t);
+const struct mu_net_stats *mu_worker_stats(const struct mu_worker *w);
+/** Share of time awake, smoothed over some 100 ms: what gathering goes by. */
+double mu_worker_load(const struct mu_worker *w);
+
+/** A place in the worker's send buffer for the next message: `size` bytes (at most MU_SEGMENTS_MAX * 1500). It stays valid
+ *  until mu_worker_flush. Flushes by itself when full. Media worker. */
+uint8_t *mu_worker_reserve(struct mu_worker *w, size_t size);
+/** Queue one message that begins at `data` (reserved before): len bytes cut into segments of `segment` bytes, the last may
+ *  be shorter; segment 0 or >= len: one datagram. */
+void mu_worker_send(struct mu_worker *w, const struct mu_path *path, uint8_t *data, size_t len, size_t segment);
+/** Whether a message of `size` bytes still fits before the next flush. */
+bool mu_worker_fits(const struct mu_worker *w, size_t size);
+/** Hand all queued messages to the kernel: sendmmsg, UDP_SEGMENT; falls back to single datagrams where a device refuses
+ *  segments (EIO, EINVAL). A full socket buffer drops and counts. */
+void mu_worker_flush(struct mu_worker *w);
+
+#endif

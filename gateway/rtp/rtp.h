@@ -1,0 +1,253 @@
+/* rtp: parse and write RTP and RTCP; loss, repair, jitter and feedback as plain logic. No socket, no clock, no lock.
+ * RFC 3550 (RTP), 4585 (feedback), 5104 (FIR), 4588 (RTX), 8285 (header extensions), draft-holmer-rmcat-transport-wide-cc.
+ */
+#ifndef MU_RTP_H
+#define MU_RTP_H
+
+#include "base/base.h"
+
+/* --- codecs ------------------------------------------------------------------------------------------------------ */
+
+enum mu_kind { MU_AUDIO, MU_VIDEO };
+enum mu_codec {
+	MU_CODEC_NONE,
+	MU_CODEC_OPUS,
+	MU_CODEC_G722,
+	MU_CODEC_PCMA,
+	MU_CODEC_PCMU,
+	MU_CODEC_H264,
+	MU_CODEC_H265,
+	MU_CODEC_VP8,
+	MU_CODEC_VP9,
+	MU_CODEC_AV1,
+};
+/** The rtpmap name ("H264", "opus"), and back without regard to case. */
+const char *mu_codec_name(enum mu_codec c);
+enum mu_codec mu_codec_parse(const char *name, size_t len);
+enum mu_kind mu_codec_kind(enum mu_codec c);
+/** RTP clock rate in Hz (G.722 says 8000: RFC 3551, section 4.5.2). */
+uint32_t mu_codec_clock(enum mu_codec c);
+
+/** What a payload says about the frame it belongs to. */
+struct mu_payload_info {
+	bool frame_start; /* first packet of a frame */
+	bool key;	  /* and a decoder can start there: IDR with parameter sets before it or in band earlier, VP8/VP9 key
+			   * frame, AV1 new coded video sequence, H.265 IRAP */
+};
+/** Look into a payload (RFC 6184, 7798, 7741, 9628, AV1 RTP 1.0). Never reads past len; empty or malformed payloads
+ *  give false, false. Media worker. */
+struct mu_payload_info mu_payload_look(enum mu_codec c, const uint8_t *payload, size_t len);
+
+/* --- header extensions --------------------------------------------------------------------------------------------- */
+
+enum mu_rtp_ext {
+	MU_EXT_NONE,
+	MU_EXT_MID,		     /* urn:ietf:params:rtp-hdrext:sdes:mid */
+	MU_EXT_RID,		     /* ...:sdes:rtp-stream-id */
+	MU_EXT_REPAIRED_RID,	     /* ...:sdes:repaired-rtp-stream-id */
+	MU_EXT_AUDIO_LEVEL,	     /* urn:ietf:params:rtp-hdrext:ssrc-audio-level (RFC 6464) */
+	MU_EXT_TWCC,		     /* http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01 */
+	MU_EXT_ABS_SEND_TIME,	     /* http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time */
+	MU_EXT_TOFFSET,		     /* urn:ietf:params:rtp-hdrext:toffset (RFC 5450) */
+	MU_EXT_VIDEO_ORIENTATION,    /* urn:3gpp:video-orientation */
+	MU_EXT_PLAYOUT_DELAY,	     /* http://www.webrtc.org/experiments/rtp-hdrext/playout-delay */
+	MU_EXT_VIDEO_CONTENT_TYPE,   /* http://www.webrtc.org/experiments/rtp-hdrext/video-content-type */
+	MU_EXT_VIDEO_TIMING,	     /* http://www.webrtc.org/experiments/rtp-hdrext/video-timing */
+	MU_EXT_COLOR_SPACE,	     /* http://www.webrtc.org/experiments/rtp-hdrext/color-space */
+	MU_EXT_ABS_CAPTURE_TIME,     /* http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time */
+	MU_EXT_DEPENDENCY_DESCRIPTOR, /* https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension */
+	MU_EXT_COUNT,
+};
+const char *mu_ext_uri(enum mu_rtp_ext t);
+enum mu_rtp_ext mu_ext_parse(const char *uri, size_t len);
+/** Whether it says something about the content and so travels to viewers; the others end at this hop. */
+bool mu_ext_travels(enum mu_rtp_ext t);
+
+/** Ids on the wire of one direction of one m-section; 0 = not negotiated. */
+struct mu_ext_map {
+	uint8_t type_of[256]; /* id -> enum mu_rtp_ext; ids above 14 need two-byte headers */
+	uint8_t id_of[MU_EXT_COUNT];
+};
+void mu_ext_map_set(struct mu_ext_map *m, enum mu_rtp_ext t, uint8_t id);
+
+/* --- RTP headers ------------------------------------------------------------------------------------------------------ */
+
+#define MU_RTP_HEADER_MIN 12
+/** What the fixed header says, before anything is authenticated. */
+struct mu_rtp_header {
+	uint8_t pt;
+	bool marker, padding;
+	uint16_t seq;
+	uint32_t ts, ssrc;
+	uint16_t hlen; /* with CSRCs and extension block */
+};
+/** Whether a datagram that starts with 128..191 is RTCP rather than RTP (RFC 5761, section 4). len >= 2. */
+static inline bool mu_is_rtcp(const uint8_t *data)
+{
+	return data[1] >= 192 && data[1] <= 223;
+}
+/** Read the header (RFC 3550, section 5.1; RFC 8285). Any thread.
+ *  @return 0, -EBADMSG (short, version not 2, lengths that do not fit) */
+int mu_rtp_parse(const uint8_t *data, size_t len, struct mu_rtp_header *ret);
+/** Fill in a decrypted packet's fields from its data and len: wire_seq, wire_ts, pt, hlen, pad, marker, ext[] (one-byte
+ *  and two-byte headers; malformed elements end the list and harm nothing). Leaves seq, ts, codec and key flags alone.
+ *  @return 0, -EBADMSG (as above, or padding longer than the payload) */
+int mu_rtp_fill(struct mu_packet *p, const struct mu_ext_map *exts);
+/** @return the element's data, NULL if absent. */
+static inline const uint8_t *mu_rtp_ext(const struct mu_packet *p, enum mu_rtp_ext t, size_t *ret_len)
+{
+	for (unsigned i = 0; i < p->n_ext; i++) {
+		if (p->ext[i].type == t) {
+			*ret_len = p->ext[i].len;
+			return p->data + p->ext[i].at;
+		}
+	}
+	return NULL;
+}
+/** An element that the sender of a rewritten header adds. */
+struct mu_ext_add {
+	enum mu_rtp_ext type;
+	uint8_t len;
+	const uint8_t *data;
+};
+#define MU_RTP_HEADER_MAX 256
+/** Write a header for a viewer: first byte (with X where elements remain, P if pad), marker, and those of the packet's
+ *  travelling elements that `to` has an id for, renumbered, then `add`. Payload type, sequence number, time stamp and SSRC
+ *  are left 0 for mu_rtp_patch. CSRCs are dropped. One-byte form unless an id or a length needs two (RFC 8285).
+ *  @param ret MU_RTP_HEADER_MAX bytes
+ *  @return bytes written, a multiple of 4. Elements that would not fit are left out. */
+size_t mu_rtp_write_header(const struct mu_packet *p, const struct mu_ext_map *to, const struct mu_ext_add *add, size_t n_add,
+	uint8_t *ret);
+static inline void mu_rtp_patch(uint8_t *h, uint8_t pt, uint16_t seq, uint32_t ts, uint32_t ssrc)
+{
+	h[1] = (uint8_t)((h[1] & 0x80) | pt);
+	mu_put16(h + 2, seq);
+	mu_put32(h + 4, ts);
+	mu_put32(h + 8, ssrc);
+}
+/** Unwrap a 16-bit number near the last one seen. @return the 64-bit number; *last is the caller's state, start at 0 */
+static inline uint64_t mu_seq_unwrap(uint64_t last, uint16_t seq)
+{
+	int16_t d = (int16_t)(uint16_t)(seq - (uint16_t)last);
+
+	return last + (uint64_t)(int64_t)d;
+}
+
+/* --- receiving: what came, what is missing, how regular (RFC 3550, sections 6.4 and A) ------------------------------------- */
+
+/** Statistics of one received SSRC. Zero-initialised, then mu_rtp_rx_init. */
+struct mu_rtp_rx {
+	bool started;
+	uint32_t clock;
+	uint64_t first, highest;   /* unwrapped sequence numbers; they start at 65536 + the first */
+	uint64_t packets, bytes;   /* payload bytes */
+	uint64_t duplicates, reordered;
+	uint32_t transit;	   /* RFC 3550, A.8 */
+	uint64_t jitter_q4;	   /* 16 * jitter, clock units */
+	uint64_t prior_expected, prior_packets; /* at the last report */
+	uint8_t fraction_lost;	   /* of the last report interval, 1/256 */
+};
+void mu_rtp_rx_init(struct mu_rtp_rx *rx, uint32_t clock);
+/** One packet came, repaired ones included. @return its unwrapped sequence number */
+uint64_t mu_rtp_rx_packet(struct mu_rtp_rx *rx, uint16_t seq, uint32_t ts, size_t payload_len, bool repaired,
+	int64_t arrival_us);
+/** Expected minus received, never below 0. */
+uint64_t mu_rtp_rx_lost(const struct mu_rtp_rx *rx);
+uint32_t mu_rtp_rx_jitter_us(const struct mu_rtp_rx *rx);
+
+/** Which packets to ask for again. Ring of the last MU_NACK_WINDOW numbers, no allocation. */
+#define MU_NACK_WINDOW 1024
+#define MU_NACK_TRIES  10
+struct mu_nack;
+/** @param hold_us   reordering grace before the first request */
+int mu_nack_new(int64_t hold_us, struct mu_nack **ret);
+void mu_nack_free(struct mu_nack *n);
+/** Packet `seq` (unwrapped) came. Numbers skipped become missing. A jump of more than MU_NACK_WINDOW forgets all. */
+void mu_nack_seen(struct mu_nack *n, uint64_t seq, int64_t now_us);
+/** What came after a key frame does not need what was before it: forget missing numbers below seq. */
+void mu_nack_forget_below(struct mu_nack *n, uint64_t seq);
+/** Numbers to ask for now, ascending: held long enough and not asked within rtt_us (at least 20 ms), at most
+ *  MU_NACK_TRIES times and 1 s each.
+ *  @return how many were written to ret (at most max) */
+size_t mu_nack_due(struct mu_nack *n, int64_t now_us, int64_t rtt_us, uint16_t *ret, size_t max);
+/** When mu_nack_due should be called next; INT64_MAX when nothing is missing. */
+int64_t mu_nack_next_us(const struct mu_nack *n, int64_t rtt_us);
+/** Missing numbers given up for good so far. */
+uint64_t mu_nack_lost(const struct mu_nack *n);
+
+/** Transport-wide feedback to a publisher: arrival times of the packets since the last report. */
+#define MU_TWCC_WINDOW 1024
+struct mu_twcc_rx;
+int mu_twcc_rx_new(struct mu_twcc_rx **ret);
+void mu_twcc_rx_free(struct mu_twcc_rx *t);
+void mu_twcc_rx_packet(struct mu_twcc_rx *t, uint16_t seq, int64_t arrival_us);
+/** Write one feedback message (RTPFB, FMT 15) about what came since the last one, losses included.
+ *  @return bytes (a multiple of 4), 0 when there is nothing to say; call again until 0 */
+size_t mu_twcc_rx_report(struct mu_twcc_rx *t, uint32_t sender_ssrc, uint32_t media_ssrc, uint8_t *ret, size_t size);
+
+/** Media time against wall time from a sender's reports. Zero-initialised. */
+struct mu_rtp_clock {
+	bool valid;
+	uint32_t rtp;	/* the pair of the last sender report */
+	uint64_t ntp;
+	int64_t arrival_us;
+};
+
+/* --- RTCP --------------------------------------------------------------------------------------------------------------- */
+
+enum mu_rtcp_type {
+	MU_RTCP_SR = 200, MU_RTCP_RR = 201, MU_RTCP_SDES = 202, MU_RTCP_BYE = 203, MU_RTCP_APP = 204,
+	MU_RTCP_RTPFB = 205, MU_RTCP_PSFB = 206, MU_RTCP_XR = 207,
+};
+struct mu_rtcp_report {
+	uint32_t ssrc;
+	uint8_t fraction_lost;
+	int32_t lost;	     /* 24 bits signed on the wire */
+	uint32_t highest;
+	uint32_t jitter;     /* clock units */
+	uint32_t lsr, dlsr;  /* 1/65536 s */
+};
+/** What a compound packet may ask of us. Any member may be NULL: then that kind is skipped. */
+struct mu_rtcp_handler {
+	void (*sr)(void *arg, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t packets, uint32_t bytes);
+	void (*report)(void *arg, uint32_t from, const struct mu_rtcp_report *r); /* block of an SR or RR */
+	void (*nack)(void *arg, uint32_t media_ssrc, uint16_t seq);		      /* once a number, at most 4096 a compound */
+	void (*key_request)(void *arg, uint32_t media_ssrc);			      /* PLI, or FIR with a new number */
+	void (*remb)(void *arg, uint64_t bps);
+	void (*twcc)(void *arg, const uint8_t *fci, size_t len); /* the feedback's FCI, unparsed */
+	void (*bye)(void *arg, uint32_t ssrc);
+	void (*cname)(void *arg, uint32_t ssrc, const char *cname, size_t len);
+};
+/** Walk a compound packet; also reduced-size (RFC 5506). Malformed members end the walk.
+ *  @return 0, -EBADMSG (the walk ended early; what came before was handled) */
+int mu_rtcp_parse(const uint8_t *data, size_t len, const struct mu_rtcp_handler *h, void *arg);
+
+/** A compound packet being written. */
+struct mu_rtcp_writer {
+	uint8_t *data;
+	size_t size, len;
+};
+/** Each appends one packet. @return 0, -ENOSPC (nothing written) */
+int mu_rtcp_add_sr(struct mu_rtcp_writer *w, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t packets, uint32_t bytes,
+	const struct mu_rtcp_report *reports, size_t n);
+int mu_rtcp_add_rr(struct mu_rtcp_writer *w, uint32_t ssrc, const struct mu_rtcp_report *reports, size_t n);
+int mu_rtcp_add_sdes(struct mu_rtcp_writer *w, uint32_t ssrc, const char *cname);
+int mu_rtcp_add_bye(struct mu_rtcp_writer *w, const uint32_t *ssrcs, size_t n, const char *reason);
+/** Ascending numbers; packs PID + BLP (RFC 4585, section 6.2.1). */
+int mu_rtcp_add_nack(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media, const uint16_t *seqs, size_t n);
+int mu_rtcp_add_pli(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media);
+int mu_rtcp_add_fir(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media, uint8_t number);
+int mu_rtcp_add_remb(struct mu_rtcp_writer *w, uint32_t sender, const uint32_t *ssrcs, size_t n, uint64_t bps);
+/** Report block from receive state; updates the state's prior counts (once a report). clock may be NULL. */
+void mu_rtcp_report_fill(struct mu_rtp_rx *rx, uint32_t ssrc, const struct mu_rtp_clock *clock, int64_t now_us,
+	struct mu_rtcp_report *ret);
+/** Round trip from a report block we received (RFC 3550, section 6.4.1). @return microseconds, -1 unknown */
+int64_t mu_rtcp_rtt_us(const struct mu_rtcp_report *r, uint64_t now_ntp);
+
+/* --- RTX (RFC 4588, session multiplexing by SSRC) ----------------------------------------------------------------------- */
+
+/** Turn a received RTX packet into the original in place: sequence number from the OSN, payload shifted by two bytes.
+ *  The caller sets SSRC and payload type afterwards. @return 0, -EBADMSG (shorter than an OSN: probing padding) */
+int mu_rtx_unwrap(struct mu_packet *p);
+
+#endif

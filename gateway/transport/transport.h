@@ -1,0 +1,142 @@
+/* transport: one secured 5-tuple with a peer: ICE, DTLS, SRTP, RTP streams in and out. It joins the modules below.
+ *
+ * Made on the control thread, then owned by its worker until closed. The control thread talks to it by the calls below
+ * (each posts a message) and hears from it by events, which run on the control thread.
+ */
+#ifndef MU_TRANSPORT_H
+#define MU_TRANSPORT_H
+
+#include "ice/ice.h"
+#include "net/net.h"
+#include "relay/relay.h"
+#include "rtp/rtp.h"
+#include "secure/secure.h"
+
+#define MU_STREAMS_MAX 16 /* media streams in each direction of a transport */
+
+/* --- one for the process ------------------------------------------------------------------------------------------------ */
+
+struct mu_transport_options {
+	struct mu_net_options net;
+	const char *srtp_engine;	  /* "auto", "ipsec-mb", "openssl", "libsrtp" */
+	const enum mu_srtp_profile *profiles; /* NULL: default order */
+	int64_t gather_us;		  /* 0..5000 */
+	uint64_t publisher_bps;		  /* an authorised publisher's limit, bits a second (RELIABILITY S14) */
+	size_t packets_max;		  /* of each worker's store */
+	struct mu_inbox *control;	  /* where events run */
+};
+/** Workers, identity and engines: the media plane. */
+struct mu_media;
+int mu_media_new(const struct mu_transport_options *o, struct mu_media **ret, struct mu_error *e);
+/** All transports must have reported CLOSED, or are closed here. Control thread. */
+void mu_media_free(struct mu_media *m);
+struct mu_net *mu_media_net(struct mu_media *m);
+const struct mu_identity *mu_media_identity(const struct mu_media *m);
+const char *mu_media_engine(const struct mu_media *m);
+/** The worker with the fewest sessions. Control thread. */
+unsigned mu_media_pick_worker(struct mu_media *m);
+
+/* --- streams ---------------------------------------------------------------------------------------------------------------- */
+
+/** One media stream that the peer sends us: an m-section of its offer. */
+struct mu_stream_in {
+	struct mu_track *track; /* where it goes; a reference is taken */
+	char mid[32];
+	struct mu_format formats[MU_FORMATS_MAX];
+	uint8_t rtx_pt[MU_FORMATS_MAX]; /* payload type of each format's RTX, 0 none */
+	unsigned n_formats;
+	struct mu_ext_map exts;
+	uint32_t ssrc, rtx_ssrc; /* as announced; 0: learned from the first authenticated packet by MID or payload type */
+	bool nack, pli, fir, twcc, remb;
+};
+/** One media stream that we send to the peer. */
+struct mu_stream_out {
+	struct mu_track *track;
+	char mid[32];
+	uint32_t ssrc, rtx_ssrc; /* rtx_ssrc 0: lost packets are sent again as they were */
+	struct { struct mu_format format; uint8_t rtx_pt; } formats[MU_FORMATS_MAX]; /* what the peer takes, with its payload types */
+	unsigned n_formats;
+	struct mu_ext_map exts;
+	bool nack;
+};
+
+enum mu_transport_state {
+	MU_TRANSPORT_NEW,
+	MU_TRANSPORT_CONNECTED, /* DTLS is up; media flows */
+	MU_TRANSPORT_CLOSED,	/* for good; the control side frees it now */
+};
+struct mu_stream_stats {
+	char mid[32];
+	bool out;
+	enum mu_kind kind;
+	enum mu_codec codec;
+	uint32_t ssrc;
+	uint64_t packets, bytes, lost, nacks, retransmitted, repaired, key_requests, key_frames, dropped;
+	uint32_t jitter_us, rtt_us;
+	uint32_t remote_fraction_lost; /* of the last report, 1/256 */
+};
+struct mu_transport_stats {
+	enum mu_srtp_profile profile;
+	struct mu_addr remote;
+	int64_t connected_us; /* from new to DTLS up; -1 not yet */
+	int64_t last_check_us;
+	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;
+	unsigned n_streams;
+	struct mu_stream_stats streams[2 * MU_STREAMS_MAX];
+};
+/** Heard on the control thread. */
+struct mu_transport_events {
+	void (*state)(void *arg, enum mu_transport_state s, const char *why);
+	/** The first packet of a stream in arrived. */
+	void (*media)(void *arg, const char *mid);
+	/** An answer to mu_transport_ask_stats. */
+	void (*stats)(void *arg, const struct mu_transport_stats *s);
+};
+
+struct mu_transport_spec {
+	unsigned worker;
+	const char *id;		/* for the log */
+	char remote_ufrag[257]; /* the peer's; only for the log and restarts */
+	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];
+	unsigned n_fingerprints;
+	bool dtls_server;
+	char cname[64];
+	struct mu_stream_in in[MU_STREAMS_MAX];
+	unsigned n_in;
+	struct mu_stream_out out[MU_STREAMS_MAX];
+	unsigned n_out;
+	int64_t connect_timeout_us; /* gives up when DTLS is not up by then; 0: 30 s */
+};
+struct mu_transport;
+/** Control thread. Copies spec. Events begin after return.
+ *  @return 0, -ENOMEM, -EINVAL */
+int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev, void *arg,
+	struct mu_transport **ret);
+/** Our ICE credentials, for the answer. Control thread. */
+const char *mu_transport_ufrag(const struct mu_transport *t);
+const char *mu_transport_pwd(const struct mu_transport *t);
+/** ICE restart: new credentials at once, both sets are answered until the peer nominates with the new. Control thread. */
+int mu_transport_restart_ice(struct mu_transport *t);
+/** Say goodbye (RTCP BYE, close_notify), let go of tracks; CLOSED follows. Control thread. Harmless twice. */
+void mu_transport_close(struct mu_transport *t, const char *why);
+/** After CLOSED was heard: free. Control thread. */
+void mu_transport_free(struct mu_transport *t);
+/** The answer comes as an event. Control thread. */
+void mu_transport_ask_stats(struct mu_transport *t);
+
+/* --- counters of the media plane ---------------------------------------------------------------------------------------------- */
+
+#define MU_HIST_BUCKETS 12 /* <= 50, 100, 250, 500 us, 1, 2, 5, 10, 20, 50, 100 ms, more */
+struct mu_media_stats {
+	struct mu_net_stats net;
+	uint64_t stun_in, stun_bad, dtls_in, dtls_unvalidated, rtp_in, rtcp_in, unknown_address;
+	uint64_t bad_auth, replayed, malformed, over_limit, no_packet;
+	uint64_t rtp_out, retransmitted, nacks_in, nacks_out, key_requests_in, key_requests_out;
+	uint64_t queue_us_bucket[MU_HIST_BUCKETS], queue_us_sum, queue_count; /* packet in to packet handed to the kernel */
+	uint64_t packets_held, slab_bytes;
+	unsigned transports;
+};
+/** Ask every worker; done runs on the control thread with n_workers entries. */
+void mu_media_ask_stats(struct mu_media *m, void (*done)(void *arg, const struct mu_media_stats *s, unsigned n), void *arg);
+
+#endif

@@ -1,0 +1,133 @@
+/* webrtc: SDP, and the sessions that WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) make. Control thread only.
+ *
+ * Knows nothing of HTTP libraries: a request comes as strings, the answer goes as a struct mu_web_reply, so the whole is
+ * tested without a server.
+ */
+#ifndef MU_WEBRTC_H
+#define MU_WEBRTC_H
+
+#include <jansson.h>
+
+#include "directory/directory.h"
+#include "secure/secure.h"
+#include "transport/transport.h"
+
+/** Answer to a request. Zero-initialised by the caller; mu_web_reply_done frees. */
+struct mu_web_reply {
+	int status;
+	char *body; /* malloc'ed; NULL none */
+	const char *type; /* of body */
+	char *location;	  /* path of the session: "/session/<id>" */
+	char etag[80];	  /* with quotes */
+	int retry_after_s; /* 0 none */
+	/* for status >= 400, RFC 9457: */
+	const char *title; /* static */
+	char detail[384];  /* what, where, what to do */
+};
+void mu_web_reply_done(struct mu_web_reply *r);
+
+enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
+struct mu_webrtc_options {
+	struct mu_media *media;	       /* borrowed */
+	struct mu_directory *directory; /* borrowed */
+	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's */
+	unsigned n_advertise;
+	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses for candidates */
+	unsigned n_listen;
+	int64_t hold_us; /* how long a vanished publisher's viewers wait */
+	enum mu_second_publisher second;
+	unsigned max_sessions;
+};
+struct mu_webrtc;
+int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret);
+/** Sessions must be gone (mu_webrtc_close_all, then run the control inbox). */
+void mu_webrtc_free(struct mu_webrtc *w);
+/** What can change while running: hold, policy, max_sessions, advertise. */
+void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *o);
+
+/** POST /whip/<endpoint>. `who` was checked for scope and endpoint already. 201 with answer, 400, 406 (no codec), 409
+ *  (second publisher, with policy refuse), 413, 422, 503 (draining, full). */
+void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
+	struct mu_web_reply *ret);
+/** POST /whep/<endpoint>. 201, 400, 404 (unknown endpoint), 406, 409 (known, not live; Retry-After), 413, 422, 503. */
+void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
+	struct mu_web_reply *ret);
+/** PATCH of a session, application/trickle-ice-sdpfrag: 204; restart 200 with fragment and new ETag; 400, 404, 412, 415, 428. */
+void mu_session_patch(struct mu_webrtc *w, const char *id, const char *content_type, const char *if_match, const char *body,
+	size_t len, struct mu_web_reply *ret);
+/** DELETE: 200; again 404. */
+void mu_session_delete(struct mu_webrtc *w, const char *id, struct mu_web_reply *ret);
+/** The token that made a session, to check who may change it; NULL: no such session. */
+const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id);
+
+/** End all sessions made with a token (revocation). @return how many */
+unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const char *why);
+/** End sessions whose token has expired; call every second. */
+void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
+/** Refuse new sessions with 503 from now on; tells "gateway.draining". */
+void mu_webrtc_drain(struct mu_webrtc *w);
+void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);
+unsigned mu_webrtc_sessions(const struct mu_webrtc *w);
+/** Ask every session's transport for its figures; they show in mu_session_json from then on. Call every second. */
+void mu_webrtc_refresh_stats(struct mu_webrtc *w);
+/** {"id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]}: all
+ *  sessions, or those of one endpoint; a new reference to an array. */
+json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint);
+
+/* --- SDP (RFC 8866, 8829, 8843), as far as WHIP and WHEP need it ------------------------------------------------------------ */
+
+#define MU_SDP_SIZE_MAX	    65536
+#define MU_SDP_MEDIA_MAX    64	/* m-sections */
+#define MU_SDP_CODECS_MAX   48	/* payload types of one m-section */
+#define MU_SDP_LINES_MAX    4096
+struct mu_sdp_codec {
+	uint8_t pt;
+	char name[24]; /* of rtpmap */
+	uint32_t clock;
+	uint8_t channels;
+	char fmtp[256];
+	bool nack, pli, fir, twcc, remb; /* rtcp-fb, wildcard included */
+};
+enum mu_sdp_direction { MU_SDP_SENDRECV, MU_SDP_SENDONLY, MU_SDP_RECVONLY, MU_SDP_INACTIVE };
+enum mu_sdp_setup { MU_SDP_ACTPASS, MU_SDP_ACTIVE, MU_SDP_PASSIVE };
+struct mu_sdp_media {
+	char type[16]; /* "audio", "video", "application" */
+	char proto[24];
+	uint16_t port;
+	char mid[32];
+	enum mu_sdp_direction direction;
+	bool rtcp_mux, rtcp_mux_only, rtcp_rsize, bundle_only, ext_mixed;
+	struct mu_sdp_codec codecs[MU_SDP_CODECS_MAX];
+	unsigned n_codecs;
+	struct { enum mu_rtp_ext type; uint8_t id; } exts[24];
+	unsigned n_exts;
+	uint32_t ssrc, rtx_ssrc; /* first a=ssrc, and its FID partner; 0 none */
+	char msid[130];
+	unsigned n_rids; /* a=rid ... send */
+	/* effective values: own or the session's */
+	char ufrag[257], pwd[257];
+	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];
+	unsigned n_fingerprints;
+	enum mu_sdp_setup setup;
+	bool has_setup;
+	unsigned n_candidates;
+};
+struct mu_sdp {
+	struct mu_sdp_media media[MU_SDP_MEDIA_MAX];
+	unsigned n_media;
+	char bundle[MU_SDP_MEDIA_MAX][32];
+	unsigned n_bundle;
+	bool ice_lite, trickle;
+};
+/** Parse. @param ret heap or static: it is large
+ *  @return 0, -EBADMSG (e names the line and what is wrong), -E2BIG (a published limit is passed) */
+int mu_sdp_parse(const char *text, size_t len, struct mu_sdp *ret, struct mu_error *e);
+/** A trickle fragment (RFC 8840): ufrag, pwd, candidates counted. */
+struct mu_sdp_frag {
+	char ufrag[257], pwd[257];
+	unsigned n_candidates;
+	bool end_of_candidates;
+};
+int mu_sdp_frag_parse(const char *text, size_t len, struct mu_sdp_frag *ret, struct mu_error *e);
+
+#endif
