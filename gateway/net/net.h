@@ -7,6 +7,7 @@
 #define MU_NET_H
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "base/base.h"

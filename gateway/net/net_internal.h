@@ -2,7 +2,6 @@
 #ifndef MU_NET_INTERNAL_H
 #define MU_NET_INTERNAL_H
 
-#include <netinet/udp.h>
 #include <pthread.h>
 #include <sys/uio.h>
 
