@@ -175,7 +175,7 @@ void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struc
 	if (ev != MU_ICE_VALID && ev != MU_ICE_NOMINATED)
 		return;
 	own_address(t, &from->remote);
-	if (ev == MU_ICE_NOMINATED && t->ufrags[1].t && strcmp(t->ice.ufrag, t->ufrags[0].ufrag) == 0) {
+	if (ev == MU_ICE_NOMINATED && t->ufrags[1].t && t->ice.old_ufrag[0] == '\0') {
 		mu_list_remove(&t->ufrags[1].link); /* the restart is complete: the credentials before are done */
 		t->ufrags[1].t = NULL;
 	}
