@@ -364,8 +364,7 @@ static void test_publisher_is_asked_and_repairs(void **state)
 	peer_rtp(&pub.peer, RTX_SSRC, 1, 97, 6000, true, rtx, sizeof(rtx));
 	assert_true(take_rtp(&view, 120, &h, pkt, &len));
 	assert_int_equal(h.seq, (uint16_t)(first + 1));
-	mu_transport_ask_stats(pub.t);
-	AWAIT(pub.stats_heard);
+	attached(&pub);
 	assert_int_equal(pub.stats.streams[0].repaired, 1);
 	assert_int_equal(pub.stats.streams[0].lost, 0);
 	end(&view);
