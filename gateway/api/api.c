@@ -50,37 +50,6 @@ static int load_certificate(const struct mu_api_options *o, GTlsCertificate **re
 	return -EINVAL;
 }
 
-static int bind_socket(GSocket *s, GSocketAddress *at, GError **ge)
-{
-	/* IPv4 has listeners of its own: that way what is open is what was configured */
-	if (g_socket_get_family(s) == G_SOCKET_FAMILY_IPV6)
-		g_socket_set_option(s, IPPROTO_IPV6, IPV6_V6ONLY, 1, NULL);
-	g_socket_set_listen_backlog(s, 512);
-	return g_socket_bind(s, at, TRUE, ge) && g_socket_listen(s, ge) ? 0 : -1;
-}
-
-static int listen_on(struct mu_api *a, const struct mu_addr *addr, struct mu_error *e)
-{
-	GSocketAddress *at = g_socket_address_new_from_native((gpointer)&addr->sa, mu_addr_size(addr));
-	char *text = g_socket_connectable_to_string(G_SOCKET_CONNECTABLE(at));
-	GError *ge = NULL;
-	GSocket *s = g_socket_new(g_socket_address_get_family(at), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &ge);
-	int err = 0;
-
-	if (!s || bind_socket(s, at, &ge) < 0 ||
-		!soup_server_listen_socket(a->server, s, a->tls ? SOUP_SERVER_LISTEN_HTTPS : 0, &ge)) {
-		err = g_error_matches(ge, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE)   ? -EADDRINUSE :
-		      g_error_matches(ge, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED) ? -EACCES :
-											  -EADDRNOTAVAIL;
-		mu_error_set(e, err, "cannot listen on %s: %s", text, ge->message);
-		g_error_free(ge);
-	}
-	g_clear_object(&s);
-	g_object_unref(at);
-	g_free(text);
-	return err;
-}
-
 static int serve(struct mu_api *a, const struct mu_api_options *o, struct mu_error *e)
 {
 	GTlsCertificate *cert = NULL;
@@ -88,14 +57,13 @@ static int serve(struct mu_api *a, const struct mu_api_options *o, struct mu_err
 
 	if (err < 0)
 		return err;
-	a->tls = cert != NULL;
 	/* raw paths: ids need no escapes, and what is not decoded cannot mean two things */
-	a->server = soup_server_new("server-header", "muster", "raw-paths", TRUE, "tls-certificate", cert, NULL);
+	a->server = soup_server_new("server-header", "muster", "raw-paths", TRUE, NULL);
+	mu_conns_init(&a->conns, a->server, cert);
 	g_clear_object(&cert);
-	mu_conns_watch(&a->conns, a->server);
 	mu_request_watch(a);
 	for (unsigned i = 0; err == 0 && i < o->n_listen; i++)
-		err = listen_on(a, &o->listen[i], e);
+		err = mu_conns_listen(&a->conns, &o->listen[i], e);
 	return err;
 }
 
@@ -114,7 +82,6 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 	a->site = g_strdup(o->site ? o->site : "");
 	a->start_wall_us = mu_clock_wall_us();
 	mu_list_init(&a->waits);
-	mu_conns_init(&a->conns);
 	mu_events_start(a);
 	err = open_state(a, o->state_dir, e);
 	if (err == 0)
@@ -139,11 +106,11 @@ void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 	a->bench_token = g_strdup(o->bench_token);
 	g_free(a->site);
 	a->site = g_strdup(o->site ? o->site : "");
-	if (a->tls && o->certificate) {
+	if (a->conns.cert && o->certificate) {
 		if (load_certificate(o, &cert, &e) < 0)
 			mu_err("api", NULL, "%s; the old certificate stays in use", e.text);
 		else
-			soup_server_set_tls_certificate(a->server, cert);
+			mu_conns_set_certificate(&a->conns, cert);
 		g_clear_object(&cert);
 	}
 	audit_self(a, "gateway.reload");
@@ -164,6 +131,7 @@ void mu_api_free(struct mu_api *a)
 		return;
 	mu_events_stop(a);
 	drop_waits(a);
+	mu_conns_stop(&a->conns);
 	if (a->server) {
 		soup_server_disconnect(a->server);
 		g_object_unref(a->server);
@@ -182,12 +150,5 @@ void mu_api_free(struct mu_api *a)
 
 uint16_t mu_api_port(const struct mu_api *a, unsigned i)
 {
-	GSList *all = soup_server_get_listeners(a->server);
-	GSocket *s = g_slist_nth_data(all, i);
-	GSocketAddress *at = s ? g_socket_get_local_address(s, NULL) : NULL;
-	uint16_t port = at ? g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(at)) : 0;
-
-	g_clear_object(&at);
-	g_slist_free(all);
-	return port;
+	return mu_conns_port(&a->conns, i);
 }

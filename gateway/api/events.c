@@ -175,6 +175,7 @@ void mu_on_events(struct mu_req *r)
 		return;
 	soup_message_headers_set_encoding(h, SOUP_ENCODING_CHUNKED);
 	soup_message_body_set_accumulate(soup_server_message_get_response_body(r->msg), FALSE);
+	mu_conn_stream(r->msg);
 	rd = reader_new(r);
 	put(rd, "retry: 2000\n\n");
 	catch_up(rd);

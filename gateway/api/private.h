@@ -20,7 +20,6 @@ struct mu_api {
 	struct mu_media *media;
 	struct mu_keyring *keyring;
 	char *bench_token, *site;
-	bool tls;
 	SoupServer *server;
 	struct mu_conns conns;
 	struct mu_revoked *revoked;

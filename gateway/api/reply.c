@@ -9,6 +9,7 @@ void mu_reply_headers(SoupServerMessage *msg)
 {
 	SoupMessageHeaders *h = soup_server_message_get_response_headers(msg);
 
+	soup_message_headers_replace(h, "Connection", "close"); /* one request each: see conn.h */
 	/* Tokens travel in a header that no page of another origin can add by itself, never in cookies. */
 	soup_message_headers_replace(h, "Access-Control-Allow-Origin", "*");
 	soup_message_headers_replace(h, "Access-Control-Expose-Headers",
@@ -154,7 +155,7 @@ static void written(GObject *out, GAsyncResult *res, gpointer arg)
 void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, const char *detail)
 {
 	struct last *l = g_new0(struct last, 1);
-	GSocket *socket = soup_server_message_get_socket(msg);
+	GSocket *socket = mu_conn_socket(msg);
 	char *body = mu_problem_text(status, title, detail, NULL);
 
 	l->stop = g_cancellable_new();

@@ -206,7 +206,6 @@ static void early(SoupServer *server, SoupServerMessage *msg, const char *path, 
 	(void)server;
 	(void)q;
 	soup_message_headers_remove(soup_server_message_get_request_headers(msg), "Range");
-	mu_reply_headers(msg);
 	if (fault)
 		mu_reply_and_close(msg, 400, "Ambiguous request", fault);
 	else if (fits(r) && routed(r, path) && mu_auth(r))
@@ -244,6 +243,7 @@ static void started(SoupServer *server, SoupServerMessage *msg, gpointer arg)
 
 	(void)server;
 	(void)arg;
+	mu_reply_headers(msg);
 	soup_server_message_set_response(msg, "application/problem+json", SOUP_MEMORY_COPY, text, strlen(text));
 	free(text);
 	g_signal_connect(msg, "got-chunk", G_CALLBACK(got_chunk), NULL);
