@@ -44,7 +44,7 @@ static int status_of(const struct mu_route *r, const char *token)
 
 	for (const char *p = r->path; *p; p++) {
 		if (*p == '{') {
-			strcat(path, strncmp(p, "{site}", 6) == 0 ? "city" : strncmp(p, "{name}", 6) == 0 ? "a" : "index.html");
+			strcat(path, strncmp(p, "{site}", 6) == 0 ? "city" : strncmp(p, "{name}", 6) == 0 ? "a" : "app.js");
 			p = strchr(p, '}');
 		} else {
 			strncat(path, p, 1);
