@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "api/conn.h"
+#include "api/guard.h"
 #include "api/listener.h"
 
 /* A slow client costs a descriptor and some memory for as long as we let it. So every connection that waits for its
@@ -142,8 +143,17 @@ void mu_conns_make_room(struct mu_conns *c)
 
 /* --- from accept to the HTTP server ------------------------------------------------------------------------------------------ */
 
+static void serve(struct mu_conns *all, GIOStream *stream, GSocket *socket, GSocketAddress *local, GSocketAddress *remote)
+{
+	GIOStream *guard = mu_guard_new(stream, socket);
+
+	soup_server_accept_iostream(all->server, guard, local, remote, NULL);
+	g_object_unref(guard);
+}
+
 struct handshake {
 	struct mu_conns *all; /* not to be touched once it is stopped */
+	GSocket *socket;
 	GSocketAddress *local, *remote;
 };
 
@@ -153,14 +163,16 @@ static void handshake_done(GObject *tls, GAsyncResult *res, gpointer arg)
 
 	if (g_tls_connection_handshake_finish(G_TLS_CONNECTION(tls), res, NULL) &&
 		!g_cancellable_is_cancelled(h->all->stop))
-		soup_server_accept_iostream(h->all->server, G_IO_STREAM(tls), h->local, h->remote, NULL);
+		serve(h->all, G_IO_STREAM(tls), h->socket, h->local, h->remote);
 	g_object_unref(tls);
+	g_object_unref(h->socket);
 	g_object_unref(h->local);
 	g_object_unref(h->remote);
 	g_free(h);
 }
 
-static void secure(struct mu_conns *all, GIOStream *plain, GSocketAddress *local, GSocketAddress *remote)
+static void secure(struct mu_conns *all, GIOStream *plain, GSocket *socket, GSocketAddress *local,
+	GSocketAddress *remote)
 {
 	static const char *const protocols[] = { "http/1.1", NULL };
 	GIOStream *tls = g_tls_server_connection_new(plain, all->cert, NULL);
@@ -172,6 +184,7 @@ static void secure(struct mu_conns *all, GIOStream *plain, GSocketAddress *local
 	g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(tls), FALSE);
 	h = g_new0(struct handshake, 1);
 	h->all = all;
+	h->socket = g_object_ref(socket);
 	h->local = g_object_ref(local);
 	h->remote = g_object_ref(remote);
 	g_tls_connection_handshake_async(G_TLS_CONNECTION(tls), G_PRIORITY_DEFAULT, all->stop, handshake_done, h);
@@ -188,9 +201,9 @@ void mu_conns_accepted(struct mu_conns *all, GSocket *socket)
 		conn_new(all, socket, remote);
 		stream = G_IO_STREAM(g_socket_connection_factory_create_connection(socket));
 		if (all->cert)
-			secure(all, stream, local, remote);
+			secure(all, stream, socket, local, remote);
 		else
-			soup_server_accept_iostream(all->server, stream, local, remote, NULL);
+			serve(all, stream, socket, local, remote);
 		g_object_unref(stream);
 	}
 	g_clear_object(&local);

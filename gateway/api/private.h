@@ -93,6 +93,8 @@ void mu_reply_web(struct mu_req *r, struct mu_web_reply *w);
 void mu_reply_headers(SoupServerMessage *msg);
 /** Answer at once and close the connection, whatever of the request is still to come. */
 void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, const char *detail);
+/** A whole answer after which the connection closes; malloc'ed. */
+char *mu_closing_text(int status, const char *body);
 char *mu_problem_text(int status, const char *title, const char *detail, const char *instance);
 
 /* --- auth.c ------------------------------------------------------------------------------------------------------------------- */

@@ -152,6 +152,18 @@ static void written(GObject *out, GAsyncResult *res, gpointer arg)
 	g_input_stream_skip_async(g_io_stream_get_input_stream(l->stream), 65536, G_PRIORITY_LOW, l->stop, skipped, l);
 }
 
+char *mu_closing_text(int status, const char *body)
+{
+	char *text;
+
+	if (asprintf(&text,
+		    "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+		    "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s",
+		    status, soup_status_get_phrase((guint)status), strlen(body), body) < 0)
+		text = strdup("HTTP/1.1 500 Out of memory\r\nConnection: close\r\n\r\n");
+	return text;
+}
+
 void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, const char *detail)
 {
 	struct last *l = g_new0(struct last, 1);
@@ -160,11 +172,7 @@ void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, c
 
 	l->stop = g_cancellable_new();
 	l->socket = socket ? g_object_ref(socket) : NULL;
-	if (asprintf(&l->text,
-		    "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-		    "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-		    status, soup_status_get_phrase((guint)status), strlen(body), body) < 0)
-		l->text = strdup("HTTP/1.1 500 Out of memory\r\nConnection: close\r\n\r\n");
+	l->text = mu_closing_text(status, body);
 	free(body);
 	soup_server_message_set_status(msg, (guint)status, NULL);
 	l->stream = soup_server_message_steal_connection(msg);

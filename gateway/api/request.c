@@ -71,46 +71,6 @@ void mu_req_audit(struct mu_req *r, const char *what, const char *target, const 
 					    .target = target, .result = result, .why = why });
 }
 
-/* --- framing: what would let two parties disagree where a request ends (RFC 9112, section 6.3; P8) ----------------------- */
-
-struct framing {
-	unsigned lengths, encodings, hosts, tokens;
-	bool bad;
-};
-
-static void count(const char *name, const char *value, gpointer arg)
-{
-	struct framing *f = arg;
-
-	if (g_ascii_strcasecmp(name, "Content-Length") == 0) {
-		f->lengths++;
-		f->bad |= !*value || strlen(value) > 18 || strspn(value, "0123456789") != strlen(value);
-	} else if (g_ascii_strcasecmp(name, "Transfer-Encoding") == 0) {
-		f->encodings++;
-		f->bad |= g_ascii_strcasecmp(value, "chunked") != 0;
-	} else if (g_ascii_strcasecmp(name, "Host") == 0) {
-		f->hosts++;
-	} else if (g_ascii_strcasecmp(name, "Authorization") == 0) {
-		f->tokens++;
-	}
-}
-
-static const char *framing_fault(SoupServerMessage *msg, const char *method)
-{
-	struct framing f = { 0 };
-
-	soup_message_headers_foreach(soup_server_message_get_request_headers(msg), count, &f);
-	if (f.bad || f.lengths > 1 || f.encodings > 1 || (f.lengths && f.encodings))
-		return "Content-Length and Transfer-Encoding must say once, and in one way, where the body ends.";
-	if (f.encodings && soup_server_message_get_http_version(msg) == SOUP_HTTP_1_0)
-		return "Transfer-Encoding needs HTTP/1.1.";
-	if (f.hosts > 1 || f.tokens > 1)
-		return "Host and Authorization must appear once.";
-	if (!f.lengths && !f.encodings && (strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0))
-		return "The request needs a Content-Length.";
-	return NULL;
-}
-
 /* --- steps ------------------------------------------------------------------------------------------------------------------------ */
 
 static void finished(SoupServerMessage *msg, gpointer arg)
@@ -201,14 +161,11 @@ static bool fits(struct mu_req *r)
 static void early(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTable *q, gpointer arg)
 {
 	struct mu_req *r = req_new(arg, msg);
-	const char *fault = framing_fault(msg, soup_server_message_get_method(msg));
 
 	(void)server;
 	(void)q;
 	soup_message_headers_remove(soup_server_message_get_request_headers(msg), "Range");
-	if (fault)
-		mu_reply_and_close(msg, 400, "Ambiguous request", fault);
-	else if (fits(r) && routed(r, path) && mu_auth(r))
+	if (fits(r) && routed(r, path) && mu_auth(r))
 		typed(r);
 }
 

@@ -1,6 +1,6 @@
 // The gateway's API: requests with a token, errors that say what to do, the event stream.
 
-import { t } from './i18n.js';
+import { t, refusal } from './i18n.js';
 
 /** What a request failed with. status 0: the gateway was not reached. */
 export class GatewayError extends Error {
@@ -36,7 +36,7 @@ export class Gateway {
     }
     if (response.ok) return response;
     const problem = await response.json().catch(() => ({}));
-    throw new GatewayError(response.status, problem.detail || problem.title || `HTTP ${response.status}`, Number(response.headers.get('Retry-After')) || 0);
+    throw new GatewayError(response.status, refusal(response.status, problem.detail || problem.title || `HTTP ${response.status}`), Number(response.headers.get('Retry-After')) || 0);
   }
 
   async json(path) {

@@ -63,6 +63,9 @@ const texts = {
     'publish.start': '开始推流', 'publish.stop': '停止', 'publish.screen': '共享屏幕', 'publish.none': '无', 'publish.auto': '自动选择',
     'publish.camera': n => `摄像头 ${n}`, 'publish.mic': n => `麦克风 ${n}`,
     'publish.starting': '正在启动……', 'publish.live': id => `正在以 ${id} 推流`, 'publish.ended': '已停止。',
+    'status.400': '请求有误', 'status.401': '令牌无效', 'status.403': '令牌权限不足', 'status.404': '不存在', 'status.406': '没有共同的编码',
+    'status.409': '状态冲突(已被占用或当前无人推流)', 'status.413': '请求过大', 'status.415': '类型不支持', 'status.422': '网关不支持此请求',
+    'status.503': '网关已满或正在停机',
     'error.network': '无法连接网关,请检查网络和地址。',
     'error.webrtc': '此浏览器不支持 WebRTC,请使用新版 Chromium、Chrome、Edge、Firefox 或 Safari。',
     'error.insecure': '浏览器只允许 https 页面(或 localhost)使用摄像头和麦克风,请用 https 打开网关。',
@@ -82,6 +85,12 @@ let language = localStorage.getItem('muster-language') || (navigator.language.to
 export function t(key, ...args) {
   const text = texts[language][key] ?? texts.en[key] ?? key;
   return typeof text === 'function' ? text(...args) : text;
+}
+
+/** What the gateway answered, in the page's language; the gateway's own words, which are English, say the details. */
+export function refusal(status, detail) {
+  const text = texts[language][`status.${status}`];
+  return text ? `${text}(${detail})` : detail;
 }
 
 /** Fill every element that names a text. */

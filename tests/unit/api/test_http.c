@@ -178,7 +178,8 @@ static void test_ambiguous_requests(void **state)
 		"Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: +3\r\n", "Content-Length: 0x3\r\n",
 		"Content-Length: 3, 3\r\n", "Content-Length: 18446744073709551619\r\n", "Content-Length: -1\r\n",
 		"Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-		"Transfer-Encoding: xchunked\r\n", "Content-Length: 3\r\nHost: other\r\n", "",
+		"Transfer-Encoding: xchunked\r\n", "Content-Length: 3\r\nHost: other\r\n", "", "Content-Length : 3\r\n", "Content-Length: 3\r\n X: folded\r\n",
+		"Content-Length: 3\r\nX: a\rb\r\n", "Content-Length: 3\r\nno colon\r\n", "Content-Length: 3\r\n: x\r\n",
 	};
 	char text[500];
 
@@ -193,6 +194,8 @@ static void test_ambiguous_requests(void **state)
 		a = raw(text);
 		if (a->status < 400)
 			fail_msg("%s: %d", bad[i], a->status);
+		assert_string_equal(header(a, "Content-Type"), "application/problem+json");
+		assert_string_equal(header(a, "Connection"), "close");
 		assert_null(strstr(a->body, "ok\n"));
 		assert_null(strstr(a->body, "HTTP/1.1 200"));
 	}
