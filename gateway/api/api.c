@@ -18,7 +18,8 @@ static void audit_self(struct mu_api *a, const char *what)
 {
 	if (a->audit)
 		mu_audit_add(a->audit,
-			&(struct mu_audit_entry){ .who = "muster", .what = what, .target = a->site, .result = "done" });
+			&(struct mu_audit_entry){
+				.who = "muster", .what = what, .target = a->site, .result = "done" });
 }
 
 static int open_state(struct mu_api *a, const char *dir, struct mu_error *e)
@@ -45,7 +46,8 @@ static int load_certificate(const struct mu_api_options *o, GTlsCertificate **re
 	*ret = g_tls_certificate_new_from_files(o->certificate, o->key ? o->key : o->certificate, &ge);
 	if (*ret)
 		return 0;
-	mu_error_set(e, -EINVAL, "certificate %s, key %s: %s", o->certificate, o->key ? o->key : o->certificate, ge->message);
+	mu_error_set(e, -EINVAL, "certificate %s, key %s: %s", o->certificate,
+		o->key ? o->key : o->certificate, ge->message);
 	g_error_free(ge);
 	return -EINVAL;
 }
@@ -119,7 +121,7 @@ void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 /* Who still waits for an answer will not get one: its connection is closed. */
 static void drop_waits(struct mu_api *a)
 {
-	mu_list_for_each_safe(it, next, &a->waits) {
+	mu_list_for_each_safe (it, next, &a->waits) {
 		MU_CONTAINER_OF(it, struct mu_wait, link)->req = NULL;
 		mu_list_remove(it);
 	}

@@ -31,7 +31,7 @@ struct mu_audit {
 	uint64_t n_lost;
 	bool stop;
 	pthread_t thread;
-	int fd;			 /* eventfd: out has something */
+	int fd;                    /* eventfd: out has something */
 	struct mu_audit_file file; /* the writer's */
 	struct mu_log_gate gate;   /* the writer's */
 };
@@ -51,11 +51,14 @@ static void queue_put(struct queue *q, struct item *it)
 	q->n++;
 }
 
-/* --- writer thread ----------------------------------------------------------------------------------------------------------- */
+/* --- writer thread
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void note(struct mu_audit *a, const char *what, const char *why)
 {
-	mu_audit_file_add(&a->file, mu_clock_wall_us(), &(struct mu_audit_entry){ .who = "muster", .what = what, .why = why });
+	mu_audit_file_add(&a->file, mu_clock_wall_us(),
+		&(struct mu_audit_entry){ .who = "muster", .what = what, .why = why });
 }
 
 static void check(struct mu_audit *a)
@@ -67,7 +70,8 @@ static void check(struct mu_audit *a)
 			"entry %llu does not follow the one before: the log was changed or damaged; entries go on behind it",
 			(unsigned long long)a->file.broken_at);
 	if (cut) {
-		mu_warn("audit", a->file.path, "the last line was unfinished (%lld bytes) and is cut off", (long long)cut);
+		mu_warn("audit", a->file.path, "the last line was unfinished (%lld bytes) and is cut off",
+			(long long)cut);
 		note(a, "audit.repaired", "an unfinished last line was cut off");
 	}
 }
@@ -81,7 +85,8 @@ static void sync_batch(struct mu_audit *a, uint64_t n)
 		return;
 	lines = mu_log_gate_pass(&a->gate, mu_clock_us(), RETRY_LOG_US);
 	if (lines)
-		mu_err("audit", a->file.path, "cannot write: %s; entries are lost until there is room", strerror(-err));
+		mu_err("audit", a->file.path, "cannot write: %s; entries are lost until there is room",
+			strerror(-err));
 	pthread_mutex_lock(&a->lock);
 	a->n_lost += n;
 	pthread_mutex_unlock(&a->lock);
@@ -149,7 +154,9 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* --- any thread ----------------------------------------------------------------------------------------------------------------- */
+/* --- any thread
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 static const char *copy(char **to, const char *text)
 {
@@ -175,8 +182,12 @@ static struct item *item_new(const struct mu_audit_entry *e)
 		return NULL;
 	to = it->text;
 	it->wall_us = mu_clock_wall_us();
-	it->entry = (struct mu_audit_entry){ .who = copy(&to, e->who), .from = copy(&to, e->from), .what = copy(&to, e->what),
-		.target = copy(&to, e->target), .result = copy(&to, e->result), .why = copy(&to, e->why) };
+	it->entry = (struct mu_audit_entry){ .who = copy(&to, e->who),
+		.from = copy(&to, e->from),
+		.what = copy(&to, e->what),
+		.target = copy(&to, e->target),
+		.result = copy(&to, e->result),
+		.why = copy(&to, e->why) };
 	return it;
 }
 
@@ -196,7 +207,8 @@ void mu_audit_add(struct mu_audit *a, const struct mu_audit_entry *e)
 	free(it);
 }
 
-void mu_audit_read(struct mu_audit *a, uint64_t after, unsigned limit, void (*done)(void *arg, json_t *page), void *arg)
+void mu_audit_read(
+	struct mu_audit *a, uint64_t after, unsigned limit, void (*done)(void *arg, json_t *page), void *arg)
 {
 	struct item *it = calloc(1, sizeof(*it));
 

@@ -172,7 +172,9 @@ int mu_audit_file_sync(struct mu_audit_file *f)
 	return err;
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static struct mu_audit_mark mark_before(const struct mu_audit_file *f, uint64_t n)
 {
@@ -226,7 +228,8 @@ json_t *mu_audit_file_read(struct mu_audit_file *f, uint64_t after, unsigned lim
 	json_t *o;
 
 	if (in && fseeko(in, m.at, SEEK_SET) == 0) {
-		while (json_array_size(p.entries) < limit && m.n <= f->last_n && (len = getline(&line, &cap, in)) > 0)
+		while (json_array_size(p.entries) < limit && m.n <= f->last_n &&
+			(len = getline(&line, &cap, in)) > 0)
 			read_line(&p, &m, line, (size_t)len - (line[len - 1] == '\n'));
 	}
 	/* fewer lines than were written: somebody cut them off */
@@ -237,7 +240,8 @@ json_t *mu_audit_file_read(struct mu_audit_file *f, uint64_t after, unsigned lim
 		fclose(in);
 	if (p.bad && (!f->broken_at || p.bad < f->broken_at))
 		f->broken_at = p.bad;
-	o = json_pack("{so sb sI}", "entries", p.entries, "verified", !f->broken_at, "last", (json_int_t)f->last_n);
+	o = json_pack(
+		"{so sb sI}", "entries", p.entries, "verified", !f->broken_at, "last", (json_int_t)f->last_n);
 	if (o && f->broken_at)
 		json_object_set_new(o, "broken_at", json_integer((json_int_t)f->broken_at));
 	return o;

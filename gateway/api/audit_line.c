@@ -7,11 +7,11 @@
 
 #include "api/audit_line.h"
 
-#define PREV	     ",\"prev\":\""
-#define HASH	     "\",\"hash\":\""
-#define TAIL	     "\"}"
-#define SUFFIX	     (sizeof(PREV) - 1 + MU_AUDIT_HASH + sizeof(HASH) - 1 + MU_AUDIT_HASH + sizeof(TAIL) - 1)
-#define NUMBER	     "{\"n\":"
+#define PREV   ",\"prev\":\""
+#define HASH   "\",\"hash\":\""
+#define TAIL   "\"}"
+#define SUFFIX (sizeof(PREV) - 1 + MU_AUDIT_HASH + sizeof(HASH) - 1 + MU_AUDIT_HASH + sizeof(TAIL) - 1)
+#define NUMBER "{\"n\":"
 
 /* SHA-256 over prev and the line's own part, which is `part` and a closing brace. */
 static void digest(const char *prev, const char *part, size_t len, char ret[MU_AUDIT_HASH + 1])
@@ -61,9 +61,9 @@ char *mu_audit_line_make(uint64_t n, int64_t wall_us, const struct mu_audit_entr
 	json_t *o;
 
 	time_text(wall_us, when, sizeof(when));
-	o = json_pack("{sI ss so so so so so so}", "n", (json_int_t)n, "time", when, "who", text_or_null(e->who), "from",
-		text_or_null(e->from), "what", text_or_null(e->what), "target", text_or_null(e->target), "result",
-		text_or_null(e->result), "why", text_or_null(e->why));
+	o = json_pack("{sI ss so so so so so so}", "n", (json_int_t)n, "time", when, "who",
+		text_or_null(e->who), "from", text_or_null(e->from), "what", text_or_null(e->what), "target",
+		text_or_null(e->target), "result", text_or_null(e->result), "why", text_or_null(e->why));
 	part = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
 	if (!part)
@@ -87,13 +87,15 @@ bool mu_audit_line_check(const char *line, size_t len, uint64_t want_n, const ch
 	const char *prev, *said, *suffix;
 	char real[MU_AUDIT_HASH + 1];
 
-	if (len < SUFFIX + sizeof(NUMBER) || memchr(line, 0, len) || strncmp(line, NUMBER, sizeof(NUMBER) - 1) != 0)
+	if (len < SUFFIX + sizeof(NUMBER) || memchr(line, 0, len) ||
+		strncmp(line, NUMBER, sizeof(NUMBER) - 1) != 0)
 		return false;
 	suffix = line + len - SUFFIX;
 	prev = suffix + sizeof(PREV) - 1;
 	said = prev + MU_AUDIT_HASH + sizeof(HASH) - 1;
-	if (strncmp(suffix, PREV, sizeof(PREV) - 1) != 0 || strncmp(prev + MU_AUDIT_HASH, HASH, sizeof(HASH) - 1) != 0 ||
-		strncmp(said + MU_AUDIT_HASH, TAIL, sizeof(TAIL) - 1) != 0 || !hex(prev) || !hex(said))
+	if (memcmp(suffix, PREV, sizeof(PREV) - 1) != 0 ||
+		memcmp(prev + MU_AUDIT_HASH, HASH, sizeof(HASH) - 1) != 0 ||
+		memcmp(said + MU_AUDIT_HASH, TAIL, sizeof(TAIL) - 1) != 0 || !hex(prev) || !hex(said))
 		return false;
 	*n = strtoull(line + sizeof(NUMBER) - 1, NULL, 10);
 	memcpy(hash, said, MU_AUDIT_HASH);

@@ -2,9 +2,11 @@
 
 #include "api/private.h"
 
-#define TOKEN_MAX      4096
-#define ALL_SCOPES     (MU_SCOPE_PUBLISH | MU_SCOPE_WATCH | MU_SCOPE_CONFERENCE | MU_SCOPE_OPERATE | MU_SCOPE_ADMIN)
-#define DENIALS_GAP_US 100000 /* at most ten denials a second go to the audit log; it says how many each stands for */
+#define TOKEN_MAX 4096
+#define ALL_SCOPES \
+	(MU_SCOPE_PUBLISH | MU_SCOPE_WATCH | MU_SCOPE_CONFERENCE | MU_SCOPE_OPERATE | MU_SCOPE_ADMIN)
+#define DENIALS_GAP_US \
+	100000 /* at most ten denials a second go to the audit log; it says how many each stands for */
 
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes)
 {
@@ -25,7 +27,8 @@ static void audit_denial(struct mu_req *r, const char *why)
 	if (!n)
 		return;
 	if (n > 1)
-		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)", why, n - 1);
+		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)",
+			why, n - 1);
 	else
 		g_strlcpy(text, why, sizeof(text));
 	g_snprintf(target, sizeof(target), "%.16s %.200s", soup_server_message_get_method(r->msg),
@@ -49,8 +52,10 @@ static void forbidden(struct mu_req *r, uint32_t scopes, const char *why)
 	char text[80], header[200];
 
 	mu_scope_text(scopes, text, sizeof(text));
-	g_snprintf(header, sizeof(header), "Bearer realm=\"muster\", error=\"insufficient_scope\", scope=\"%s\"", text);
-	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "WWW-Authenticate", header);
+	g_snprintf(header, sizeof(header),
+		"Bearer realm=\"muster\", error=\"insufficient_scope\", scope=\"%s\"", text);
+	soup_message_headers_replace(
+		soup_server_message_get_response_headers(r->msg), "WWW-Authenticate", header);
 	audit_denial(r, why);
 	mu_reply_problem(r, 403, "Not allowed", "%s", why);
 }
@@ -58,12 +63,13 @@ static void forbidden(struct mu_req *r, uint32_t scopes, const char *why)
 static bool is_bench(const struct mu_api *a, const char *text)
 {
 	return a->bench_token && strlen(a->bench_token) == strlen(text) &&
-	       mu_secret_equal(a->bench_token, text, strlen(text));
+		mu_secret_equal(a->bench_token, text, strlen(text));
 }
 
 static bool identify(struct mu_req *r)
 {
-	const char *h = soup_message_headers_get_one(soup_server_message_get_request_headers(r->msg), "Authorization");
+	const char *h = soup_message_headers_get_one(
+		soup_server_message_get_request_headers(r->msg), "Authorization");
 	int64_t now_s = mu_clock_wall_us() / 1000000;
 	struct mu_error e = { .text = "" };
 	int err;
@@ -75,14 +81,17 @@ static bool identify(struct mu_req *r)
 	for (h += 7; *h == ' '; h++)
 		;
 	if (is_bench(r->api, h)) {
-		r->who = (struct mu_token){ .id = "bench", .subject = "bench", .scopes = ALL_SCOPES, .expires_s = INT64_MAX };
+		r->who = (struct mu_token){
+			.id = "bench", .subject = "bench", .scopes = ALL_SCOPES, .expires_s = INT64_MAX
+		};
 		return r->has_token = true;
 	}
 	err = strlen(h) > TOKEN_MAX ? -EBADMSG : mu_token_verify(r->api->keyring, h, now_s, &r->who, &e);
 	if (err == -ETIME)
 		unauthorized(r, true, "The token has expired, or is not valid yet: ask for a new one.");
 	else if (err < 0)
-		unauthorized(r, true, "The token is not one that this gateway takes: wrong signature, key or form.");
+		unauthorized(r, true,
+			"The token is not one that this gateway takes: wrong signature, key or form.");
 	else if (mu_revoked_has(r->api->revoked, r->who.id)) {
 		r->has_token = true; /* its claims are proven: the log may name it */
 		unauthorized(r, true, "The token was revoked: ask for a new one.");
@@ -98,14 +107,16 @@ static bool owns(struct mu_req *r)
 	char id[MU_ID_MAX];
 
 	if (!maker) {
-		mu_reply_problem(r, 404, "No such session", "There is no session %.100s: it has ended, or never was.", r->vars[0]);
+		mu_reply_problem(r, 404, "No such session",
+			"There is no session %.100s: it has ended, or never was.", r->vars[0]);
 		return false;
 	}
 	if (strcmp(maker->id, r->who.id) == 0)
 		return true;
 	if (r->who.scopes & MU_SCOPE_ADMIN && mu_session_endpoint(r->api, r->vars[0], id) && mu_may(r, id))
 		return true;
-	forbidden(r, MU_SCOPE_ADMIN, "The session was made with another token: only that one or an administrator's may change it.");
+	forbidden(r, MU_SCOPE_ADMIN,
+		"The session was made with another token: only that one or an administrator's may change it.");
 	return false;
 }
 
@@ -114,7 +125,8 @@ static bool covers(struct mu_req *r)
 	char id[MU_ID_MAX];
 
 	if (r->route->site_wide && r->who.endpoint[0] && strcmp(r->who.endpoint, "*") != 0) {
-		forbidden(r, r->route->scopes, "This needs a token for the whole site; this one is for single endpoints.");
+		forbidden(r, r->route->scopes,
+			"This needs a token for the whole site; this one is for single endpoints.");
 		return false;
 	}
 	if (!strstr(r->route->path, "{site}/{name}") || mu_may(r, mu_req_endpoint(r, id)))
@@ -128,7 +140,8 @@ static bool from_here(const struct mu_req *r)
 {
 	SoupMessageHeaders *h = soup_server_message_get_request_headers(r->msg);
 
-	if (soup_message_headers_get_one(h, "Forwarded") || soup_message_headers_get_list(h, "X-Forwarded-For"))
+	if (soup_message_headers_get_one(h, "Forwarded") ||
+		soup_message_headers_get_list(h, "X-Forwarded-For"))
 		return false;
 	return strcmp(r->from, "127.0.0.1") == 0 || strcmp(r->from, "::1") == 0;
 }
@@ -136,7 +149,8 @@ static bool from_here(const struct mu_req *r)
 bool mu_auth(struct mu_req *r)
 {
 	const struct mu_route *route = r->route;
-	const char *h = soup_message_headers_get_one(soup_server_message_get_request_headers(r->msg), "Authorization");
+	const char *h = soup_message_headers_get_one(
+		soup_server_message_get_request_headers(r->msg), "Authorization");
 	char why[160], text[80];
 
 	if (route->open)

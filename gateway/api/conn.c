@@ -7,9 +7,10 @@
 #include "api/guard.h"
 #include "api/listener.h"
 
-/* A slow client costs a descriptor and some memory for as long as we let it. So every connection that waits for its
- * client stands in a queue, has a deadline, and the one that waits longest makes room for a new one: an attacker that
- * opens thousands pushes out its own, while an honest request is complete before its turn comes. */
+/* A slow client costs a descriptor and some memory for as long as we let it. So every connection that waits
+ * for its client stands in a queue, has a deadline, and the one that waits longest makes room for a new one:
+ * an attacker that opens thousands pushes out its own, while an honest request is complete before its turn
+ * comes. */
 
 struct peer {
 	char *address;
@@ -20,7 +21,7 @@ struct peer {
 struct conn {
 	struct mu_conns *all;
 	struct peer *peer;
-	GSocket *socket;	/* a reference */
+	GSocket *socket;        /* a reference */
 	GSocketAddress *remote; /* borrowed */
 	struct mu_list link, peer_link, all_link;
 	bool is_quiet;
@@ -28,7 +29,8 @@ struct conn {
 };
 static const char key[] = "mu-conn";
 
-/* Not closed: the HTTP server holds the stream, reads its end in the next turn and lets go in its own order. */
+/* Not closed: the HTTP server holds the stream, reads its end in the next turn and lets go in its own order.
+ */
 static void cut(struct conn *c)
 {
 	g_socket_shutdown(c->socket, TRUE, TRUE, NULL);
@@ -98,7 +100,8 @@ static void conn_free(gpointer arg)
 
 static struct peer *peer_take(struct mu_conns *all, GSocketAddress *remote)
 {
-	char *address = g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote)));
+	char *address =
+		g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote)));
 	struct peer *p = g_hash_table_lookup(all->peers, address);
 
 	if (p) {
@@ -141,9 +144,11 @@ void mu_conns_make_room(struct mu_conns *c)
 		evict(MU_CONTAINER_OF(c->quiet.next, struct conn, link));
 }
 
-/* --- from accept to the HTTP server ------------------------------------------------------------------------------------------ */
+/* --- from accept to the HTTP server
+ * ------------------------------------------------------------------------------------------ */
 
-static void serve(struct mu_conns *all, GIOStream *stream, GSocket *socket, GSocketAddress *local, GSocketAddress *remote)
+static void serve(struct mu_conns *all, GIOStream *stream, GSocket *socket, GSocketAddress *local,
+	GSocketAddress *remote)
 {
 	GIOStream *guard = mu_guard_new(stream, socket);
 
@@ -187,7 +192,8 @@ static void secure(struct mu_conns *all, GIOStream *plain, GSocket *socket, GSoc
 	h->socket = g_object_ref(socket);
 	h->local = g_object_ref(local);
 	h->remote = g_object_ref(remote);
-	g_tls_connection_handshake_async(G_TLS_CONNECTION(tls), G_PRIORITY_DEFAULT, all->stop, handshake_done, h);
+	g_tls_connection_handshake_async(
+		G_TLS_CONNECTION(tls), G_PRIORITY_DEFAULT, all->stop, handshake_done, h);
 }
 
 void mu_conns_accepted(struct mu_conns *all, GSocket *socket)
@@ -210,7 +216,9 @@ void mu_conns_accepted(struct mu_conns *all, GSocket *socket)
 	g_clear_object(&remote);
 }
 
-/* --- a request's steps ---------------------------------------------------------------------------------------------------------- */
+/* --- a request's steps
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static struct conn *conn_of(SoupServerMessage *msg)
 {
@@ -239,7 +247,8 @@ static void got_body(SoupServerMessage *msg, gpointer arg)
 	arm(c, c->all->limits.answer_ms);
 }
 
-/* What follows is a close, which with TLS writes a last record and would wait for a peer that reads nothing. */
+/* What follows is a close, which with TLS writes a last record and would wait for a peer that reads nothing.
+ */
 static void finished(SoupServerMessage *msg, gpointer arg)
 {
 	struct conn *c = conn_of(msg);
@@ -286,12 +295,18 @@ GSocket *mu_conn_socket(SoupServerMessage *msg)
 	return c ? c->socket : NULL;
 }
 
-/* --- all of them ------------------------------------------------------------------------------------------------------------------ */
+/* --- all of them
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert)
 {
 	c->limits = (struct mu_conn_limits){
-		.header_ms = 10000, .body_ms = 30000, .answer_ms = 60000, .per_address = 64, .total = 2048,
+		.header_ms = 10000,
+		.body_ms = 30000,
+		.answer_ms = 60000,
+		.per_address = 64,
+		.total = 2048,
 	};
 	c->server = server;
 	c->cert = cert ? g_object_ref(cert) : NULL;
@@ -332,7 +347,8 @@ void mu_conns_stop(struct mu_conns *c)
 		g_cancellable_cancel(c->stop);
 }
 
-/* A handshake under way, or a connection whose request was cut short and that still says why, ends by itself. */
+/* A handshake under way, or a connection whose request was cut short and that still says why, ends by itself.
+ */
 void mu_conns_done(struct mu_conns *c)
 {
 	if (!c->peers)

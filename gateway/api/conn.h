@@ -1,8 +1,10 @@
-/* conn: the connections behind the HTTP server: accepted, given TLS, counted by address, cut when slow (RELIABILITY P7).
+/* conn: the connections behind the HTTP server: accepted, given TLS, counted by address, cut when slow
+ * (RELIABILITY P7).
  *
- * The library's own listener is not used: in Debian 12 (libsoup 3.2.3) it keeps a reference to every socket it accepts,
- * stops for good when accept fails once, as it does without file descriptors, and an idle connection that its client
- * closes is never let go. So a connection carries one request here; that also leaves nothing to smuggle a second one into.
+ * The library's own listener is not used: in Debian 12 (libsoup 3.2.3) it keeps a reference to every socket
+ * it accepts, stops for good when accept fails once, as it does without file descriptors, and an idle
+ * connection that its client closes is never let go. So a connection carries one request here; that also
+ * leaves nothing to smuggle a second one into.
  */
 #ifndef MU_API_CONN_H
 #define MU_API_CONN_H
@@ -12,14 +14,14 @@
 #include "net/net.h"
 
 struct mu_conn_limits {
-	unsigned header_ms; /* from accept, TLS included, to a complete header */
-	unsigned body_ms;   /* then to a complete body */
-	unsigned answer_ms; /* then until the answer is taken; streams have their own rule */
+	unsigned header_ms;          /* from accept, TLS included, to a complete header */
+	unsigned body_ms;            /* then to a complete body */
+	unsigned answer_ms;          /* then until the answer is taken; streams have their own rule */
 	unsigned per_address, total; /* connections whose request is incomplete */
 };
 struct mu_conns {
 	struct mu_conn_limits limits;
-	SoupServer *server;	/* borrowed */
+	SoupServer *server;    /* borrowed */
 	GTlsCertificate *cert; /* NULL: plain */
 	GCancellable *stop;
 	struct mu_listener *listeners[MU_NET_LISTEN_MAX];

@@ -39,8 +39,9 @@ static char *event_text(const struct mu_event *ev)
 	char *data = json_dumps(ev->data, JSON_COMPACT), *text = NULL;
 
 	/* the kind comes from our own code, data is one line: neither can end the event early */
-	if (data && asprintf(&text, "id: %llu\nevent: %s\ndata: {\"time_us\":%lld,\"data\":%s}\n\n",
-			    (unsigned long long)ev->number, ev->kind, (long long)ev->wall_us, data) < 0)
+	if (data &&
+		asprintf(&text, "id: %llu\nevent: %s\ndata: {\"time_us\":%lld,\"data\":%s}\n\n",
+			(unsigned long long)ev->number, ev->kind, (long long)ev->wall_us, data) < 0)
 		text = NULL;
 	free(data);
 	return text;
@@ -59,7 +60,8 @@ static void drop(struct reader *rd)
 {
 	rd->ended = true;
 	rd->api->n_events_dropped++;
-	mu_warn("api", rd->who.subject, "reads events too slowly: %zu bytes wait, its stream is cut", rd->queued);
+	mu_warn("api", rd->who.subject, "reads events too slowly: %zu bytes wait, its stream is cut",
+		rd->queued);
 	mu_conn_cut(rd->msg);
 }
 
@@ -107,7 +109,7 @@ static void tell(struct mu_event_listener *l, const struct mu_event *ev)
 	struct mu_api *a = MU_CONTAINER_OF(l, struct mu_api, listener);
 	char *text = NULL;
 
-	mu_list_for_each(it, &a->readers) {
+	mu_list_for_each (it, &a->readers) {
 		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
 
 		if (!may_hear(&rd->who, ev))
@@ -133,8 +135,8 @@ static void replay(void *arg, const struct mu_event *ev)
 /* The client says what it saw last. What is forgotten since, it must ask for anew: "reset" tells it so. */
 static void catch_up(struct reader *rd)
 {
-	const char *last =
-		soup_message_headers_get_one(soup_server_message_get_request_headers(rd->msg), "Last-Event-ID");
+	const char *last = soup_message_headers_get_one(
+		soup_server_message_get_request_headers(rd->msg), "Last-Event-ID");
 	guint64 n;
 
 	if (!last)
@@ -165,8 +167,8 @@ void mu_on_events(struct mu_req *r)
 
 	if (r->api->n_readers >= MU_READERS_MAX) {
 		soup_message_headers_replace(h, "Retry-After", "10");
-		mu_reply_problem(r, 503, "Too many readers", "%d event streams are open, which is the limit. Try again later.",
-			MU_READERS_MAX);
+		mu_reply_problem(r, 503, "Too many readers",
+			"%d event streams are open, which is the limit. Try again later.", MU_READERS_MAX);
 		return;
 	}
 	mu_reply_text(r, 200, NULL, NULL, 0);
@@ -187,7 +189,7 @@ static gboolean heartbeat(gpointer arg)
 	struct mu_api *a = arg;
 	int64_t now_s = mu_clock_wall_us() / 1000000;
 
-	mu_list_for_each(it, &a->readers) {
+	mu_list_for_each (it, &a->readers) {
 		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
 
 		if (rd->who.expires_s < now_s)
@@ -200,7 +202,7 @@ static gboolean heartbeat(gpointer arg)
 
 void mu_events_end_token(struct mu_api *a, const char *token_id)
 {
-	mu_list_for_each(it, &a->readers) {
+	mu_list_for_each (it, &a->readers) {
 		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
 
 		if (strcmp(rd->who.id, token_id) == 0)

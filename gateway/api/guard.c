@@ -4,7 +4,9 @@
 #include "api/head.h"
 #include "api/private.h"
 
-/* --- the reading side ---------------------------------------------------------------------------------------------------------- */
+/* --- the reading side
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
 	GInputStream parent;
@@ -36,8 +38,8 @@ static void refuse(MuGuardInput *g)
 	free(text);
 }
 
-/* What is left of a refused request is read and thrown away until the client closes or its time is over: closing with
- * unread bytes would reset the connection before the answer was read. */
+/* What is left of a refused request is read and thrown away until the client closes or its time is over:
+ * closing with unread bytes would reset the connection before the answer was read. */
 static gssize pass(MuGuardInput *g, const void *data, gssize n, GError **error)
 {
 	if (n <= 0)
@@ -116,7 +118,9 @@ static void mu_guard_input_init(MuGuardInput *g)
 	g->head = g_new0(struct mu_head, 1);
 }
 
-/* --- the stream --------------------------------------------------------------------------------------------------------------------- */
+/* --- the stream
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
 	GIOStream parent;

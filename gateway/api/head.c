@@ -3,7 +3,9 @@
 
 #include "api/head.h"
 
-#define TOKEN "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" /* RFC 9110, 5.6.2 */
+#define TOKEN                                                                                              \
+	"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" /* RFC 9110, 5.6.2 \
+											 */
 
 void mu_head_init(struct mu_head *h)
 {
@@ -24,8 +26,8 @@ static int first_line(struct mu_head *h)
 	h->started = true;
 	target = memchr(h->line, ' ', h->len);
 	version = target ? strchr(target + 1, ' ') : NULL;
-	if (!version || strspn(h->line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != (size_t)(target - h->line) || target == h->line ||
-		version == target + 1)
+	if (!version || strspn(h->line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != (size_t)(target - h->line) ||
+		target == h->line || version == target + 1)
 		return refuse(h, 400, "The first line is not <METHOD> <target> HTTP/1.1.");
 	if (strcmp(version, " HTTP/1.1") != 0 && strcmp(version, " HTTP/1.0") != 0)
 		return refuse(h, 505, "Only HTTP/1.1 is spoken here.");
@@ -71,7 +73,8 @@ static int last_line(struct mu_head *h)
 {
 	h->complete = true;
 	if (h->lengths && h->encodings)
-		return refuse(h, 400, "Content-Length and Transfer-Encoding say in two ways where the body ends.");
+		return refuse(
+			h, 400, "Content-Length and Transfer-Encoding say in two ways where the body ends.");
 	if (h->encodings && h->http10)
 		return refuse(h, 400, "Transfer-Encoding needs HTTP/1.1.");
 	if (h->hosts > 1 || h->tokens > 1 || (!h->hosts && !h->http10))

@@ -2,8 +2,8 @@
 
 #include "api/listener.h"
 
-#define BACKLOG	   512
-#define BATCH	   16  /* accepted in one turn of the loop */
+#define BACKLOG    512
+#define BATCH      16  /* accepted in one turn of the loop */
 #define BACKOFF_MS 100 /* after a failure, which is as a rule a lack of descriptors */
 
 struct mu_listener {
@@ -48,8 +48,8 @@ static void failed(struct mu_listener *l, const GError *ge)
 	uint64_t n = mu_log_gate_pass(&l->gate, mu_clock_us(), 10000000);
 
 	if (n)
-		mu_warn("api", NULL, "cannot accept connections: %s (%llu times so far); trying again", ge->message,
-			(unsigned long long)n);
+		mu_warn("api", NULL, "cannot accept connections: %s (%llu times so far); trying again",
+			ge->message, (unsigned long long)n);
 	mu_conns_make_room(l->to);
 	unwatch(l);
 	l->timer = g_timeout_add(BACKOFF_MS, again, l);
@@ -94,11 +94,13 @@ static int errno_of(const GError *ge)
 	return g_error_matches(ge, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED) ? -EACCES : -EADDRNOTAVAIL;
 }
 
-int mu_listener_new(struct mu_conns *to, const struct mu_addr *addr, struct mu_listener **ret, struct mu_error *e)
+int mu_listener_new(
+	struct mu_conns *to, const struct mu_addr *addr, struct mu_listener **ret, struct mu_error *e)
 {
 	GSocketAddress *at = g_socket_address_new_from_native((gpointer)&addr->sa, mu_addr_size(addr));
 	GError *ge = NULL;
-	GSocket *s = g_socket_new(g_socket_address_get_family(at), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &ge);
+	GSocket *s = g_socket_new(
+		g_socket_address_get_family(at), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &ge);
 	struct mu_listener *l = NULL;
 	char *text;
 	int err;

@@ -5,7 +5,8 @@
 #include "api/conn.h"
 
 struct mu_listener;
-int mu_listener_new(struct mu_conns *to, const struct mu_addr *at, struct mu_listener **ret, struct mu_error *e);
+int mu_listener_new(
+	struct mu_conns *to, const struct mu_addr *at, struct mu_listener **ret, struct mu_error *e);
 void mu_listener_free(struct mu_listener *l);
 uint16_t mu_listener_port(const struct mu_listener *l);
 

@@ -27,12 +27,13 @@ static void single(GString *t, const char *name, const char *type, const char *h
 	value(t, v);
 }
 
-/* --- figures of a worker: one row each ---------------------------------------------------------------------------------------- */
+/* --- figures of a worker: one row each
+ * ---------------------------------------------------------------------------------------- */
 
-#define FIELD(fn, expr)                                                                                              \
-	static double fn(const struct mu_media_stats *s)                                                             \
-	{                                                                                                            \
-		return (double)(expr);                                                                               \
+#define FIELD(fn, expr)                                  \
+	static double fn(const struct mu_media_stats *s) \
+	{                                                \
+		return (double)(expr);                   \
 	}
 FIELD(rx_datagrams, s->net.rx_datagrams)
 FIELD(rx_bytes, s->net.rx_bytes)
@@ -111,15 +112,22 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 			const char *stage;
 			uint64_t n;
 		} row[] = {
-			{ "socket_full", s[i].net.rx_dropped }, { "unknown_address", s[i].unknown_address },
-			{ "stun_bad", s[i].stun_bad }, { "dtls_unvalidated", s[i].dtls_unvalidated },
-			{ "bad_auth", s[i].bad_auth }, { "replayed", s[i].replayed }, { "malformed", s[i].malformed },
-			{ "over_limit", s[i].over_limit }, { "no_packet", s[i].no_packet },
-			{ "hand_full", s[i].net.hand_dropped }, { "send_failed", s[i].net.tx_failed },
+			{ "socket_full", s[i].net.rx_dropped },
+			{ "unknown_address", s[i].unknown_address },
+			{ "stun_bad", s[i].stun_bad },
+			{ "dtls_unvalidated", s[i].dtls_unvalidated },
+			{ "bad_auth", s[i].bad_auth },
+			{ "replayed", s[i].replayed },
+			{ "malformed", s[i].malformed },
+			{ "over_limit", s[i].over_limit },
+			{ "no_packet", s[i].no_packet },
+			{ "hand_full", s[i].net.hand_dropped },
+			{ "send_failed", s[i].net.tx_failed },
 		};
 
 		for (size_t k = 0; k < MU_ARRAY_LEN(row); k++) {
-			g_string_append_printf(t, "muster_dropped_packets_total{worker=\"%u\",stage=\"%s\"}", i, row[k].stage);
+			g_string_append_printf(t, "muster_dropped_packets_total{worker=\"%u\",stage=\"%s\"}",
+				i, row[k].stage);
 			value(t, (double)row[k].n);
 		}
 	}
@@ -127,16 +135,18 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 
 static void queue_times(GString *t, const struct mu_media_stats *s, unsigned n)
 {
-	static const char *const le[MU_HIST_BUCKETS] = { "5e-05", "0.0001", "0.00025", "0.0005", "0.001", "0.002", "0.005",
-		"0.01", "0.02", "0.05", "0.1", "+Inf" };
+	static const char *const le[MU_HIST_BUCKETS] = { "5e-05", "0.0001", "0.00025", "0.0005", "0.001",
+		"0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "+Inf" };
 
-	head(t, "queue_seconds", "histogram", "Time from a packet's arrival until it was handed to the kernel.");
+	head(t, "queue_seconds", "histogram",
+		"Time from a packet's arrival until it was handed to the kernel.");
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t sum = 0;
 
 		for (size_t b = 0; b < MU_HIST_BUCKETS; b++) {
 			sum += s[i].queue_us_bucket[b];
-			g_string_append_printf(t, "muster_queue_seconds_bucket{worker=\"%u\",le=\"%s\"}", i, le[b]);
+			g_string_append_printf(
+				t, "muster_queue_seconds_bucket{worker=\"%u\",le=\"%s\"}", i, le[b]);
 			value(t, (double)sum);
 		}
 		g_string_append_printf(t, "muster_queue_seconds_sum{worker=\"%u\"}", i);
@@ -147,7 +157,8 @@ static void queue_times(GString *t, const struct mu_media_stats *s, unsigned n)
 	}
 }
 
-/* --- sessions and endpoints ------------------------------------------------------------------------------------------------------ */
+/* --- sessions and endpoints
+ * ------------------------------------------------------------------------------------------------------ */
 
 static bool is_kind(const json_t *session, const char *kind)
 {
@@ -188,7 +199,8 @@ static void endpoint_counts(GString *t, struct mu_directory *d)
 	mu_directory_each(d, count_endpoint, n);
 	head(t, "endpoints", "gauge", "Endpoints by state.");
 	for (unsigned i = 0; i < MU_ARRAY_LEN(n); i++) {
-		g_string_append_printf(t, "muster_endpoints{state=\"%s\"}", mu_endpoint_state_name((enum mu_endpoint_state)i));
+		g_string_append_printf(t, "muster_endpoints{state=\"%s\"}",
+			mu_endpoint_state_name((enum mu_endpoint_state)i));
 		value(t, n[i]);
 	}
 }
@@ -218,7 +230,8 @@ static double jitter(const json_t *s)
 
 static double loss(const json_t *s)
 {
-	double lost = json_number_value(json_object_get(s, "lost")), got = json_number_value(json_object_get(s, "packets"));
+	double lost = json_number_value(json_object_get(s, "lost")),
+	       got = json_number_value(json_object_get(s, "packets"));
 
 	return lost > 0 ? lost / (lost + got) : 0;
 }
@@ -240,10 +253,12 @@ static void publishers(GString *t, json_t *all)
 		size_t i, k;
 
 		head(t, per_stream[m].name, "gauge", per_stream[m].help);
-		json_array_foreach(all, i, s) {
+		json_array_foreach(all, i, s)
+		{
 			if (!is_kind(s, "whip"))
 				continue;
-			json_array_foreach(json_object_get(s, "streams"), k, st) {
+			json_array_foreach(json_object_get(s, "streams"), k, st)
+			{
 				if (n++ >= STREAMS_MAX)
 					break;
 				g_string_append_printf(t, "muster_%s{", per_stream[m].name);
@@ -260,15 +275,18 @@ static void publishers(GString *t, json_t *all)
 static void http(GString *t, const struct mu_api *a)
 {
 	single(t, "http_connections", "gauge", "Open HTTP connections.", a->conns.n_open);
-	single(t, "http_connections_total", "counter", "HTTP connections accepted.", (double)a->conns.n_accepted);
+	single(t, "http_connections_total", "counter", "HTTP connections accepted.",
+		(double)a->conns.n_accepted);
 	single(t, "http_timeouts_total", "counter", "HTTP connections cut because the client was too slow.",
 		(double)a->conns.n_timed_out);
-	single(t, "http_evictions_total", "counter", "Waiting HTTP connections cut to make room.", (double)a->conns.n_evicted);
+	single(t, "http_evictions_total", "counter", "Waiting HTTP connections cut to make room.",
+		(double)a->conns.n_evicted);
 	single(t, "http_requests_total", "counter", "HTTP requests.", (double)a->n_requests);
-	single(t, "http_denied_total", "counter", "HTTP requests denied for their token.", (double)a->n_denied);
+	single(t, "http_denied_total", "counter", "HTTP requests denied for their token.",
+		(double)a->n_denied);
 	single(t, "event_readers", "gauge", "Open event streams.", a->n_readers);
-	single(t, "event_readers_dropped_total", "counter", "Event streams cut because they were read too slowly.",
-		(double)a->n_events_dropped);
+	single(t, "event_readers_dropped_total", "counter",
+		"Event streams cut because they were read too slowly.", (double)a->n_events_dropped);
 }
 
 static void scraped(void *arg, const struct mu_media_stats *s, unsigned n)

@@ -9,10 +9,11 @@
 #include "api/conn.h"
 #include "api/revoked.h"
 
-#define MU_BODY_MAX	 65536	  /* bytes of any request's body (RELIABILITY P3) */
-#define MU_READERS_MAX	 512	  /* event streams at once */
-#define MU_READER_QUEUE	 (1 << 18) /* bytes that may wait for one reader of events; more, and it is dropped */
-#define MU_VARS_MAX	 2
+#define MU_BODY_MAX     65536     /* bytes of any request's body (RELIABILITY P3) */
+#define MU_READERS_MAX  512       /* event streams at once */
+#define MU_READER_QUEUE (1 << 18) /* bytes that may wait for one reader of events; more, and it is dropped \
+				   */
+#define MU_VARS_MAX 2
 
 struct mu_api {
 	struct mu_webrtc *webrtc;
@@ -35,17 +36,18 @@ struct mu_api {
 	uint64_t n_requests, n_denied, n_events_dropped;
 };
 
-/* --- request.c: one request, from its header to its answer --------------------------------------------------------------- */
+/* --- request.c: one request, from its header to its answer
+ * --------------------------------------------------------------- */
 
 enum mu_body { MU_BODY_NONE, MU_BODY_SDP, MU_BODY_SDPFRAG, MU_BODY_JSON };
 struct mu_req;
 /** One row of the table: what is served, to whom. */
 struct mu_route {
 	const char *method, *path; /* as in openapi.yaml */
-	uint32_t scopes;	   /* one of these is needed, or admin; 0: see `open` */
-	bool open;		   /* answered without a token */
-	bool own;		   /* needs the token that made the session, or admin */
-	bool site_wide;		   /* a token for single endpoints is not enough */
+	uint32_t scopes;           /* one of these is needed, or admin; 0: see `open` */
+	bool open;                 /* answered without a token */
+	bool own;                  /* needs the token that made the session, or admin */
+	bool site_wide;            /* a token for single endpoints is not enough */
 	enum mu_body body;
 	void (*fn)(struct mu_req *r);
 };
@@ -67,12 +69,13 @@ bool mu_req_number(const struct mu_req *r, const char *name, int64_t min, int64_
 /** Read the JSON body, depth and size limited. Answers 400 itself. @return NULL: answered */
 json_t *mu_req_json(struct mu_req *r);
 /** Note a deed in the audit log. target, why: NULL none. */
-void mu_req_audit(struct mu_req *r, const char *what, const char *target, const char *result, const char *why);
+void mu_req_audit(
+	struct mu_req *r, const char *what, const char *target, const char *result, const char *why);
 
 /** An answer that comes later. The request is paused until mu_wait_end. */
 struct mu_wait {
 	struct mu_list link;
-	struct mu_req *req; /* NULL once the API is freed */
+	struct mu_req *req;     /* NULL once the API is freed */
 	SoupServerMessage *msg; /* a reference */
 };
 struct mu_wait *mu_wait_begin(struct mu_req *r);
@@ -80,7 +83,9 @@ struct mu_wait *mu_wait_begin(struct mu_req *r);
 struct mu_req *mu_wait_req(struct mu_wait *w);
 void mu_wait_end(struct mu_wait *w);
 
-/* --- reply.c ------------------------------------------------------------------------------------------------------------------ */
+/* --- reply.c
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 /** RFC 9457. */
 void mu_reply_problem(struct mu_req *r, int status, const char *title, const char *fmt, ...) MU_PRINTF(4, 5);
@@ -97,7 +102,9 @@ void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, c
 char *mu_closing_text(int status, const char *body);
 char *mu_problem_text(int status, const char *title, const char *detail, const char *instance);
 
-/* --- auth.c ------------------------------------------------------------------------------------------------------------------- */
+/* --- auth.c
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 /** Whether the request may go on; answers 401, 403 itself when not. */
 bool mu_auth(struct mu_req *r);
@@ -105,7 +112,9 @@ bool mu_auth(struct mu_req *r);
 bool mu_may(const struct mu_req *r, const char *endpoint);
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes);
 
-/* --- routes.c ----------------------------------------------------------------------------------------------------------------- */
+/* --- routes.c
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 const struct mu_route *mu_routes(size_t *n);
 /** Find a route. @param allow the methods the path has, for 405, when NULL is returned; "" for 404 */
@@ -115,7 +124,9 @@ const struct mu_route *mu_route_find(const char *method, const char *path, char 
 /** The endpoint of a session. @return false: no such session */
 bool mu_session_endpoint(struct mu_api *a, const char *id, char ret[MU_ID_MAX]);
 
-/* --- handlers ----------------------------------------------------------------------------------------------------------------- */
+/* --- handlers
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 void mu_on_whip(struct mu_req *r);
 void mu_on_whep(struct mu_req *r);
@@ -141,7 +152,9 @@ void mu_events_stop(struct mu_api *a);
 /** End the event streams opened with a token. */
 void mu_events_end_token(struct mu_api *a, const char *token_id);
 
-/* --- for tests ---------------------------------------------------------------------------------------------------------------- */
+/* --- for tests
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 uint16_t mu_api_port(const struct mu_api *a, unsigned i);
 

@@ -94,10 +94,12 @@ void mu_reply_web(struct mu_req *r, struct mu_web_reply *w)
 	mu_web_reply_done(w);
 }
 
-/* --- cutting a request short -------------------------------------------------------------------------------------------------
+/* --- cutting a request short
+ * -------------------------------------------------------------------------------------------------
  *
- * The library would read the body to its end before it answers. We take the connection from it, write the answer, and
- * read on for a moment: closing with unread bytes resets the connection, and the client would never see why. */
+ * The library would read the body to its end before it answers. We take the connection from it, write the
+ * answer, and read on for a moment: closing with unread bytes resets the connection, and the client would
+ * never see why. */
 
 struct last {
 	GIOStream *stream;
@@ -149,7 +151,8 @@ static void written(GObject *out, GAsyncResult *res, gpointer arg)
 	}
 	if (l->socket)
 		g_socket_shutdown(l->socket, FALSE, TRUE, NULL);
-	g_input_stream_skip_async(g_io_stream_get_input_stream(l->stream), 65536, G_PRIORITY_LOW, l->stop, skipped, l);
+	g_input_stream_skip_async(
+		g_io_stream_get_input_stream(l->stream), 65536, G_PRIORITY_LOW, l->stop, skipped, l);
 }
 
 char *mu_closing_text(int status, const char *body)
@@ -177,6 +180,6 @@ void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, c
 	soup_server_message_set_status(msg, (guint)status, NULL);
 	l->stream = soup_server_message_steal_connection(msg);
 	l->timer = g_timeout_add(LINGER_MS, enough, l);
-	g_output_stream_write_all_async(g_io_stream_get_output_stream(l->stream), l->text, strlen(l->text), G_PRIORITY_DEFAULT,
-		l->stop, written, l);
+	g_output_stream_write_all_async(g_io_stream_get_output_stream(l->stream), l->text, strlen(l->text),
+		G_PRIORITY_DEFAULT, l->stop, written, l);
 }

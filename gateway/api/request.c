@@ -39,7 +39,8 @@ bool mu_req_number(const struct mu_req *r, const char *name, int64_t min, int64_
 	return ok;
 }
 
-/* jansson stops at a depth of 2048 (JSON_PARSER_MAX_DEPTH) and the body at 64 KiB, so a hostile one costs little. */
+/* jansson stops at a depth of 2048 (JSON_PARSER_MAX_DEPTH) and the body at 64 KiB, so a hostile one costs
+ * little. */
 json_t *mu_req_json(struct mu_req *r)
 {
 	GBytes *body = soup_message_body_flatten(soup_server_message_get_request_body(r->msg));
@@ -49,8 +50,8 @@ json_t *mu_req_json(struct mu_req *r)
 	json_t *o = json_loadb(text ? text : "", len, JSON_REJECT_DUPLICATES, &at);
 
 	if (!o)
-		mu_reply_problem(r, 400, "Not JSON", "The body is not JSON: line %d, column %d: %s.", at.line, at.column,
-			at.text);
+		mu_reply_problem(r, 400, "Not JSON", "The body is not JSON: line %d, column %d: %s.", at.line,
+			at.column, at.text);
 	else if (!json_is_object(o)) {
 		mu_reply_problem(r, 400, "Not a JSON object", "The body must be a JSON object.");
 		json_decref(o);
@@ -67,11 +68,18 @@ void mu_req_audit(struct mu_req *r, const char *what, const char *target, const 
 	if (!r->api->audit)
 		return;
 	g_snprintf(who, sizeof(who), "%s#%s", r->who.subject, r->who.id);
-	mu_audit_add(r->api->audit, &(struct mu_audit_entry){ .who = r->has_token ? who : NULL, .from = r->from, .what = what,
-					    .target = target, .result = result, .why = why });
+	mu_audit_add(r->api->audit,
+		&(struct mu_audit_entry){ .who = r->has_token ? who : NULL,
+			.from = r->from,
+			.what = what,
+			.target = target,
+			.result = result,
+			.why = why });
 }
 
-/* --- steps ------------------------------------------------------------------------------------------------------------------------ */
+/* --- steps
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void finished(SoupServerMessage *msg, gpointer arg)
 {
@@ -101,8 +109,8 @@ static void preflight(struct mu_req *r, const char *path, const char *allow)
 	SoupMessageHeaders *h = soup_server_message_get_response_headers(r->msg);
 
 	soup_message_headers_replace(h, "Access-Control-Allow-Methods", allow);
-	soup_message_headers_replace(h, "Access-Control-Allow-Headers",
-		"Authorization, Content-Type, If-Match, Last-Event-ID");
+	soup_message_headers_replace(
+		h, "Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Last-Event-ID");
 	soup_message_headers_replace(h, "Access-Control-Max-Age", "600");
 	if (g_str_has_prefix(path, "/whip/") || g_str_has_prefix(path, "/whep/"))
 		soup_message_headers_replace(h, "Accept-Post", "application/sdp");
@@ -118,7 +126,8 @@ static bool routed(struct mu_req *r, const char *path)
 	if (r->route)
 		return true;
 	if (!*allow) {
-		mu_reply_problem(r, 404, "Not found", "Nothing is served at %.200s. /v1/openapi.yaml lists what is.", path);
+		mu_reply_problem(r, 404, "Not found",
+			"Nothing is served at %.200s. /v1/openapi.yaml lists what is.", path);
 		return false;
 	}
 	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Allow", allow);
@@ -126,13 +135,15 @@ static bool routed(struct mu_req *r, const char *path)
 		preflight(r, path, allow);
 		return false;
 	}
-	mu_reply_problem(r, 405, "Method not allowed", "%.16s is not served at %.200s; served are: %s.", method, path, allow);
+	mu_reply_problem(r, 405, "Method not allowed", "%.16s is not served at %.200s; served are: %s.",
+		method, path, allow);
 	return false;
 }
 
 static bool typed(struct mu_req *r)
 {
-	static const char *const want[] = { [MU_BODY_SDP] = "application/sdp", [MU_BODY_SDPFRAG] = NULL,
+	static const char *const want[] = { [MU_BODY_SDP] = "application/sdp",
+		[MU_BODY_SDPFRAG] = NULL,
 		[MU_BODY_JSON] = "application/json" };
 	const char *type =
 		soup_message_headers_get_content_type(soup_server_message_get_request_headers(r->msg), NULL);
@@ -142,14 +153,15 @@ static bool typed(struct mu_req *r)
 		return true;
 	if (type && g_ascii_strcasecmp(type, want[r->route->body]) == 0)
 		return true;
-	mu_reply_problem(r, 415, "Unsupported media type", "The body must be %s, not %.60s.", want[r->route->body],
-		type ? type : "of no stated type");
+	mu_reply_problem(r, 415, "Unsupported media type", "The body must be %s, not %.60s.",
+		want[r->route->body], type ? type : "of no stated type");
 	return false;
 }
 
 static bool fits(struct mu_req *r)
 {
-	goffset len = soup_message_headers_get_content_length(soup_server_message_get_request_headers(r->msg));
+	goffset len =
+		soup_message_headers_get_content_length(soup_server_message_get_request_headers(r->msg));
 
 	if (len <= MU_BODY_MAX)
 		return true;
@@ -192,16 +204,18 @@ static void handle(SoupServer *server, SoupServerMessage *msg, const char *path,
 	r->route->fn(r);
 }
 
-/* What the HTTP library refuses by itself, it refuses without a body: this one stands ready for that. Any answer of ours
- * replaces it. */
+/* What the HTTP library refuses by itself, it refuses without a body: this one stands ready for that. Any
+ * answer of ours replaces it. */
 static void started(SoupServer *server, SoupServerMessage *msg, gpointer arg)
 {
-	char *text = mu_problem_text(0, "Bad request", "The request's first line or header is not HTTP/1.1.", NULL);
+	char *text = mu_problem_text(
+		0, "Bad request", "The request's first line or header is not HTTP/1.1.", NULL);
 
 	(void)server;
 	(void)arg;
 	mu_reply_headers(msg);
-	soup_server_message_set_response(msg, "application/problem+json", SOUP_MEMORY_COPY, text, strlen(text));
+	soup_server_message_set_response(
+		msg, "application/problem+json", SOUP_MEMORY_COPY, text, strlen(text));
 	free(text);
 	g_signal_connect(msg, "got-chunk", G_CALLBACK(got_chunk), NULL);
 }
@@ -213,7 +227,8 @@ void mu_request_watch(struct mu_api *a)
 	soup_server_add_handler(a->server, NULL, handle, a, NULL);
 }
 
-/* --- answers that come later ---------------------------------------------------------------------------------------------------- */
+/* --- answers that come later
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct mu_wait *mu_wait_begin(struct mu_req *r)
 {

@@ -49,9 +49,10 @@ static int load(void *arg, int n, char **v, char **names)
 static int open_db(struct mu_revoked *r, const char *path, struct mu_error *e)
 {
 	/* FULL: a revocation is answered when it is on the disk, not when it is on its way. */
-	static const char setup[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000;"
-				    "CREATE TABLE IF NOT EXISTS revoked(jti TEXT PRIMARY KEY NOT NULL, at INTEGER NOT NULL,"
-				    " by TEXT NOT NULL, expires INTEGER NOT NULL);";
+	static const char setup[] =
+		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000;"
+		"CREATE TABLE IF NOT EXISTS revoked(jti TEXT PRIMARY KEY NOT NULL, at INTEGER NOT NULL,"
+		" by TEXT NOT NULL, expires INTEGER NOT NULL);";
 
 	if (sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK &&
 		sqlite3_exec(r->db, setup, NULL, NULL, NULL) == SQLITE_OK &&
@@ -87,7 +88,8 @@ void mu_revoked_free(struct mu_revoked *r)
 	free(r);
 }
 
-static int store(struct mu_revoked *r, const char *jti, const char *by, int64_t now_s, int64_t expires_s, struct mu_error *e)
+static int store(struct mu_revoked *r, const char *jti, const char *by, int64_t now_s, int64_t expires_s,
+	struct mu_error *e)
 {
 	static const char sql[] = "INSERT OR REPLACE INTO revoked(jti, at, by, expires) VALUES(?, ?, ?, ?)";
 	sqlite3_stmt *st = NULL;
@@ -113,7 +115,8 @@ int mu_revoked_add(struct mu_revoked *r, const char *jti, const char *by, int64_
 	if (old && (old->expires_s == 0 || (expires_s && expires_s < old->expires_s)))
 		expires_s = old->expires_s;
 	if (!old && g_hash_table_size(r->entries) >= MU_REVOKED_MAX && mu_revoked_purge(r, now_s) == 0)
-		return mu_error_set(e, -ENOSPC, "%d tokens are revoked and none has expired: change the signing key instead",
+		return mu_error_set(e, -ENOSPC,
+			"%d tokens are revoked and none has expired: change the signing key instead",
 			MU_REVOKED_MAX);
 	remember(r, jti, by, now_s, expires_s);
 	return r->db ? store(r, jti, by, now_s, expires_s, e) : 0;
@@ -139,7 +142,8 @@ unsigned mu_revoked_purge(struct mu_revoked *r, int64_t now_s)
 	char sql[96];
 
 	if (n && r->db) {
-		g_snprintf(sql, sizeof(sql), "DELETE FROM revoked WHERE expires > 0 AND expires + %d < %" G_GINT64_FORMAT,
+		g_snprintf(sql, sizeof(sql),
+			"DELETE FROM revoked WHERE expires > 0 AND expires + %d < %" G_GINT64_FORMAT,
 			PURGE_SLACK_S, (gint64)now_s);
 		sqlite3_exec(r->db, sql, NULL, NULL, NULL);
 	}

@@ -1,4 +1,5 @@
-/* revoked: the tokens that are no longer taken. Kept in memory for every request, in SQLite for the next start. */
+/* revoked: the tokens that are no longer taken. Kept in memory for every request, in SQLite for the next
+ * start. */
 #ifndef MU_API_REVOKED_H
 #define MU_API_REVOKED_H
 

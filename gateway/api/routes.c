@@ -1,7 +1,7 @@
 #include "api/private.h"
 
 #define OPERATE MU_SCOPE_OPERATE
-#define WATCH	MU_SCOPE_WATCH
+#define WATCH   MU_SCOPE_WATCH
 
 /* openapi.yaml says the same to the outside; tests/unit/api/test_openapi.c holds the two together. */
 static const struct mu_route routes[] = {
@@ -15,7 +15,8 @@ static const struct mu_route routes[] = {
 	{ "GET", "/v1/endpoints/{site}/{name}", .scopes = WATCH | OPERATE, .fn = mu_on_endpoint },
 	{ "GET", "/v1/sessions", .scopes = OPERATE, .fn = mu_on_sessions },
 	{ "DELETE", "/v1/sessions/{id}", .scopes = OPERATE, .fn = mu_on_sessions_delete },
-	{ "POST", "/v1/tokens/revoke", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .body = MU_BODY_JSON, .fn = mu_on_revoke },
+	{ "POST", "/v1/tokens/revoke", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .body = MU_BODY_JSON,
+		.fn = mu_on_revoke },
 	{ "GET", "/v1/tokens/revoked", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .fn = mu_on_revoked },
 	{ "GET", "/v1/audit", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .fn = mu_on_audit },
 	{ "GET", "/v1/events", .scopes = WATCH | OPERATE, .fn = mu_on_events },
@@ -32,8 +33,8 @@ const struct mu_route *mu_routes(size_t *n)
 	return routes;
 }
 
-/* One segment of a path: letters, digits, '.', '_', '-', never "." or "..". Nothing that is served has a name with
- * anything else in it, so escapes need no decoding: they match nothing (RELIABILITY P9). */
+/* One segment of a path: letters, digits, '.', '_', '-', never "." or "..". Nothing that is served has a name
+ * with anything else in it, so escapes need no decoding: they match nothing (RELIABILITY P9). */
 static size_t segment(const char *path, char ret[MU_ID_MAX])
 {
 	size_t n = strspn(path, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
@@ -57,7 +58,7 @@ static bool matches(const char *template, const char *path, char vars[MU_VARS_MA
 				return false;
 			path += n;
 			template = strchr(template, '}') + 1;
-		} else if (*template++ != *path++) {
+		} else if (*template ++ != *path++) {
 			return false;
 		}
 	}

@@ -29,8 +29,8 @@ static void audit_made(struct mu_req *r, const char *what, const char *endpoint,
 	mu_req_audit(r, what, endpoint, w->status == 201 ? "done" : "refused", why);
 }
 
-typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
-	struct mu_web_reply *ret);
+typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret);
 
 static void post(struct mu_req *r, post_fn *fn, const char *what)
 {
@@ -88,7 +88,8 @@ static void end(struct mu_req *r, const char *what)
 	struct mu_web_reply w = { 0 };
 
 	mu_session_delete(r->api->webrtc, r->vars[0], &w);
-	mu_req_audit(r, what, r->vars[0], w.status < 300 ? "done" : "refused", w.status < 300 ? NULL : w.detail);
+	mu_req_audit(
+		r, what, r->vars[0], w.status < 300 ? "done" : "refused", w.status < 300 ? NULL : w.detail);
 	mu_reply_web(r, &w);
 }
 
@@ -102,8 +103,10 @@ void mu_on_sessions_delete(struct mu_req *r)
 	char endpoint[MU_ID_MAX];
 
 	if (mu_session_endpoint(r->api, r->vars[0], endpoint) && !mu_may(r, endpoint)) {
-		mu_reply_problem(r, 403, "Not allowed", "Session %.100s belongs to an endpoint this token is not for.", r->vars[0]);
-		mu_req_audit(r, "session.end_by_operator", r->vars[0], "denied", "the token is for other endpoints");
+		mu_reply_problem(r, 403, "Not allowed",
+			"Session %.100s belongs to an endpoint this token is not for.", r->vars[0]);
+		mu_req_audit(r, "session.end_by_operator", r->vars[0], "denied",
+			"the token is for other endpoints");
 		return;
 	}
 	end(r, "session.end_by_operator");
@@ -115,7 +118,8 @@ bool mu_session_endpoint(struct mu_api *a, const char *id, char ret[MU_ID_MAX])
 	bool found = false;
 	size_t i;
 
-	json_array_foreach(all, i, s) {
+	json_array_foreach(all, i, s)
+	{
 		const char *sid = json_string_value(json_object_get(s, "id"));
 		const char *ep = json_string_value(json_object_get(s, "endpoint"));
 
@@ -134,7 +138,8 @@ void mu_on_sessions(struct mu_req *r)
 	json_t *all = mu_webrtc_sessions_json(r->api->webrtc, NULL), *mine = json_array(), *s;
 	size_t i;
 
-	json_array_foreach(all, i, s) {
+	json_array_foreach(all, i, s)
+	{
 		const char *ep = json_string_value(json_object_get(s, "endpoint"));
 
 		if (ep && mu_may(r, ep))

@@ -2,18 +2,21 @@
 #include "api/private.h"
 #include "console/console.h"
 
-/* Scripts, styles and connections of this origin only; blob: for the pictures that the browser itself makes. */
-#define POLICY                                                                                                       \
-	"default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "       \
+/* Scripts, styles and connections of this origin only; blob: for the pictures that the browser itself makes.
+ */
+#define POLICY                                                                                                 \
+	"default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; " \
 	"frame-ancestors 'none'"
 
 static void serve(struct mu_req *r, const struct mu_asset *f)
 {
 	SoupMessageHeaders *h = soup_server_message_get_response_headers(r->msg);
-	const char *have = soup_message_headers_get_list(soup_server_message_get_request_headers(r->msg), "If-None-Match");
+	const char *have = soup_message_headers_get_list(
+		soup_server_message_get_request_headers(r->msg), "If-None-Match");
 
 	soup_message_headers_replace(h, "Content-Security-Policy", POLICY);
-	soup_message_headers_replace(h, "Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)");
+	soup_message_headers_replace(
+		h, "Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)");
 	soup_message_headers_replace(h, "Cache-Control", "no-cache");
 	soup_message_headers_replace(h, "ETag", f->etag);
 	if (have && strstr(have, f->etag))

@@ -41,8 +41,8 @@ void mu_on_endpoint(struct mu_req *r)
 	json_t *o;
 
 	if (!ep) {
-		mu_reply_problem(r, 404, "No such endpoint", "Endpoint %s is not known here: it was not enrolled and never published.",
-			id);
+		mu_reply_problem(r, 404, "No such endpoint",
+			"Endpoint %s is not known here: it was not enrolled and never published.", id);
 		return;
 	}
 	o = mu_endpoint_json(ep);
@@ -59,10 +59,12 @@ void mu_on_status(struct mu_req *r)
 
 	mu_directory_each(a->directory, visit, &c);
 	mu_reply_json(r, 200,
-		json_pack("{ss ss sI ss si si s{si si si} si s{si si si}}", "site", a->site, "version", MU_VERSION, "uptime_s",
-			(json_int_t)((mu_clock_wall_us() - a->start_wall_us) / 1000000), "engine", mu_media_engine(a->media),
-			"workers", (int)mu_net_workers(net), "sessions", (int)mu_webrtc_sessions(a->webrtc), "endpoints",
-			"idle", (int)c.n[MU_ENDPOINT_IDLE], "live", (int)c.n[MU_ENDPOINT_LIVE], "lost",
-			(int)c.n[MU_ENDPOINT_LOST], "viewers", (int)c.viewers, "http", "connections",
-			(int)a->conns.n_open, "quiet", (int)a->conns.n_quiet, "event_readers", (int)a->n_readers));
+		json_pack("{ss ss sI ss si si s{si si si} si s{si si si}}", "site", a->site, "version",
+			MU_VERSION, "uptime_s",
+			(json_int_t)((mu_clock_wall_us() - a->start_wall_us) / 1000000), "engine",
+			mu_media_engine(a->media), "workers", (int)mu_net_workers(net), "sessions",
+			(int)mu_webrtc_sessions(a->webrtc), "endpoints", "idle", (int)c.n[MU_ENDPOINT_IDLE],
+			"live", (int)c.n[MU_ENDPOINT_LIVE], "lost", (int)c.n[MU_ENDPOINT_LOST], "viewers",
+			(int)c.viewers, "http", "connections", (int)a->conns.n_open, "quiet",
+			(int)a->conns.n_quiet, "event_readers", (int)a->n_readers));
 }

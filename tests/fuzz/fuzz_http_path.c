@@ -1,4 +1,5 @@
-/* A request's path against the route table: what matches has clean names in it. Links tests/unit/api/fakes.c. */
+/* A request's path against the route table: what matches has clean names in it. Links tests/unit/api/fakes.c.
+ */
 #include <stdlib.h>
 
 #include "api/private.h"

@@ -9,7 +9,9 @@
 
 int client_open(uint16_t port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+	};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
@@ -59,7 +61,8 @@ const char *header(const struct answer *a, const char *name)
 	at = strcasestr(a->head, want);
 	if (!at)
 		return NULL;
-	snprintf(text, sizeof(text), "%.*s", (int)strcspn(at + strlen(want) + 1, "\r"), at + strlen(want) + 1);
+	snprintf(
+		text, sizeof(text), "%.*s", (int)strcspn(at + strlen(want) + 1, "\r"), at + strlen(want) + 1);
 	return text;
 }
 
@@ -107,8 +110,8 @@ void client_read(int fd, struct answer *ret, int timeout_ms)
 	ret->ms = (long)((mu_clock_us() - begin) / 1000);
 }
 
-const struct answer *ask(uint16_t port, const char *method, const char *path, const char *token, const char *type,
-	const char *body, const char *extra)
+const struct answer *ask(uint16_t port, const char *method, const char *path, const char *token,
+	const char *type, const char *body, const char *extra)
 {
 	static struct answer a;
 	char *text = NULL, bearer[300] = "", ctype[100] = "", length[40] = "";
@@ -120,8 +123,8 @@ const struct answer *ask(uint16_t port, const char *method, const char *path, co
 		snprintf(ctype, sizeof(ctype), "Content-Type: %s\r\n", type);
 	if (body)
 		snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(body));
-	if (asprintf(&text, "%s %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n%s%s%s%s\r\n%s", method, path, bearer, ctype,
-		    length, extra, body ? body : "") < 0)
+	if (asprintf(&text, "%s %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n%s%s%s%s\r\n%s", method,
+		    path, bearer, ctype, length, extra, body ? body : "") < 0)
 		abort();
 	client_send(fd, text, strlen(text));
 	if (strcmp(method, "HEAD") == 0) { /* a length, and no body to wait for */

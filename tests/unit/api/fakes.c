@@ -28,7 +28,9 @@ const char *fake_token(const char *jti, const char *scopes, const char *endpoint
 	return t;
 }
 
-/* --- secure ------------------------------------------------------------------------------------------------------------------ */
+/* --- secure
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 static const char *const scope_names[] = { "publish", "watch", "conference", "operate", "admin" };
 
@@ -60,10 +62,12 @@ bool mu_token_covers(const struct mu_token *t, const char *id)
 
 	if (n == 0)
 		return true;
-	return t->endpoint[n - 1] == '*' ? strncmp(t->endpoint, id, n - 1) == 0 : strcmp(t->endpoint, id) == 0;
+	return t->endpoint[n - 1] == '*' ? strncmp(t->endpoint, id, n - 1) == 0
+					 : strcmp(t->endpoint, id) == 0;
 }
 
-int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e)
+int mu_token_verify(
+	const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e)
 {
 	char **part = g_strsplit(jwt, ",", 5);
 	int ttl_s, err = 0;
@@ -88,7 +92,9 @@ int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, 
 	return err;
 }
 
-/* --- directory ------------------------------------------------------------------------------------------------------------------ */
+/* --- directory
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 bool mu_endpoint_id_valid(const char *id)
 {
@@ -125,7 +131,8 @@ void mu_directory_each(struct mu_directory *d, bool (*fn)(void *arg, struct mu_e
 
 json_t *mu_endpoint_json(const struct mu_endpoint *ep)
 {
-	return json_pack("{ss ss si}", "id", ep->id, "state", mu_endpoint_state_name(ep->state), "viewers", (int)ep->viewers);
+	return json_pack("{ss ss si}", "id", ep->id, "state", mu_endpoint_state_name(ep->state), "viewers",
+		(int)ep->viewers);
 }
 
 void mu_directory_listen(struct mu_directory *d, struct mu_event_listener *l)
@@ -161,7 +168,8 @@ void mu_directory_tell(struct mu_directory *d, const char *kind, json_t *data)
 		fake.listener->fn(fake.listener, &ev);
 }
 
-bool mu_directory_replay(struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg)
+bool mu_directory_replay(
+	struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg)
 {
 	(void)d;
 	if (number > json_array_size(fake.kept))
@@ -174,7 +182,9 @@ bool mu_directory_replay(struct mu_directory *d, uint64_t number, void (*fn)(voi
 	return true;
 }
 
-/* --- webrtc ---------------------------------------------------------------------------------------------------------------------- */
+/* --- webrtc
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 void mu_web_reply_done(struct mu_web_reply *r)
 {
@@ -183,7 +193,8 @@ void mu_web_reply_done(struct mu_web_reply *r)
 	memset(r, 0, sizeof(*r));
 }
 
-static void post(const struct mu_token *who, const char *endpoint, const char *sdp, size_t len, struct mu_web_reply *ret)
+static void post(const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
+	struct mu_web_reply *ret)
 {
 	unsigned i = fake.n_sessions;
 
@@ -206,22 +217,22 @@ static void post(const struct mu_token *who, const char *endpoint, const char *s
 	strcpy(ret->etag, "\"one\"");
 }
 
-void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
-	struct mu_web_reply *ret)
-{
-	(void)w;
-	post(who, endpoint, sdp, len, ret);
-}
-
-void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
-	struct mu_web_reply *ret)
-{
-	(void)w;
-	post(who, endpoint, sdp, len, ret);
-}
-
-void mu_session_patch(struct mu_webrtc *w, const char *id, const char *content_type, const char *if_match, const char *body,
+void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
 	size_t len, struct mu_web_reply *ret)
+{
+	(void)w;
+	post(who, endpoint, sdp, len, ret);
+}
+
+void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret)
+{
+	(void)w;
+	post(who, endpoint, sdp, len, ret);
+}
+
+void mu_session_patch(struct mu_webrtc *w, const char *id, const char *content_type, const char *if_match,
+	const char *body, size_t len, struct mu_web_reply *ret)
 {
 	(void)w;
 	(void)id;
@@ -291,27 +302,37 @@ json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint)
 	for (unsigned i = 0; i < fake.n_sessions; i++) {
 		if (!endpoint || strcmp(endpoint, fake.sessions[i].endpoint) == 0)
 			json_array_append_new(all,
-				json_pack("{ss ss ss s[{ss ss si si si si}]}", "id", fake.sessions[i].id, "kind", "whip",
-					"endpoint", fake.sessions[i].endpoint, "streams", "mid", "0", "kind", "video",
-					"rtt_us", 20000, "jitter_us", 1500, "packets", 99, "lost", 1));
+				json_pack("{ss ss ss s[{ss ss si si si si}]}", "id", fake.sessions[i].id,
+					"kind", "whip", "endpoint", fake.sessions[i].endpoint, "streams",
+					"mid", "0", "kind", "video", "rtt_us", 20000, "jitter_us", 1500,
+					"packets", 99, "lost", 1));
 	}
 	return all;
 }
 
-/* --- media ----------------------------------------------------------------------------------------------------------------------- */
+/* --- media
+ * -----------------------------------------------------------------------------------------------------------------------
+ */
 
-static struct { void (*done)(void *arg, const struct mu_media_stats *s, unsigned n); void *arg; } asked;
+static struct {
+	void (*done)(void *arg, const struct mu_media_stats *s, unsigned n);
+	void *arg;
+} asked;
 
 void fake_stats(void)
 {
-	static const struct mu_media_stats s[2] = { { .rtp_in = 5, .queue_us_bucket = { 1, 2, 3 }, .queue_us_sum = 700,
-							    .queue_count = 6, .net.load = 0.25 },
+	static const struct mu_media_stats s[2] = { { .rtp_in = 5,
+							    .queue_us_bucket = { 1, 2, 3 },
+							    .queue_us_sum = 700,
+							    .queue_count = 6,
+							    .net.load = 0.25 },
 		{ .bad_auth = 3 } };
 
 	asked.done(asked.arg, s, 2);
 }
 
-void mu_media_ask_stats(struct mu_media *m, void (*done)(void *arg, const struct mu_media_stats *s, unsigned n), void *arg)
+void mu_media_ask_stats(
+	struct mu_media *m, void (*done)(void *arg, const struct mu_media_stats *s, unsigned n), void *arg)
 {
 	(void)m;
 	asked.done = done;

@@ -50,8 +50,12 @@ static struct mu_audit *open_log(void)
 static void add(struct mu_audit *a, int n)
 {
 	for (int i = 0; i < n; i++)
-		mu_audit_add(a, &(struct mu_audit_entry){ .who = "duty \"one\"\n#j", .from = "192.0.2.1", .what = "session.publish",
-					.target = "city/a", .result = "done" });
+		mu_audit_add(a,
+			&(struct mu_audit_entry){ .who = "duty \"one\"\n#j",
+				.from = "192.0.2.1",
+				.what = "session.publish",
+				.target = "city/a",
+				.result = "done" });
 }
 
 static void keep(void *arg, json_t *page)
@@ -287,7 +291,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_removed_lines_are_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished_last_line_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_revoked_outlive_a_restart, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_second_revocation_does_not_shorten_the_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_second_revocation_does_not_shorten_the_first, setup, teardown),
 	};
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);

@@ -38,13 +38,20 @@ static int teardown(void **state)
 
 static int status_of(const struct mu_route *r, const char *token)
 {
-	const char *type = r->body == MU_BODY_SDP ? "application/sdp" : r->body == MU_BODY_JSON ? "application/json" : NULL;
-	const char *body = r->body == MU_BODY_SDP ? "v=0" : r->body == MU_BODY_JSON ? "{\"jti\":\"x\"}" : NULL;
+	const char *type = r->body == MU_BODY_SDP ? "application/sdp"
+		: r->body == MU_BODY_JSON         ? "application/json"
+						  : NULL;
+	const char *body = r->body == MU_BODY_SDP ? "v=0"
+		: r->body == MU_BODY_JSON         ? "{\"jti\":\"x\"}"
+						  : NULL;
 	char path[200] = "";
 
 	for (const char *p = r->path; *p; p++) {
 		if (*p == '{') {
-			strcat(path, strncmp(p, "{site}", 6) == 0 ? "city" : strncmp(p, "{name}", 6) == 0 ? "a" : "app.js");
+			strcat(path,
+				strncmp(p, "{site}", 6) == 0           ? "city"
+					: strncmp(p, "{name}", 6) == 0 ? "a"
+								       : "app.js");
 			p = strchr(p, '}');
 		} else {
 			strncat(path, p, 1);
@@ -94,7 +101,8 @@ static void test_no_token_bad_token(void **state)
 	a = ask(port, "GET", "/v1/status", NULL, NULL, NULL, "Authorization: Basic eDp5\r\n");
 	assert_null(strstr(header(a, "WWW-Authenticate"), "error="));
 	for (int i = 0; i < 3; i++) {
-		const char *bad[] = { "nonsense", fake_token("j", "operate", "", -60), fake_token("forged", "operate", "", 60) };
+		const char *bad[] = { "nonsense", fake_token("j", "operate", "", -60),
+			fake_token("forged", "operate", "", 60) };
 
 		a = ask(port, "GET", "/v1/status", bad[i], NULL, NULL, "");
 		assert_int_equal(a->status, 401);
@@ -111,7 +119,8 @@ static void test_two_authorizations_are_refused(void **state)
 	const struct answer *a;
 
 	(void)state;
-	a = ask(port, "GET", "/v1/status", fake_token("j", "watch", "", 60), NULL, NULL, "Authorization: Bearer x\r\n");
+	a = ask(port, "GET", "/v1/status", fake_token("j", "watch", "", 60), NULL, NULL,
+		"Authorization: Bearer x\r\n");
 	assert_int_equal(a->status, 400);
 }
 
@@ -120,22 +129,36 @@ static void test_endpoint_patterns(void **state)
 	const struct answer *a;
 
 	(void)state;
-	assert_int_equal(ask(port, "POST", "/whip/city/a", fake_token("j", "publish", "city/b", 60), "application/sdp", "v=0", "")
-				 ->status, 403);
-	assert_int_equal(ask(port, "POST", "/whip/city/b", fake_token("j", "publish", "city/b", 60), "application/sdp", "v=0", "")
-				 ->status, 201);
-	assert_int_equal(ask(port, "POST", "/whep/city/a", fake_token("j", "watch", "city/*", 60), "application/sdp", "v=0", "")
-				 ->status, 201);
-	assert_int_equal(ask(port, "POST", "/whep/city/a", fake_token("j", "watch", "else/*", 60), "application/sdp", "v=0", "")
-				 ->status, 403);
-	assert_int_equal(ask(port, "GET", "/v1/endpoints/city/a", fake_token("j", "watch", "city/b", 60), NULL, NULL, "")->status, 403);
+	assert_int_equal(ask(port, "POST", "/whip/city/a", fake_token("j", "publish", "city/b", 60),
+				 "application/sdp", "v=0", "")
+				 ->status,
+		403);
+	assert_int_equal(ask(port, "POST", "/whip/city/b", fake_token("j", "publish", "city/b", 60),
+				 "application/sdp", "v=0", "")
+				 ->status,
+		201);
+	assert_int_equal(ask(port, "POST", "/whep/city/a", fake_token("j", "watch", "city/*", 60),
+				 "application/sdp", "v=0", "")
+				 ->status,
+		201);
+	assert_int_equal(ask(port, "POST", "/whep/city/a", fake_token("j", "watch", "else/*", 60),
+				 "application/sdp", "v=0", "")
+				 ->status,
+		403);
+	assert_int_equal(ask(port, "GET", "/v1/endpoints/city/a", fake_token("j", "watch", "city/b", 60),
+				 NULL, NULL, "")
+				 ->status,
+		403);
 	a = ask(port, "GET", "/v1/endpoints", fake_token("j", "watch", "city/b", 60), NULL, NULL, "");
 	assert_int_equal(a->status, 200);
 	assert_non_null(strstr(a->body, "city/b"));
 	assert_null(strstr(a->body, "city/a"));
 	/* an administrator of some endpoints is not one of the site */
-	assert_int_equal(ask(port, "GET", "/v1/audit", fake_token("j", "admin", "city/*", 60), NULL, NULL, "")->status, 403);
-	a = ask(port, "POST", "/v1/tokens/revoke", fake_token("j", "admin", "city/b", 60), "application/json", "{\"jti\":\"q\"}", "");
+	assert_int_equal(
+		ask(port, "GET", "/v1/audit", fake_token("j", "admin", "city/*", 60), NULL, NULL, "")->status,
+		403);
+	a = ask(port, "POST", "/v1/tokens/revoke", fake_token("j", "admin", "city/b", 60), "application/json",
+		"{\"jti\":\"q\"}", "");
 	assert_int_equal(a->status, 403);
 }
 
@@ -145,24 +168,40 @@ static void test_a_session_belongs_to_its_token(void **state)
 	char path[100];
 
 	(void)state;
-	a = ask(port, "POST", "/whip/city/a", fake_token("mine", "publish", "city/a", 60), "application/sdp", "v=0", "");
+	a = ask(port, "POST", "/whip/city/a", fake_token("mine", "publish", "city/a", 60), "application/sdp",
+		"v=0", "");
 	assert_int_equal(a->status, 201);
 	g_strlcpy(path, header(a, "Location"), sizeof(path));
 	assert_int_equal(ask(port, "DELETE", path, NULL, NULL, NULL, "")->status, 401);
-	assert_int_equal(ask(port, "DELETE", path, fake_token("other", "publish", "city/a", 60), NULL, NULL, "")->status, 403);
-	assert_int_equal(ask(port, "PATCH", path, fake_token("other", "operate", "", 60), "application/trickle-ice-sdpfrag", "x", "")
-				 ->status, 403);
-	assert_int_equal(ask(port, "DELETE", path, fake_token("other", "admin", "city/b", 60), NULL, NULL, "")->status, 403);
-	a = ask(port, "PATCH", path, fake_token("mine", "publish", "city/a", 60), "application/trickle-ice-sdpfrag", "x",
-		"If-Match: \"one\"\r\n");
+	assert_int_equal(
+		ask(port, "DELETE", path, fake_token("other", "publish", "city/a", 60), NULL, NULL, "")
+			->status,
+		403);
+	assert_int_equal(ask(port, "PATCH", path, fake_token("other", "operate", "", 60),
+				 "application/trickle-ice-sdpfrag", "x", "")
+				 ->status,
+		403);
+	assert_int_equal(
+		ask(port, "DELETE", path, fake_token("other", "admin", "city/b", 60), NULL, NULL, "")->status,
+		403);
+	a = ask(port, "PATCH", path, fake_token("mine", "publish", "city/a", 60),
+		"application/trickle-ice-sdpfrag", "x", "If-Match: \"one\"\r\n");
 	assert_int_equal(a->status, 204);
 	assert_string_equal(fake.if_match, "\"one\"");
 	assert_string_equal(fake.type, "application/trickle-ice-sdpfrag");
-	assert_int_equal(ask(port, "DELETE", path, fake_token("mine", "publish", "city/a", 60), NULL, NULL, "")->status, 200);
-	assert_int_equal(ask(port, "DELETE", path, fake_token("mine", "publish", "city/a", 60), NULL, NULL, "")->status, 404);
-	a = ask(port, "POST", "/whip/city/a", fake_token("mine", "publish", "city/a", 60), "application/sdp", "v=0", "");
+	assert_int_equal(
+		ask(port, "DELETE", path, fake_token("mine", "publish", "city/a", 60), NULL, NULL, "")
+			->status,
+		200);
+	assert_int_equal(
+		ask(port, "DELETE", path, fake_token("mine", "publish", "city/a", 60), NULL, NULL, "")
+			->status,
+		404);
+	a = ask(port, "POST", "/whip/city/a", fake_token("mine", "publish", "city/a", 60), "application/sdp",
+		"v=0", "");
 	g_strlcpy(path, header(a, "Location"), sizeof(path));
-	assert_int_equal(ask(port, "DELETE", path, fake_token("boss", "admin", "", 60), NULL, NULL, "")->status, 200);
+	assert_int_equal(
+		ask(port, "DELETE", path, fake_token("boss", "admin", "", 60), NULL, NULL, "")->status, 200);
 }
 
 static void test_revocation_ends_what_runs(void **state)
@@ -182,7 +221,8 @@ static void test_revocation_ends_what_runs(void **state)
 	assert_non_null(strstr(header(a, "WWW-Authenticate"), "invalid_token"));
 	a = ask(port, "GET", "/v1/tokens/revoked", fake_token("boss", "admin", "", 60), NULL, NULL, "");
 	assert_non_null(strstr(a->body, "\"evil\""));
-	a = ask(port, "POST", "/v1/tokens/revoke", fake_token("boss", "admin", "", 60), "application/json", "{\"jti\":1}", "");
+	a = ask(port, "POST", "/v1/tokens/revoke", fake_token("boss", "admin", "", 60), "application/json",
+		"{\"jti\":1}", "");
 	assert_int_equal(a->status, 400);
 }
 
@@ -194,7 +234,8 @@ static void test_bench_token_only_when_configured(void **state)
 	assert_int_equal(ask(port, "GET", "/v1/status", "bench", NULL, NULL, "")->status, 401);
 	mu_api_reload(api, &o);
 	assert_int_equal(ask(port, "GET", "/v1/status", "bench", NULL, NULL, "")->status, 200);
-	assert_int_equal(ask(port, "GET", "/v1/audit", "bench", NULL, NULL, "")->status, 404); /* allowed, but none is kept */
+	assert_int_equal(ask(port, "GET", "/v1/audit", "bench", NULL, NULL, "")->status,
+		404); /* allowed, but none is kept */
 	assert_int_equal(ask(port, "GET", "/v1/status", "benc", NULL, NULL, "")->status, 401);
 }
 
@@ -202,7 +243,8 @@ static void test_metrics_from_here(void **state)
 {
 	(void)state;
 	assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, "")->status, 200);
-	assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, "Forwarded: for=192.0.2.1\r\n")->status, 401);
+	assert_int_equal(
+		ask(port, "GET", "/metrics", NULL, NULL, NULL, "Forwarded: for=192.0.2.1\r\n")->status, 401);
 	assert_int_equal(ask(port, "GET", "/metrics", "wrong", NULL, NULL, "")->status, 401);
 }
 

@@ -69,7 +69,9 @@ static void test_whip(void **state)
 	assert_int_equal(ask(port, "POST", "/whip/city/a", all, "application/sdp", "hello", "")->status, 400);
 	assert_int_equal(ask(port, "POST", "/whip/city/a", all, "text/plain", "v=0", "")->status, 415);
 	assert_int_equal(ask(port, "POST", "/whip/city/a", all, NULL, "v=0", "")->status, 415);
-	assert_int_equal(ask(port, "POST", "/whip/city/a", all, "application/sdp; charset=utf-8", "v=0", "")->status, 201);
+	assert_int_equal(
+		ask(port, "POST", "/whip/city/a", all, "application/sdp; charset=utf-8", "v=0", "")->status,
+		201);
 	fake.post_status = 503;
 	a = ask(port, "POST", "/whip/city/a", all, "application/sdp", "v=0", "");
 	assert_int_equal(a->status, 503);
@@ -110,8 +112,9 @@ static void test_preflight(void **state)
 
 static void test_paths_that_lead_nowhere(void **state)
 {
-	static const char *const paths[] = { "/whip/city/%2561", "/whip/city/..", "/console/../etc/passwd", "/console/..%2f..%2fetc",
-		"/whip/city/a/b", "/whip/city/", "/whip//a", "/session/a%00b", "//", "/v1/endpoints/a\\b" };
+	static const char *const paths[] = { "/whip/city/%2561", "/whip/city/..", "/console/../etc/passwd",
+		"/console/..%2f..%2fetc", "/whip/city/a/b", "/whip/city/", "/whip//a", "/session/a%00b", "//",
+		"/v1/endpoints/a\\b" };
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(paths); i++) {
@@ -164,8 +167,10 @@ static void test_too_large(void **state)
 	assert_int_equal(a->status, 413);
 	assert_true(a->ms < 1000);
 	/* chunked: not said, but noticed */
-	n = (size_t)snprintf(text, sizeof(text), "POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
-		"Content-Type: application/sdp\r\nTransfer-Encoding: chunked\r\n\r\n11000\r\n", all);
+	n = (size_t)snprintf(text, sizeof(text),
+		"POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
+		"Content-Type: application/sdp\r\nTransfer-Encoding: chunked\r\n\r\n11000\r\n",
+		all);
 	memset(text + n, 'v', 0x11000 - 1);
 	text[n + 0x11000 - 1] = '\0';
 	assert_int_equal(raw(text)->status, 413);
@@ -174,12 +179,24 @@ static void test_too_large(void **state)
 static void test_ambiguous_requests(void **state)
 {
 	static const char *const bad[] = {
-		"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 3\r\nContent-Length: 4\r\n",
-		"Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: +3\r\n", "Content-Length: 0x3\r\n",
-		"Content-Length: 3, 3\r\n", "Content-Length: 18446744073709551619\r\n", "Content-Length: -1\r\n",
-		"Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-		"Transfer-Encoding: xchunked\r\n", "Content-Length: 3\r\nHost: other\r\n", "", "Content-Length : 3\r\n", "Content-Length: 3\r\n X: folded\r\n",
-		"Content-Length: 3\r\nX: a\rb\r\n", "Content-Length: 3\r\nno colon\r\n", "Content-Length: 3\r\n: x\r\n",
+		"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+		"Content-Length: 3\r\nContent-Length: 4\r\n",
+		"Content-Length: 3\r\nContent-Length: 3\r\n",
+		"Content-Length: +3\r\n",
+		"Content-Length: 0x3\r\n",
+		"Content-Length: 3, 3\r\n",
+		"Content-Length: 18446744073709551619\r\n",
+		"Content-Length: -1\r\n",
+		"Transfer-Encoding: gzip, chunked\r\n",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: xchunked\r\n",
+		"Content-Length: 3\r\nHost: other\r\n",
+		"",
+		"Content-Length : 3\r\n",
+		"Content-Length: 3\r\n X: folded\r\n",
+		"Content-Length: 3\r\nX: a\rb\r\n",
+		"Content-Length: 3\r\nno colon\r\n",
+		"Content-Length: 3\r\n: x\r\n",
 	};
 	char text[500];
 
@@ -190,7 +207,8 @@ static void test_ambiguous_requests(void **state)
 		/* what follows would be somebody else's answer if the end were seen elsewhere */
 		snprintf(text, sizeof(text),
 			"POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nContent-Type: application/sdp\r\n%s\r\n"
-			"v=0GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", all, bad[i]);
+			"v=0GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
+			all, bad[i]);
 		a = raw(text);
 		if (a->status < 400)
 			fail_msg("%s: %d", bad[i], a->status);
@@ -204,8 +222,8 @@ static void test_ambiguous_requests(void **state)
 
 static void test_not_http(void **state)
 {
-	static const char *const bad[] = { "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\r\n\r\n", "GET\r\n\r\n",
-		"GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\n\r\n" };
+	static const char *const bad[] = { "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\r\n\r\n",
+		"GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\n\r\n" };
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
@@ -224,14 +242,20 @@ static void test_deep_json(void **state)
 
 	(void)state;
 	memset(body, '[', sizeof(body) - 1);
-	assert_int_equal(ask(port, "POST", "/v1/tokens/revoke", all, "application/json", body, "")->status, 400);
-	assert_int_equal(ask(port, "POST", "/v1/tokens/revoke", all, "application/json", "{\"jti\":\"a\",\"jti\":\"b\"}", "")->status, 400);
-	assert_int_equal(ask(port, "POST", "/v1/tokens/revoke", all, "application/json", "[]", "")->status, 400);
+	assert_int_equal(
+		ask(port, "POST", "/v1/tokens/revoke", all, "application/json", body, "")->status, 400);
+	assert_int_equal(ask(port, "POST", "/v1/tokens/revoke", all, "application/json",
+				 "{\"jti\":\"a\",\"jti\":\"b\"}", "")
+				 ->status,
+		400);
+	assert_int_equal(
+		ask(port, "POST", "/v1/tokens/revoke", all, "application/json", "[]", "")->status, 400);
 }
 
 static void test_one_request_a_connection(void **state)
 {
-	const char *two = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /v1/openapi.yaml HTTP/1.1\r\nHost: h\r\n\r\n";
+	const char *two =
+		"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /v1/openapi.yaml HTTP/1.1\r\nHost: h\r\n\r\n";
 	int fd = client_open(port);
 	struct answer a;
 
@@ -248,8 +272,9 @@ static void test_one_request_a_connection(void **state)
 
 static void test_slow_clients_are_cut(void **state)
 {
-	const char *half = "POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer j,boss,admin,,60\r\n"
-			   "Content-Type: application/sdp\r\nContent-Length: 9\r\n\r\nv=0";
+	const char *half =
+		"POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer j,boss,admin,,60\r\n"
+		"Content-Type: application/sdp\r\nContent-Length: 9\r\n\r\nv=0";
 	struct answer a;
 	int fd;
 
@@ -304,7 +329,8 @@ static int stream(const char *token, const char *extra)
 	char text[400];
 	int fd = client_open(port);
 
-	snprintf(text, sizeof(text), "GET /v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n%s\r\n", token, extra);
+	snprintf(text, sizeof(text),
+		"GET /v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n%s\r\n", token, extra);
 	client_send(fd, text, strlen(text));
 	client_turn(20);
 	return fd;
@@ -325,7 +351,8 @@ static void test_events(void **state)
 	client_read(op, &a, 100);
 	client_read(viewer, &b, 100);
 	assert_string_equal(header(&a, "Content-Type"), "text/event-stream");
-	assert_non_null(strstr(a.body, "id: 1\nevent: endpoint.live\ndata: {\"time_us\":1000,\"data\":{\"id\":\"city/a\"}}\n\n"));
+	assert_non_null(strstr(a.body,
+		"id: 1\nevent: endpoint.live\ndata: {\"time_us\":1000,\"data\":{\"id\":\"city/a\"}}\n\n"));
 	assert_non_null(strstr(a.body, "gateway.draining"));
 	assert_non_null(strstr(a.body, "session.closed"));
 	assert_non_null(strstr(b.body, "city/a"));
@@ -359,7 +386,9 @@ static void test_events_end_with_their_token(void **state)
 	fd = stream("evil,eye,watch,,60", "");
 	assert_int_equal(api->n_readers, 1);
 	assert_int_equal(
-		ask(port, "POST", "/v1/tokens/revoke", all, "application/json", "{\"jti\":\"evil\"}", "")->status, 200);
+		ask(port, "POST", "/v1/tokens/revoke", all, "application/json", "{\"jti\":\"evil\"}", "")
+			->status,
+		200);
 	client_read(fd, &a, 500);
 	assert_non_null(strstr(a.body, "\r\n0\r\n"));
 	client_turn(20);
@@ -407,8 +436,8 @@ static void test_metrics(void **state)
 	assert_non_null(strstr(a->body, "muster_dropped_packets_total{worker=\"1\",stage=\"bad_auth\"} 3\n"));
 	assert_non_null(strstr(a->body, "muster_sessions{kind=\"whip\"} 1\n"));
 	assert_non_null(strstr(a->body, "muster_endpoints{state=\"live\"} 1\n"));
-	assert_non_null(
-		strstr(a->body, "muster_publisher_rtt_seconds{endpoint=\"city/a\",mid=\"0\",kind=\"video\"} 0.02\n"));
+	assert_non_null(strstr(a->body,
+		"muster_publisher_rtt_seconds{endpoint=\"city/a\",mid=\"0\",kind=\"video\"} 0.02\n"));
 	if (system("command -v promtool >/dev/null") == 0) {
 		FILE *p = popen("promtool check metrics", "w");
 
@@ -451,11 +480,12 @@ static void test_answer_after_the_asker_left(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_whip), T(test_problem_body), T(test_preflight), T(test_paths_that_lead_nowhere),
-		T(test_console_and_description), T(test_too_large), T(test_ambiguous_requests), T(test_not_http),
-		T(test_deep_json), T(test_one_request_a_connection), T(test_slow_clients_are_cut), T(test_many_slow_clients_of_one_address),
-		T(test_events), T(test_events_end_with_their_token), T(test_slow_reader_is_dropped), T(test_metrics),
-		T(test_answer_after_the_asker_left) };
+	const struct CMUnitTest tests[] = { T(test_whip), T(test_problem_body), T(test_preflight),
+		T(test_paths_that_lead_nowhere), T(test_console_and_description), T(test_too_large),
+		T(test_ambiguous_requests), T(test_not_http), T(test_deep_json),
+		T(test_one_request_a_connection), T(test_slow_clients_are_cut),
+		T(test_many_slow_clients_of_one_address), T(test_events), T(test_events_end_with_their_token),
+		T(test_slow_reader_is_dropped), T(test_metrics), T(test_answer_after_the_asker_left) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
 	return cmocka_run_group_tests_name("api http", tests, NULL, NULL);

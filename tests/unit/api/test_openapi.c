@@ -1,4 +1,5 @@
-/* openapi.yaml and the route table must say the same: paths, methods, scopes, what is open, whose session it is. */
+/* openapi.yaml and the route table must say the same: paths, methods, scopes, what is open, whose session it
+ * is. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,8 +82,8 @@ static void test_every_route_is_described(void **state)
 
 		if (!op)
 			fail_msg("%s %s is not in openapi.yaml", r[i].method, r[i].path);
-		if (scopes_of(op) != r[i].scopes || is_true(op, "x-open") != r[i].open || is_true(op, "x-own") != r[i].own ||
-			is_true(op, "x-site-wide") != r[i].site_wide)
+		if (scopes_of(op) != r[i].scopes || is_true(op, "x-open") != r[i].open ||
+			is_true(op, "x-own") != r[i].own || is_true(op, "x-site-wide") != r[i].site_wide)
 			fail_msg("%s %s: openapi.yaml says otherwise who may", r[i].method, r[i].path);
 		assert_int_equal(at(op, "security") != NULL, r[i].open);
 		assert_int_equal(at(op, "requestBody") != NULL, r[i].body != MU_BODY_NONE);
