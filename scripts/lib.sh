@@ -7,15 +7,19 @@ python=/usr/bin/python3
 say() { printf '== %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# configure FOLDER [meson options]: set a build folder up once.
+# configure FOLDER [meson options]: set a build folder up, and again when a part of the house is new (meson asks for a
+# part's folder with fs.exists, which ninja does not watch).
 configure() {
-	local folder=$1
+	local folder=$1 again=()
 	shift
-	if [ ! -f "$folder/build.ninja" ]; then
-		CC=${CC:-gcc} meson setup "$folder" "$root" "$@" >"$folder.setup.log" 2>&1 ||
-			{ cat "$folder.setup.log" >&2; die "meson setup $folder failed"; }
-		mv "$folder.setup.log" "$folder/"
+	if [ -f "$folder/build.ninja" ]; then
+		[ -n "$(find "$root/gateway" "$root/tests" -path '*/node_modules' -prune -o \
+			\( -name meson.build -o -name 'fuzz_*.c' \) -newer "$folder/build.ninja" -print -quit)" ] || return 0
+		again=(--reconfigure)
 	fi
+	CC=${CC:-gcc} meson setup "${again[@]}" "$folder" "$root" "$@" >"$folder.setup.log" 2>&1 ||
+		{ cat "$folder.setup.log" >&2; die "meson setup $folder failed"; }
+	mv "$folder.setup.log" "$folder/"
 }
 
 # wait_for SECONDS COMMAND...: until it succeeds, asked ten times a second.
