@@ -5,6 +5,7 @@
 #include <glib-unix.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 
 #include "peer.h"
 
@@ -120,6 +121,8 @@ int main(int argc, char **argv)
 	GError *e = NULL;
 	bool seen = true;
 
+	/* Started by a test or the demo: no camera is left over when that is gone. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	setlocale(LC_NUMERIC, "C");
 	gst_init(NULL, NULL);
 	curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -33,14 +33,20 @@ static GstPadProbeReturn draw_number(GstPad *pad, GstPadProbeInfo *info, gpointe
 	return GST_PAD_PROBE_OK;
 }
 
-/** Ask for lost packets, and send them again (RFC 4585, 4588). */
-static void allow_nack(GstElement *webrtc)
+/** Only send (RFC 9725, section 4.2); video is sent again when it is asked for (RFC 4588). Not audio: browsers refuse RTX for it. */
+static void set_transceivers(GstElement *webrtc)
 {
 	GArray *transceivers = NULL;
 
 	g_signal_emit_by_name(webrtc, "get-transceivers", &transceivers);
-	for (guint i = 0; transceivers && i < transceivers->len; i++)
-		g_object_set(g_array_index(transceivers, GstWebRTCRTPTransceiver *, i), "do-nack", TRUE, NULL);
+	for (guint i = 0; transceivers && i < transceivers->len; i++) {
+		GstWebRTCRTPTransceiver *t = g_array_index(transceivers, GstWebRTCRTPTransceiver *, i);
+		GstWebRTCKind kind;
+
+		g_object_get(t, "kind", &kind, NULL);
+		g_object_set(t, "do-nack", kind == GST_WEBRTC_KIND_VIDEO, "direction",
+			GST_WEBRTC_RTP_TRANSCEIVER_DIRECTION_SENDONLY, NULL);
+	}
 	if (transceivers)
 		g_array_unref(transceivers);
 }
@@ -91,7 +97,7 @@ GstElement *publish_pipeline(const struct options *o)
 	gst_object_unref(pad);
 	gst_object_unref(numbers);
 	webrtc = gst_bin_get_by_name(GST_BIN(pipeline), "w");
-	allow_nack(webrtc);
+	set_transceivers(webrtc);
 	gst_object_unref(webrtc);
 	return pipeline;
 }

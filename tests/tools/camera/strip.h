@@ -1,7 +1,7 @@
 /* strip: a frame number that survives encoding, scaling and relaying: black and white cells along the top edge.
  *
  * 28 cells share the frame's width, a twelfth of its height is theirs: white, black, 24 bits (highest first), even parity,
- * white. tests/e2e/strip.mjs draws and reads the same. White and black at the start give the threshold, so that a reader
+ * white. tests/e2e/page.js draws and reads the same. White and black at the start give the threshold, so that a reader
  * needs to know neither range nor gamma.
  */
 #ifndef CAMERA_STRIP_H

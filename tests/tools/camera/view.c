@@ -131,8 +131,17 @@ static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
 
 GstElement *view_pipeline(const struct options *o)
 {
+	GstElement *pipeline = gst_pipeline_new(NULL), *webrtc = gst_element_factory_make("webrtcbin", "w");
+
 	(void)o;
-	return gst_parse_launch("webrtcbin name=w bundle-policy=max-bundle", NULL);
+	if (!webrtc) {
+		g_printerr("no element \"webrtcbin\"\n");
+		gst_object_unref(pipeline);
+		return NULL;
+	}
+	gst_util_set_object_arg(G_OBJECT(webrtc), "bundle-policy", "max-bundle");
+	gst_bin_add(GST_BIN(pipeline), webrtc);
+	return pipeline;
 }
 
 static void receive(GstElement *webrtc, const char *text, bool nack)
