@@ -15,6 +15,8 @@
 
 struct mu_ice {
 	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
+	char old_ufrag[MU_ICE_UFRAG + 1], old_pwd[MU_ICE_PWD + 1]; /* during a restart; else empty */
+	bool new_used;						    /* the peer nominated with the new ones */
 	struct mu_path pairs[MU_ICE_PAIRS]; /* where valid checks came from, latest use first */
 	unsigned n_pairs;
 	bool nominated;

@@ -35,7 +35,8 @@ struct mu_payload_info {
 			   * frame, AV1 new coded video sequence, H.265 IRAP */
 };
 /** Look into a payload (RFC 6184, 7798, 7741, 9628, AV1 RTP 1.0). Never reads past len; empty or malformed payloads
- *  give false, false. Media worker. */
+ *  give false, false. One payload cannot tell whether others of its frame came before it (a slice after its SPS):
+ *  of several that say so with one time stamp, the first is the frame's. Media worker. */
 struct mu_payload_info mu_payload_look(enum mu_codec c, const uint8_t *payload, size_t len);
 
 /* --- header extensions --------------------------------------------------------------------------------------------- */
@@ -135,6 +136,7 @@ static inline uint64_t mu_seq_unwrap(uint64_t last, uint16_t seq)
 
 /* --- receiving: what came, what is missing, how regular (RFC 3550, sections 6.4 and A) ------------------------------------- */
 
+#define MU_RTP_RX_SEEN 1024 /* numbers back that a duplicate is known by */
 /** Statistics of one received SSRC. Zero-initialised, then mu_rtp_rx_init. */
 struct mu_rtp_rx {
 	bool started;
@@ -146,6 +148,9 @@ struct mu_rtp_rx {
 	uint64_t jitter_q4;	   /* 16 * jitter, clock units */
 	uint64_t prior_expected, prior_packets; /* at the last report */
 	uint8_t fraction_lost;	   /* of the last report interval, 1/256 */
+	bool odd;		   /* the last packet was far off: the next one in its line proves a restart (A.1) */
+	uint16_t odd_next;
+	uint64_t seen[MU_RTP_RX_SEEN / 64]; /* which of the last numbers came, by number modulo */
 };
 void mu_rtp_rx_init(struct mu_rtp_rx *rx, uint32_t clock);
 /** One packet came, repaired ones included. @return its unwrapped sequence number */
