@@ -14,7 +14,8 @@ struct collected {
 	char cname[256];
 };
 
-static inline void on_sr(void *arg, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t packets, uint32_t bytes)
+static inline void on_sr(
+	void *arg, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t packets, uint32_t bytes)
 {
 	struct collected *c = arg;
 

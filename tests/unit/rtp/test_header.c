@@ -33,7 +33,8 @@ static void test_rtcp_is_told_apart(void **state)
 	static const struct {
 		uint8_t second;
 		bool rtcp;
-	} rows[] = { { 191, false }, { 192, true }, { 200, true }, { 223, true }, { 224, false }, { 96, false } };
+	} rows[] = { { 191, false }, { 192, true }, { 200, true }, { 223, true }, { 224, false },
+		{ 96, false } };
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(rows); i++)
@@ -46,14 +47,12 @@ static void test_malformed_headers(void **state)
 		size_t len;
 		uint8_t data[20];
 	} rows[] = {
-		{ 0, { 0 } },
-		{ 11, { 0x80 } },
-		{ 12, { 0x40 } },				     /* version 1 */
-		{ 12, { 0x81 } },				     /* a CSRC that is not there */
-		{ 14, { 0x90 } },				     /* half an extension header */
-		{ 16, { 0x90, [12] = 0xbe, 0xde, 0, 1 } },	     /* its words missing */
-		{ 20, { 0x90, [12] = 0xbe, 0xde, 0xff, 0xff } },     /* most of them */
-		{ 19, { 0x91, [16] = 0xbe, 0xde, 0 } },		     /* after a CSRC */
+		{ 0, { 0 } }, { 11, { 0x80 } }, { 12, { 0x40 } }, /* version 1 */
+		{ 12, { 0x81 } },                                 /* a CSRC that is not there */
+		{ 14, { 0x90 } },                                 /* half an extension header */
+		{ 16, { 0x90, [12] = 0xbe, 0xde, 0, 1 } },        /* its words missing */
+		{ 20, { 0x90, [12] = 0xbe, 0xde, 0xff, 0xff } },  /* most of them */
+		{ 19, { 0x91, [16] = 0xbe, 0xde, 0 } },           /* after a CSRC */
 	};
 	struct mu_rtp_header h;
 
@@ -88,7 +87,8 @@ static void test_padding(void **state)
 
 static void test_fill_leaves_the_tracks_own_alone(void **state)
 {
-	static const uint8_t data[] = { 0x82, 0xe0, 0xff, 0xff, 1, 2, 3, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 9 };
+	static const uint8_t data[] = { 0x82, 0xe0, 0xff, 0xff, 1, 2, 3, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0,
+		3, 9 };
 
 	(void)state;
 	set_data(&pkt, data, sizeof(data));
@@ -110,8 +110,8 @@ static void test_fill_leaves_the_tracks_own_alone(void **state)
 /* RFC 8285, section 4.2: lengths 1 and 3, padding between and at the end. */
 static void test_one_byte_extensions(void **state)
 {
-	static const uint8_t data[] = { 0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 3, 0x10, 0xaa, 0x00,
-		0x22, 'm', 'i', 'd', 0x31, 0x12, 0x34, 0x00, 0x00 };
+	static const uint8_t data[] = { 0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 3, 0x10, 0xaa,
+		0x00, 0x22, 'm', 'i', 'd', 0x31, 0x12, 0x34, 0x00, 0x00 };
 	struct mu_ext_map m = { 0 };
 	size_t len;
 
@@ -132,8 +132,8 @@ static void test_one_byte_extensions(void **state)
 /* RFC 8285, section 4.3: a length of 0, ids above 14, application bits in the profile. */
 static void test_two_byte_extensions(void **state)
 {
-	static const uint8_t data[] = { 0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x10, 0x07, 0, 3, 1, 0, 0, 200, 3, 'm',
-		'i', 'd', 15, 1, 0xaa, 0 };
+	static const uint8_t data[] = { 0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x10, 0x07, 0, 3, 1, 0, 0,
+		200, 3, 'm', 'i', 'd', 15, 1, 0xaa, 0 };
 	struct mu_ext_map m = { 0 };
 
 	(void)state;
@@ -155,12 +155,12 @@ static void test_malformed_extensions(void **state)
 		unsigned n_ext;
 		uint8_t block[12];
 	} rows[] = {
-		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0x2f, 1, 2, 3, 4, 5 } },	     /* runs over the end */
-		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0xf0, 1, 0x20, 3, 0, 0 } },     /* id 15 */
-		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0x01, 1, 0x20, 3, 0, 0 } },     /* id 0 with a length */
+		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0x2f, 1, 2, 3, 4, 5 } },    /* runs over the end */
+		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0xf0, 1, 0x20, 3, 0, 0 } }, /* id 15 */
+		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0x01, 1, 0x20, 3, 0, 0 } }, /* id 0 with a length */
 		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0x10, 0xbb, 0x10, 0xcc, 0, 0 } }, /* thrice the same */
-		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0x50, 1, 0x60, 1, 0x70, 1 } },  /* unknown ones */
-		{ 0, { 0xbe, 0xdf, 0, 2, 0x10, 0xaa, 0x20, 1, 0, 0, 0, 0 } },	     /* another profile */
+		{ 1, { 0xbe, 0xde, 0, 2, 0x10, 0xaa, 0x50, 1, 0x60, 1, 0x70, 1 } },    /* unknown ones */
+		{ 0, { 0xbe, 0xdf, 0, 2, 0x10, 0xaa, 0x20, 1, 0, 0, 0, 0 } },          /* another profile */
 		{ 1, { 0x10, 0x00, 0, 2, 1, 1, 0xaa, 2, 4, 1, 2, 3 } },
 		{ 1, { 0x10, 0x00, 0, 2, 1, 1, 0xaa, 0, 0, 0, 0, 2 } }, /* no length any more */
 	};
@@ -181,8 +181,8 @@ static void test_malformed_extensions(void **state)
 	}
 }
 
-static const uint8_t incoming[] = { 0xb1, 0xe0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0xbe, 0xde, 0, 3, 0x10, 0xaa,
-	0x22, 'm', 'i', 'd', 0x31, 0x12, 0x34, 0x50, 0x01, 0x00, 0x99, 2, 2 };
+static const uint8_t incoming[] = { 0xb1, 0xe0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0xbe, 0xde, 0, 3,
+	0x10, 0xaa, 0x22, 'm', 'i', 'd', 0x31, 0x12, 0x34, 0x50, 0x01, 0x00, 0x99, 2, 2 };
 
 static void load_incoming(void)
 {
@@ -200,8 +200,8 @@ static void load_incoming(void)
 /* What travels is renumbered, what does not is replaced by our own, and the bytes are just these. */
 static void test_written_header(void **state)
 {
-	static const uint8_t want[] = { 0xb0, 0xe1, 0xff, 0xfe, 1, 2, 3, 4, 5, 6, 7, 8, 0xbe, 0xde, 0, 3, 0x40, 0xaa,
-		0xe0, 0x01, 0x71, 'v', '0', 0x91, 0x00, 0x07, 0, 0 };
+	static const uint8_t want[] = { 0xb0, 0xe1, 0xff, 0xfe, 1, 2, 3, 4, 5, 6, 7, 8, 0xbe, 0xde, 0, 3,
+		0x40, 0xaa, 0xe0, 0x01, 0x71, 'v', '0', 0x91, 0x00, 0x07, 0, 0 };
 	const struct mu_ext_add add[] = { { MU_EXT_MID, 2, (const uint8_t *)"v0" },
 		{ MU_EXT_TWCC, 2, (const uint8_t *)"\0\7" }, { MU_EXT_RID, 1, (const uint8_t *)"h" } };
 	struct mu_ext_map to = { 0 };
@@ -233,8 +233,8 @@ static void test_header_without_extensions(void **state)
 
 static void test_two_byte_form_when_needed(void **state)
 {
-	const struct mu_ext_add empty = { MU_EXT_MID, 0, NULL }, long_one = { MU_EXT_MID, 17,
-		(const uint8_t *)"12345678901234567" };
+	const struct mu_ext_add empty = { MU_EXT_MID, 0, NULL },
+				long_one = { MU_EXT_MID, 17, (const uint8_t *)"12345678901234567" };
 	struct mu_ext_map to = { 0 };
 	uint8_t h[MU_RTP_HEADER_MAX];
 
@@ -254,8 +254,8 @@ static void test_two_byte_form_when_needed(void **state)
 static void test_what_does_not_fit_is_left_out(void **state)
 {
 	static const uint8_t big[255];
-	const struct mu_ext_add add[] = { { MU_EXT_MID, 255, big }, { MU_EXT_RID, 235, big }, { MU_EXT_TWCC, 2, big },
-		{ MU_EXT_VIDEO_TIMING, 1, big } };
+	const struct mu_ext_add add[] = { { MU_EXT_MID, 255, big }, { MU_EXT_RID, 235, big },
+		{ MU_EXT_TWCC, 2, big }, { MU_EXT_VIDEO_TIMING, 1, big } };
 	struct mu_ext_map to = { 0 };
 	uint8_t *h = malloc(MU_RTP_HEADER_MAX); /* not one byte more */
 
@@ -292,7 +292,8 @@ static void test_round_trip(void **state)
 				value[i][k] = (uint8_t)next_random(&seed);
 			mu_ext_map_set(&map, (enum mu_rtp_ext)t, id);
 			add[i] = (struct mu_ext_add){ (enum mu_rtp_ext)t,
-				(uint8_t)(wide ? next_random(&seed) % 21 : 1 + next_random(&seed) % 16), value[i] };
+				(uint8_t)(wide ? next_random(&seed) % 21 : 1 + next_random(&seed) % 16),
+				value[i] };
 		}
 		memset(&pkt, 0, sizeof(pkt));
 		pkt.flags = next_random(&seed) & MU_PACKET_MARKER;

@@ -187,7 +187,8 @@ static void test_random_against_a_model(void **state)
 	mu_nack_seen(n, BASE, 0);
 	while (highest < BASE + 15000) {
 		uint32_t r = next_random(&seed);
-		uint64_t s = r % 3 ? highest + 1 + (r % 50 == 1 ? r / 64 % 1000 : r % 4) : highest - r / 64 % 900;
+		uint64_t s =
+			r % 3 ? highest + 1 + (r % 50 == 1 ? r / 64 % 1000 : r % 4) : highest - r / 64 % 900;
 
 		if (s <= BASE)
 			continue;

@@ -1,8 +1,17 @@
 #include "check.h"
 
-#define NO    { false, false }
-#define START { true, false }
-#define KEY   { true, true }
+#define NO                   \
+	{                    \
+		false, false \
+	}
+#define START               \
+	{                   \
+		true, false \
+	}
+#define KEY                \
+	{                  \
+		true, true \
+	}
 
 struct row {
 	const char *what;
@@ -32,7 +41,8 @@ static const struct row rows[] = {
 		{ 0x78, 0, 3, 0x67, 0x42, 0xc0, 0, 2, 0x68, 0xce, 0, 1, 0x65 } },
 	{ "H264 STAP-A delimiter IDR", MU_CODEC_H264, KEY, 9, { 0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x65, 0x88 } },
 	{ "H264 STAP-A SEI slice", MU_CODEC_H264, START, 9, { 0x18, 0, 2, 0x06, 0xf0, 0, 2, 0x41, 0x9a } },
-	{ "H264 STAP-A a later IDR slice first", MU_CODEC_H264, NO, 9, { 0x78, 0, 2, 0x65, 0x40, 0, 2, 0x65, 0x88 } },
+	{ "H264 STAP-A a later IDR slice first", MU_CODEC_H264, NO, 9,
+		{ 0x78, 0, 2, 0x65, 0x40, 0, 2, 0x65, 0x88 } },
 	{ "H264 STAP-A too long a size", MU_CODEC_H264, NO, 5, { 0x78, 0, 3, 0x67, 0x42 } },
 	{ "H264 STAP-A size 0", MU_CODEC_H264, NO, 5, { 0x78, 0, 0, 0x67, 0x42 } },
 	{ "H264 STAP-A second too long", MU_CODEC_H264, NO, 7, { 0x78, 0, 2, 0x67, 0x42, 0xff, 0xff } },
@@ -58,7 +68,8 @@ static const struct row rows[] = {
 	{ "H265 layer 1", MU_CODEC_H265, NO, 4, { 0x26, 0x09, 0xaf, 0x08 } },
 	{ "H265 layer 32", MU_CODEC_H265, NO, 4, { 0x27, 0x01, 0xaf, 0x08 } },
 	{ "H265 temporal id 0", MU_CODEC_H265, NO, 4, { 0x26, 0x00, 0xaf, 0x08 } },
-	{ "H265 AP VPS SPS", MU_CODEC_H265, KEY, 12, { 0x60, 0x01, 0, 3, 0x40, 0x01, 0x0c, 0, 3, 0x42, 0x01, 0x01 } },
+	{ "H265 AP VPS SPS", MU_CODEC_H265, KEY, 12,
+		{ 0x60, 0x01, 0, 3, 0x40, 0x01, 0x0c, 0, 3, 0x42, 0x01, 0x01 } },
 	{ "H265 AP delimiter IDR", MU_CODEC_H265, KEY, 12,
 		{ 0x60, 0x01, 0, 3, 0x46, 0x01, 0x10, 0, 3, 0x26, 0x01, 0xaf } },
 	{ "H265 AP delimiter TRAIL", MU_CODEC_H265, START, 12,
@@ -91,9 +102,11 @@ static const struct row rows[] = {
 	{ "VP9 layer 0, not flexible", MU_CODEC_VP9, KEY, 5, { 0xa8, 0x01, 0x00, 0x07, 0x82 } },
 	{ "VP9 layer 1", MU_CODEC_VP9, NO, 5, { 0xa8, 0x01, 0x03, 0x07, 0x82 } },
 	{ "VP9 flexible, two P_DIFF", MU_CODEC_VP9, START, 6, { 0xf8, 0x01, 0x00, 0x03, 0x04, 0x86 } },
-	{ "VP9 flexible, P_DIFF without end", MU_CODEC_VP9, START, 7, { 0xf8, 0x01, 0x00, 0x03, 0x03, 0x03, 0x86 } },
+	{ "VP9 flexible, P_DIFF without end", MU_CODEC_VP9, START, 7,
+		{ 0xf8, 0x01, 0x00, 0x03, 0x03, 0x03, 0x86 } },
 	{ "VP9 key, SS with sizes and group", MU_CODEC_VP9, KEY, 16,
-		{ 0xaa, 0x01, 0x00, 0x07, 0x38, 0x01, 0x40, 0x00, 0xb4, 0x02, 0x80, 0x01, 0x68, 0x01, 0x00, 0x82 } },
+		{ 0xaa, 0x01, 0x00, 0x07, 0x38, 0x01, 0x40, 0x00, 0xb4, 0x02, 0x80, 0x01, 0x68, 0x01, 0x00,
+			0x82 } },
 	{ "VP9 SS cut", MU_CODEC_VP9, NO, 9, { 0xaa, 0x01, 0x00, 0x07, 0x38, 0x01, 0x40, 0x00, 0xb4 } },
 	{ "VP9 SS group cut", MU_CODEC_VP9, NO, 5, { 0x0a, 0x08, 0xff, 0x0c, 0x01 } },
 	{ "VP9 only a descriptor", MU_CODEC_VP9, NO, 1, { 0x08 } },
@@ -101,7 +114,8 @@ static const struct row rows[] = {
 
 	{ "AV1 new sequence", MU_CODEC_AV1, KEY, 3, { 0x18, 0x08, 0x00 } },
 	{ "AV1 new sequence, two elements", MU_CODEC_AV1, KEY, 6, { 0x28, 0x02, 0x08, 0x00, 0x30, 0x10 } },
-	{ "AV1 new sequence, any number", MU_CODEC_AV1, KEY, 7, { 0x08, 0x02, 0x08, 0x00, 0x02, 0x30, 0x10 } },
+	{ "AV1 new sequence, any number", MU_CODEC_AV1, KEY, 7,
+		{ 0x08, 0x02, 0x08, 0x00, 0x02, 0x30, 0x10 } },
 	{ "AV1 frame", MU_CODEC_AV1, START, 3, { 0x10, 0x30, 0x10 } },
 	{ "AV1 fragment", MU_CODEC_AV1, NO, 3, { 0x90, 0x30, 0x10 } },
 	{ "AV1 N in a fragment", MU_CODEC_AV1, NO, 3, { 0x98, 0x08, 0x10 } },
@@ -110,7 +124,8 @@ static const struct row rows[] = {
 	{ "AV1 spatial layer 1", MU_CODEC_AV1, NO, 3, { 0x10, 0x34, 0x28 } },
 	{ "AV1 element too long", MU_CODEC_AV1, NO, 4, { 0x28, 0x03, 0x08, 0x00 } },
 	{ "AV1 element of 0", MU_CODEC_AV1, NO, 4, { 0x28, 0x00, 0x08, 0x00 } },
-	{ "AV1 length without end", MU_CODEC_AV1, NO, 10, { 0x28, 128, 128, 128, 128, 128, 128, 128, 128, 1 } },
+	{ "AV1 length without end", MU_CODEC_AV1, NO, 10,
+		{ 0x28, 128, 128, 128, 128, 128, 128, 128, 128, 1 } },
 	{ "AV1 length in two bytes", MU_CODEC_AV1, KEY, 6, { 0x28, 0x81, 0x00, 0x08, 0x30, 0x00 } },
 	{ "AV1 forbidden bit", MU_CODEC_AV1, NO, 3, { 0x18, 0x88, 0x00 } },
 	{ "AV1 only a header", MU_CODEC_AV1, NO, 1, { 0x18 } },
@@ -130,7 +145,8 @@ static void test_table(void **state)
 	}
 }
 
-/* Whatever it is and wherever it is cut: no read past the end (the sanitizer's catch), no key without a start. */
+/* Whatever it is and wherever it is cut: no read past the end (the sanitizer's catch), no key without a
+ * start. */
 static void test_cut_anywhere(void **state)
 {
 	uint32_t seed = 99;

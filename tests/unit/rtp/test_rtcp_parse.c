@@ -4,8 +4,9 @@ static struct collected got;
 
 static void test_sender_report(void **state)
 {
-	static const uint8_t data[] = { 0x81, 200, 0, 12, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0,
-		0, 0, 11, 0, 0, 0, 2, 64, 0xff, 0xff, 0xfe, 0, 1, 0, 5, 0, 0, 0, 7, 0, 1, 0, 0, 0, 0, 0x80, 0 };
+	static const uint8_t data[] = { 0x81, 200, 0, 12, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0,
+		0, 0, 10, 0, 0, 0, 11, 0, 0, 0, 2, 64, 0xff, 0xff, 0xfe, 0, 1, 0, 5, 0, 0, 0, 7, 0, 1, 0, 0,
+		0, 0, 0x80, 0 };
 
 	(void)state;
 	assert_int_equal(collect(data, sizeof(data), &got), 0);
@@ -77,7 +78,8 @@ static void test_remb(void **state)
 		uint64_t bps;
 	} rows[] = { { { 0x0b, 0xd0, 0x90 }, 0x3d090ull << 2 }, { { 0xfc, 0, 1 }, 1ull << 63 },
 		{ { 0xfc, 0, 2 }, UINT64_MAX }, { { 0xff, 0xff, 0xff }, UINT64_MAX }, { { 0, 0, 0 }, 0 } };
-	uint8_t data[] = { 0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 'R', 'E', 'M', 'B', 1, 0, 0, 0, 0, 0, 0, 9 };
+	uint8_t data[] = { 0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 'R', 'E', 'M', 'B', 1, 0, 0, 0, 0, 0, 0,
+		9 };
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(rows); i++) {
@@ -93,7 +95,8 @@ static void test_remb(void **state)
 
 static void test_sdes_chunks(void **state)
 {
-	static const uint8_t data[] = { 0x82, 202, 0, 7, 0, 0, 0, 1, 1, 3, 'a', '@', 'b', 2, 1, 'x', 0, 0, 0, 0, /* + NAME */
+	static const uint8_t data[] = { 0x82, 202, 0, 7, 0, 0, 0, 1, 1, 3, 'a', '@', 'b', 2, 1, 'x', 0, 0, 0,
+		0, /* + NAME */
 		0, 0, 0, 2, 1, 2, 'c', 'd', 0, 0, 0, 0 };
 
 	(void)state;
@@ -114,8 +117,9 @@ static void test_bye_with_padding(void **state)
 
 static void test_unknown_kinds_are_passed_over(void **state)
 {
-	static const uint8_t data[] = { 0x80, 204, 0, 2, 0, 0, 0, 1, 'n', 'a', 'm', 'e', 0x80, 207, 0, 0, 0x80, 195, 0, 0,
-		0x9e, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2 };
+	static const uint8_t data[] = { 0x80, 204, 0, 2, 0, 0, 0, 1, 'n', 'a', 'm', 'e', 0x80, 207, 0, 0,
+		0x80, 195, 0, 0, 0x9e, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0,
+		0, 2 };
 
 	(void)state;
 	assert_int_equal(collect(data, sizeof(data), &got), 0);

@@ -4,7 +4,8 @@ static struct collected got;
 
 static void test_compound_comes_back(void **state)
 {
-	const struct mu_rtcp_report r[2] = { { 2, 255, -8388608, 0x1ffff, 3, 4, 5 }, { 6, 0, 8388607, 7, 8, 9, 10 } };
+	const struct mu_rtcp_report r[2] = { { 2, 255, -8388608, 0x1ffff, 3, 4, 5 },
+		{ 6, 0, 8388607, 7, 8, 9, 10 } };
 	const uint32_t ssrcs[2] = { 1, 9 };
 	uint8_t buf[400];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
@@ -76,8 +77,8 @@ static void test_remb_rounds_down(void **state)
 {
 	static const struct {
 		uint64_t bps, back;
-	} rows[] = { { 0, 0 }, { 262143, 262143 }, { 262144, 262144 }, { 262145, 262144 }, { 5000001, 5000000 - 5000000 % 32 },
-		{ UINT64_MAX, 0x3ffffull << 46 } };
+	} rows[] = { { 0, 0 }, { 262143, 262143 }, { 262144, 262144 }, { 262145, 262144 },
+		{ 5000001, 5000000 - 5000000 % 32 }, { UINT64_MAX, 0x3ffffull << 46 } };
 	const uint32_t ssrcs[] = { 5, 6 };
 	uint8_t buf[100];
 

@@ -13,8 +13,8 @@ static void load(const uint8_t *data, size_t len)
 
 static void test_original_comes_back(void **state)
 {
-	static const uint8_t data[] = { 0xb0, 97, 0, 9, 1, 2, 3, 4, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 0x10, 0xaa, 0, 0, 0xab,
-		0xcd, 'p', 'a', 'y', 0, 2 };
+	static const uint8_t data[] = { 0xb0, 97, 0, 9, 1, 2, 3, 4, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 0x10, 0xaa,
+		0, 0, 0xab, 0xcd, 'p', 'a', 'y', 0, 2 };
 	size_t len;
 
 	(void)state;

@@ -102,8 +102,8 @@ static struct mu_twcc_rx *twcc_new(void)
 static void test_bytes_by_hand(void **state)
 {
 	/* 65535 at 64 ms + 1 ms, 0 at +2 ms, 1 lost, 2 at 100 ms later: symbols 1 1 0 2 */
-	static const uint8_t want[] = { 0x8f, 205, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0, 4, 0, 0, 1, 0, 0xd4, 0x80,
-		4, 4, 0x01, 0x90, 0, 0 };
+	static const uint8_t want[] = { 0x8f, 205, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0, 4, 0, 0, 1, 0,
+		0xd4, 0x80, 4, 4, 0x01, 0x90, 0, 0 };
 	struct mu_twcc_rx *t = twcc_new();
 	uint8_t buf[100];
 
@@ -124,9 +124,9 @@ static void test_chunk_forms(void **state)
 		unsigned n, step, burst; /* packets, every so many one is missing, us between */
 		size_t len;
 	} rows[] = {
-		{ 1000, 0, 250, 20 + 2 + 1000 + 2 },	   /* one run */
-		{ 14, 2, 250, 20 + 2 + 7 + 3 },		   /* one vector of one bit */
-		{ 7, 3, 70000, 20 + 2 + 5 * 2 - 1 + 1 },   /* one of two bits; the first delta is small */
+		{ 1000, 0, 250, 20 + 2 + 1000 + 2 },     /* one run */
+		{ 14, 2, 250, 20 + 2 + 7 + 3 },          /* one vector of one bit */
+		{ 7, 3, 70000, 20 + 2 + 5 * 2 - 1 + 1 }, /* one of two bits; the first delta is small */
 	};
 
 	(void)state;
