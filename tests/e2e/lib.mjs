@@ -167,7 +167,7 @@ const blankUrl = () => (blank ??= new Promise((yes) => {
 /** A page in a window of its own (a hidden one draws nothing), with page.js in it. page.muster(name, ...args) calls it. */
 export async function page(browser) {
   const firefoxIs = /firefox/i.test(await browser.version());
-  const p = firefoxIs ? await browser.newPage() : await (await browser.createBrowserContext()).newPage();
+  const p = firefoxIs ? await browser.newPage({ type: 'window' }) : await (await browser.createBrowserContext()).newPage();
   await p.goto(await blankUrl());
   await p.addScriptTag({ content: fs.readFileSync(path.join(here, 'page.js'), 'utf8') });
   p.on('pageerror', (e) => console.error('page:', e.message));
