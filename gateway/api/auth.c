@@ -82,7 +82,7 @@ static bool identify(struct mu_req *r)
 		;
 	if (is_bench(r->api, h)) {
 		r->who = (struct mu_token){
-			.id = "bench", .subject = "bench", .scopes = ALL_SCOPES, .expires_s = INT64_MAX
+			.id = "bench", .subject = "bench", .endpoint = "*", .scopes = ALL_SCOPES, .expires_s = INT64_MAX
 		};
 		return r->has_token = true;
 	}

@@ -9,6 +9,21 @@
 #define SILENCE_US     (12 * G_USEC_PER_SEC)
 #define CONNECT_US     (15 * G_USEC_PER_SEC)
 
+/* libnice gathers no loopback address by itself, and from another one the machine does not answer to 127.0.0.1. */
+static void stay_on_loopback(struct peer *p)
+{
+	GObject *ice = NULL;
+	gboolean ok = FALSE;
+
+	if (!strstr(p->o->url, "://127.") && !strstr(p->o->url, "://localhost"))
+		return;
+	g_object_get(p->webrtc, "ice-agent", &ice, NULL);
+	g_signal_emit_by_name(ice, "add-local-ip-address", "127.0.0.1", &ok);
+	if (!ok)
+		g_printerr("the ICE agent does not take 127.0.0.1\n");
+	g_clear_object(&ice);
+}
+
 void peer_init(struct peer *p, const struct options *o, GMainLoop *loop, GstElement *pipeline)
 {
 	memset(p, 0, sizeof(*p));
@@ -17,6 +32,7 @@ void peer_init(struct peer *p, const struct options *o, GMainLoop *loop, GstElem
 	p->pipeline = pipeline;
 	p->webrtc = gst_bin_get_by_name(GST_BIN(pipeline), "w");
 	p->started_us = g_get_monotonic_time();
+	stay_on_loopback(p);
 	if (o->token_file && g_file_get_contents(o->token_file, &p->token, NULL, NULL))
 		g_strstrip(p->token);
 }
