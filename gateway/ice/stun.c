@@ -1,46 +1,89 @@
-/* The little of STUN that is looked at before anybody is known: is it a binding request, and for whom. Own code, bounded,
- * for it reads what strangers send; everything behind it is checked by libnice's STUN agent (ice.c). */
 #include <errno.h>
+#include <stun/stunagent.h>
 
-#include "ice/ice.h"
+#include "ice/stun.h"
 
-#define HEADER		  20
-#define MAGIC		  0x2112a442u
-#define BINDING_REQUEST	  0x0001
-#define ATTR_USERNAME	  0x0006
-#define ATTR_FINGERPRINT  0x8028
+#define HEADER      20
+#define BINDING_REQ 0x0001 /* RFC 8489, section 5: method Binding, class request */
 
-/* RFC 8489, section 5: two zero bits, length of the rest a multiple of 4, the cookie. */
 bool mu_stun_is(const uint8_t *data, size_t len)
 {
-	return len >= HEADER && data[0] <= 3 && mu_get32(data + 4) == MAGIC && mu_get16(data + 2) + (size_t)HEADER == len &&
-	       len % 4 == 0;
+	return len >= HEADER && data[0] <= 3 && mu_get32(data + 4) == STUN_MAGIC_COOKIE;
+}
+
+static int take_attribute(struct mu_stun_request *req, uint16_t type, const uint8_t *value, uint16_t len)
+{
+	switch (type) {
+	case STUN_ATTRIBUTE_USERNAME:
+		/* The first one counts (RFC 8489, section 14). */
+		if (!req->username) {
+			req->username = value;
+			req->username_len = len;
+		}
+		return 0;
+	case STUN_ATTRIBUTE_MESSAGE_INTEGRITY:
+		/* libnice reads 20 bytes here whatever the length says: a shorter one would have it read past
+		 * the end. */
+		req->integrity = true;
+		return len == 20 ? 0 : -EBADMSG;
+	case STUN_ATTRIBUTE_ICE_CONTROLLED:
+		req->controlled = true;
+		return len == 8 ? 0 : -EBADMSG;
+	case STUN_ATTRIBUTE_USE_CANDIDATE:
+		req->nominates = true;
+		return len == 0 ? 0 : -EBADMSG;
+	default:
+		return 0;
+	}
+}
+
+int mu_stun_parse(const uint8_t *data, size_t len, struct mu_stun_request *ret)
+{
+	struct mu_stun_request req = { 0 };
+	size_t at = HEADER;
+
+	if (!mu_stun_is(data, len) || mu_get16(data) != BINDING_REQ || mu_get16(data + 2) != len - HEADER ||
+		len % 4)
+		return -EBADMSG;
+	while (len - at >= 4) {
+		uint16_t type = mu_get16(data + at), alen = mu_get16(data + at + 2);
+		size_t padded = (alen + 3u) & ~3u;
+
+		at += 4;
+		if (padded > len - at)
+			return -EBADMSG;
+		/* Nothing may follow FINGERPRINT, and ICE has it in every check (RFC 8489, section 14.7; RFC
+		 * 8445, 7.1). */
+		if (type == STUN_ATTRIBUTE_FINGERPRINT) {
+			if (alen != 4 || at + 4 != len)
+				return -EBADMSG;
+			*ret = req;
+			return 0;
+		}
+		/* What stands behind MESSAGE-INTEGRITY is not covered by it: ignored (RFC 8489,
+		 * section 14.5). */
+		if (!req.integrity && take_attribute(&req, type, data + at, alen))
+			return -EBADMSG;
+		at += padded;
+	}
+	return -EBADMSG;
 }
 
 int mu_stun_local_ufrag(const uint8_t *data, size_t len, char ret[MU_ICE_UFRAG + 1])
 {
-	bool have_name = false, have_fingerprint = false;
+	struct mu_stun_request req;
+	const uint8_t *colon;
+	size_t n;
 
-	if (!mu_stun_is(data, len) || mu_get16(data) != BINDING_REQUEST)
+	if (mu_stun_parse(data, len, &req) || !req.username)
 		return -EBADMSG;
-	for (size_t at = HEADER; at + 4 <= len;) {
-		uint16_t type = mu_get16(data + at);
-		size_t n = mu_get16(data + at + 2);
-		const uint8_t *value = data + at + 4;
-
-		if (n > len - at - 4)
-			return -EBADMSG;
-		if (type == ATTR_USERNAME && !have_name) {
-			const uint8_t *colon = memchr(value, ':', n);
-
-			if (!colon || colon - value != MU_ICE_UFRAG)
-				return -EBADMSG;
-			memcpy(ret, value, MU_ICE_UFRAG);
-			ret[MU_ICE_UFRAG] = '\0';
-			have_name = !memchr(ret, '\0', MU_ICE_UFRAG);
-		}
-		have_fingerprint |= type == ATTR_FINGERPRINT;
-		at += 4 + ((n + 3) & ~(size_t)3);
-	}
-	return have_name && have_fingerprint ? 0 : -EBADMSG;
+	colon = memchr(req.username, ':', req.username_len);
+	if (!colon)
+		return -EBADMSG;
+	n = (size_t)(colon - req.username);
+	if (n == 0 || n > MU_ICE_UFRAG || memchr(req.username, '\0', n))
+		return -EBADMSG;
+	memcpy(ret, req.username, n);
+	ret[n] = '\0';
+	return 0;
 }

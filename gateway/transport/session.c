@@ -196,7 +196,8 @@ void session_restart_msg(struct mu_msg *msg)
 	struct mu_transport *t = m->t;
 
 	if (!mu_list_empty(&t->link)) {
-		register_ufrag(t, 1, t->ice.ufrag);
+		if (!t->ice.old_ufrag[0]) /* else a restart in a restart: what was nominated stays answered */
+			register_ufrag(t, 1, t->ice.ufrag);
 		mu_ice_restart(&t->ice);
 		memcpy(t->ice.ufrag, m->ufrag, sizeof(m->ufrag));
 		memcpy(t->ice.pwd, m->pwd, sizeof(m->pwd));
