@@ -29,6 +29,14 @@ int64_t mu_clock_wall_us(void);
 /** Wall time as the 64-bit NTP format (RFC 5905, section 6): seconds since 1900 in the high half. Any thread. */
 uint64_t mu_ntp_from_wall_us(int64_t wall_us);
 
+/** A span of time in NTP format: 32.32 fixed point seconds. Any thread. */
+static inline uint64_t mu_ntp_span(int64_t us)
+{
+	int64_t s = us / 1000000, rest = us % 1000000;
+
+	return ((uint64_t)s << 32) + (uint64_t)(rest * ((int64_t)1 << 32) / 1000000);
+}
+
 /* --- error.c: an error a person can act on ------------------------------------------------------------------- */
 
 /** What went wrong, where, and what to do. Lives on the caller's stack; written by the function that fails. */
@@ -171,6 +179,8 @@ bool mu_ring_put(struct mu_ring *r, const void *item);
 void mu_ring_publish(struct mu_ring *r);
 /** Consumer: copy the oldest visible item out. @return false when empty. */
 bool mu_ring_take(struct mu_ring *r, void *ret);
+/** Consumer: whether there is a visible item. */
+bool mu_ring_ready(struct mu_ring *r);
 
 /* --- packet.c: reference-counted RTP packets from a slab of the worker that receives them ----------------------- */
 

@@ -69,13 +69,17 @@ void mu_ring_publish(struct mu_ring *r)
 	atomic_store_explicit(&r->head, r->producer.head, memory_order_release);
 }
 
+bool mu_ring_ready(struct mu_ring *r)
+{
+	if (r->consumer.tail == r->consumer.head_seen)
+		r->consumer.head_seen = atomic_load_explicit(&r->head, memory_order_acquire);
+	return r->consumer.tail != r->consumer.head_seen;
+}
+
 bool mu_ring_take(struct mu_ring *r, void *ret)
 {
-	if (r->consumer.tail == r->consumer.head_seen) {
-		r->consumer.head_seen = atomic_load_explicit(&r->head, memory_order_acquire);
-		if (r->consumer.tail == r->consumer.head_seen)
-			return false;
-	}
+	if (!mu_ring_ready(r))
+		return false;
 	memcpy(ret, r->items + (r->consumer.tail & r->mask) * r->item, r->item);
 	r->consumer.tail++;
 	atomic_store_explicit(&r->tail, r->consumer.tail, memory_order_release);

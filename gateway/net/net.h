@@ -7,6 +7,7 @@
 #define MU_NET_H
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "base/base.h"
@@ -72,6 +73,8 @@ size_t mu_inbox_run(struct mu_inbox *in);
 bool mu_inbox_sleep(struct mu_inbox *in);
 /** Consumer: awake again; empties the eventfd. */
 void mu_inbox_wake(struct mu_inbox *in);
+/** Wake the consumer if it sleeps, without a message: there is something for it elsewhere. Any thread. */
+void mu_inbox_nudge(struct mu_inbox *in);
 
 /* --- worker.c ------------------------------------------------------------------------------------------------------------ */
 
@@ -102,6 +105,15 @@ struct mu_timer {
 	void (*fn)(struct mu_timer *t, struct mu_worker *w, int64_t now_us);
 };
 
+/** What one worker hands another: a burst of references. The meaning is the module's above. */
+#define MU_HAND_MAX 16
+struct mu_hand {
+	void *to;
+	void *about;
+	unsigned n;
+	void *items[MU_HAND_MAX];
+};
+
 struct mu_net_ops {
 	/** All on the worker's thread. */
 	int (*start)(struct mu_worker *w, void *arg);
@@ -109,9 +121,11 @@ struct mu_net_ops {
 	/** After datagrams, bursts and timers of a turn. @return when to be called again at the latest though nothing
 	 *  arrives (gathering), INT64_MAX: no wish */
 	int64_t (*flush)(struct mu_worker *w, int64_t now_us);
-	/** An item another worker handed over by mu_worker_hand. */
-	void (*handed)(struct mu_worker *w, void *item, int64_t now_us);
+	/** A burst that another worker handed over by mu_worker_hand. */
+	void (*handed)(struct mu_worker *w, const struct mu_hand *h, int64_t now_us);
 	void (*stop)(struct mu_worker *w);
+	/** A burst that nobody will take any more: give its references back. Control thread, after the workers. */
+	void (*discard)(const struct mu_hand *h);
 };
 struct mu_net_options {
 	unsigned workers; /* 1..MU_WORKERS_MAX */
@@ -147,25 +161,27 @@ void *mu_worker_user(const struct mu_worker *w);
 void mu_worker_set_user(struct mu_worker *w, void *user);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
-/** Hand an item to another worker in a burst; visible to it after this turn's flush. Media worker `from`.
- *  @return false: its ring is full, the caller keeps the item (drops and counts) */
-bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, void *item);
+/** Hand a burst to another worker; visible to it at the end of this turn. Media worker `from`.
+ *  @return false: its ring is full, the caller keeps the items (drops and counts) */
+bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h);
 void mu_timer_set(struct mu_worker *w, struct mu_timer *t, int64_t due_us);
 void mu_timer_cancel(struct mu_worker *w, struct mu_timer *t);
 const struct mu_net_stats *mu_worker_stats(const struct mu_worker *w);
 /** Share of time awake, smoothed over some 100 ms: what gathering goes by. */
 double mu_worker_load(const struct mu_worker *w);
 
-/** A place in the worker's send buffer for the next message: `size` bytes (at most MU_SEGMENTS_MAX * 1500). It stays valid
- *  until mu_worker_flush. Flushes by itself when full. Media worker. */
-uint8_t *mu_worker_reserve(struct mu_worker *w, size_t size);
-/** Queue one message that begins at `data` (reserved before): len bytes cut into segments of `segment` bytes, the last may
- *  be shorter; segment 0 or >= len: one datagram. */
-void mu_worker_send(struct mu_worker *w, const struct mu_path *path, uint8_t *data, size_t len, size_t segment);
-/** Whether a message of `size` bytes still fits before the next flush. */
+/** Whether a message of `size` bytes fits in the send batch before the next mu_worker_flush. */
 bool mu_worker_fits(const struct mu_worker *w, size_t size);
-/** Hand all queued messages to the kernel: sendmmsg, UDP_SEGMENT; falls back to single datagrams where a device refuses
- *  segments (EIO, EINVAL). A full socket buffer drops and counts. */
+/** The place in the send buffer where the next message begins; what is written there stays until mu_worker_flush.
+ *  Call mu_worker_fits before. Media worker. */
+uint8_t *mu_worker_reserve(struct mu_worker *w);
+/** Queue the message written at mu_worker_reserve: len bytes cut into datagrams of `segment` bytes, the last may be
+ *  shorter; segment 0: one datagram. */
+void mu_worker_send(struct mu_worker *w, const struct mu_path *path, size_t len, size_t segment);
+/** Queue a copy of one datagram, flushing before where it does not fit. */
+void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const void *data, size_t len);
+/** Hand all queued messages to the kernel: sendmmsg with UDP_SEGMENT; single datagrams where a device refuses segments
+ *  (EIO, EINVAL). A full socket buffer drops and counts. */
 void mu_worker_flush(struct mu_worker *w);
 
 #endif

@@ -11,7 +11,7 @@
 #include "net/net.h"
 #include "rtp/rtp.h"
 
-#define MU_FORMATS_MAX	    8	    /* codecs a track may change between */
+#define MU_FORMATS_MAX	    16	    /* codecs a track may change between: Chromium offers 15 */
 #define MU_BURST_MAX	    16
 #define MU_CACHE_US	    1000000 /* packets younger than this are always there for retransmission */
 #define MU_KEY_INTERVAL_US  500000  /* at most one key-frame request a source in this time */
@@ -40,6 +40,8 @@ struct mu_burst {
 	struct mu_track *track;
 	struct mu_packet *pkts[MU_BURST_MAX];
 	unsigned n;
+	const struct mu_format *formats; /* mu_packet.codec counts in these */
+	unsigned n_formats, formats_version; /* changes when another publisher comes with others */
 	/* headers written once and shared by all sinks that map extensions alike; the egress's own */
 	const struct mu_ext_map *header_map;
 	uint16_t header_len[MU_BURST_MAX];
@@ -49,9 +51,11 @@ struct mu_burst {
 struct mu_sink {
 	struct mu_list link;
 	struct mu_track *track;
-	uint64_t next_seq; /* the track sequence number it gets next */
-	bool waiting_key;  /* takes nothing before a key frame's start */
-	bool catching_up;  /* is being fed from the GOP cache */
+	uint64_t first_seq; /* packets below are not for it: it joined later */
+	bool waiting_key;   /* takes nothing before a key frame's start */
+	bool catching_up;   /* is being fed from the cache, from cursor on */
+	uint64_t cursor;
+	/** Take the packets whose seq >= first_seq. */
 	void (*deliver)(struct mu_sink *s, struct mu_burst *b);
 };
 
@@ -105,17 +109,20 @@ void mu_track_stats(const struct mu_track *t, const struct mu_worker *w, struct 
 /* --- per-worker relay state, driven by the net ops of the module above --------------------------------------------------------- */
 
 struct mu_relay; /* one a worker */
-int mu_relay_new(struct mu_worker *w, struct mu_relay **ret);
+/** @param drain  empties what sinks were given so far, so that bursts may be used again: called when more than a burst
+ *                waits in one turn */
+int mu_relay_new(struct mu_worker *w, size_t max_packets, void (*drain)(struct mu_worker *w, int64_t now_us), struct mu_relay **ret);
 void mu_relay_free(struct mu_relay *r);
-/** Find it from the worker; set by the module that owns mu_worker_user. */
-void mu_relay_bind(struct mu_relay *(*of_worker)(struct mu_worker *w));
+/** How to find a worker's relay; the module that owns mu_worker_user says. Before workers start. */
+void mu_relay_bind(struct mu_relay *(*of_worker)(const struct mu_worker *w));
 /** Deliver what is ready to the sinks. @return when the rest wants to go (INT64_MAX: nothing waits) */
 int64_t mu_relay_flush(struct mu_relay *r, int64_t now_us);
-/** An item of mu_worker_hand arrived. */
-void mu_relay_handed(struct mu_relay *r, void *item, int64_t now_us);
-/** Longest a packet is held back to travel with others, at full load; 0: never. */
+/** A burst of mu_worker_hand arrived. */
+void mu_relay_handed(struct mu_relay *r, const struct mu_hand *h, int64_t now_us);
+/** A burst left in a ring when the workers stopped: give its references back. */
+void mu_relay_discard(const struct mu_hand *h);
+/** Longest a packet is held back to travel with others, under load; 0: never. */
 void mu_relay_set_gather(struct mu_relay *r, int64_t gather_us);
 /** The packet store of this worker. */
 struct mu_slab *mu_relay_slab(struct mu_relay *r);
-
 #endif

@@ -17,7 +17,6 @@ enum mu_srtp_profile {
 	MU_SRTP_AEAD_AES_256_GCM    = 0x0008,
 };
 #define MU_SRTP_TAG_MAX	    16 /* bytes an RTP packet grows at most */
-#define MU_SRTP_SCRATCH	    20 /* bytes behind a packet that protecting may overwrite: room each output must have */
 #define MU_SRTCP_GROWTH_MAX 20 /* tag and index word of an SRTCP packet */
 
 const char *mu_srtp_profile_name(enum mu_srtp_profile p);
@@ -29,7 +28,8 @@ size_t mu_srtp_growth(enum mu_srtp_profile p);
 
 /** One implementation of the ciphers, for one thread. */
 struct mu_srtp_engine;
-/** @param name "auto" (ipsec-mb where the CPU has AES-NI and AVX2, else openssl), "ipsec-mb", "openssl" or "libsrtp"
+/** @param name "auto" (ipsec-mb where the CPU has AES-NI and AVX2, else openssl), "ipsec-mb" or "openssl". libsrtp is the
+ *               oracle of the tests only: Debian's is built on NSS and sets up an operation for every packet
  *  @return 0, -EINVAL (no such engine, or the CPU cannot run it: e says why), -ENOMEM */
 int mu_srtp_engine_new(const char *name, struct mu_srtp_engine **ret, struct mu_error *e);
 /** All keys made with it must be freed before. Takes NULL. */
@@ -51,7 +51,7 @@ enum mu_srtp_profile mu_srtp_key_profile(const struct mu_srtp_key *k);
 struct mu_srtp_job {
 	struct mu_srtp_key *key;
 	uint8_t *out;		/* RTP header, hlen bytes; ciphertext and tag are written behind it;
-				 * room for hlen + payload_len + MU_SRTP_SCRATCH */
+				 * nothing beyond is touched, so packets may lie end to end */
 	const uint8_t *payload; /* plaintext, padding included; shared, only read */
 	uint16_t hlen;
 	uint16_t payload_len;

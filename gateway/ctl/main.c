@@ -1,0 +1,150 @@
+#include <curl/curl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/ctl.h"
+
+static void usage(FILE *f)
+{
+	fputs("usage: musterctl [OPTIONS] COMMAND\n"
+	      "\n"
+	      "  status                what the gateway is and carries\n"
+	      "  endpoints             who is there, in what state\n"
+	      "  sessions              who publishes and watches\n"
+	      "  token create --key FILE --scope \"publish watch\" [--endpoint ID] [--ttl 1h] [--subject NAME]\n"
+	      "                        sign a token, print it; --endpoint may end in * for all ids that begin so\n"
+	      "  token revoke ID       refuse a token from now on and end what it runs\n"
+	      "  token keygen FILE     make a key pair: FILE and FILE.pub\n"
+	      "\n"
+	      "      --url URL         of the gateway; else MUSTER_URL, else http://127.0.0.1:8080\n"
+	      "      --token-file FILE holds the token to ask with; else MUSTER_TOKEN_FILE\n"
+	      "      --cacert FILE     authority of the gateway's certificate, PEM\n"
+	      "      --insecure-plain  send the token over plain HTTP to another machine\n"
+	      "      --json            print JSON\n"
+	      "      --version         print the version\n"
+	      "  -h, --help            print this\n"
+	      "\n"
+	      "Exit status: 0 done, 1 refused or failed, 2 usage.\n",
+		f);
+}
+
+static void complain(const char *fmt, va_list ap)
+{
+	fputs("musterctl: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+int mu_ctl_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(fmt, ap);
+	va_end(ap);
+	return MU_CTL_FAILED;
+}
+
+int mu_ctl_misused(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(fmt, ap);
+	va_end(ap);
+	fputs("musterctl --help tells more.\n", stderr);
+	return MU_CTL_USAGE;
+}
+
+static int command(const struct mu_ctl *c, int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*fn)(const struct mu_ctl *c);
+	} shows[] = { { "status", mu_ctl_status }, { "endpoints", mu_ctl_endpoints }, { "sessions", mu_ctl_sessions } };
+
+	if (!argc)
+		return mu_ctl_misused("a command is needed");
+	if (strcmp(argv[0], "token") == 0)
+		return mu_ctl_token(c, argc - 1, argv + 1);
+	for (size_t i = 0; i < MU_ARRAY_LEN(shows); i++) {
+		if (strcmp(argv[0], shows[i].name) == 0)
+			return argc == 1 ? shows[i].fn(c) : mu_ctl_misused("%s takes no argument", argv[0]);
+	}
+	return mu_ctl_misused("%s: no such command", argv[0]);
+}
+
+enum { URL = 256, TOKEN_FILE, CACERT, JSON, PLAIN, VERSION, KEY, SCOPE, ENDPOINT, TTL, SUBJECT };
+
+static const char **text_option(struct mu_ctl *c, int o)
+{
+	switch (o) {
+	case URL:
+		return &c->url;
+	case TOKEN_FILE:
+		return &c->token_file;
+	case CACERT:
+		return &c->cacert;
+	case KEY:
+		return &c->key;
+	case SCOPE:
+		return &c->scope;
+	case ENDPOINT:
+		return &c->endpoint;
+	case TTL:
+		return &c->ttl;
+	case SUBJECT:
+		return &c->subject;
+	default:
+		return NULL;
+	}
+}
+
+/* @return -1: go on with the command; else the exit status */
+static int parse(struct mu_ctl *c, int argc, char **argv)
+{
+	static const struct option options[] = { { "url", 1, NULL, URL }, { "token-file", 1, NULL, TOKEN_FILE },
+		{ "cacert", 1, NULL, CACERT }, { "json", 0, NULL, JSON }, { "insecure-plain", 0, NULL, PLAIN },
+		{ "version", 0, NULL, VERSION }, { "key", 1, NULL, KEY }, { "scope", 1, NULL, SCOPE },
+		{ "endpoint", 1, NULL, ENDPOINT }, { "ttl", 1, NULL, TTL }, { "subject", 1, NULL, SUBJECT },
+		{ "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	int o;
+
+	while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+		const char **text = text_option(c, o);
+
+		if (text)
+			*text = optarg;
+		else if (o == JSON)
+			c->json = true;
+		else if (o == PLAIN)
+			c->insecure_plain = true;
+		else if (o == VERSION)
+			return puts("musterctl " MU_VERSION) < 0;
+		else if (o == 'h')
+			return usage(stdout), MU_CTL_OK;
+		else
+			return usage(stderr), MU_CTL_USAGE;
+	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *url = getenv("MUSTER_URL"), *token_file = getenv("MUSTER_TOKEN_FILE");
+	struct mu_ctl c = {
+		.url = url && *url ? url : "http://127.0.0.1:8080",
+		.token_file = token_file && *token_file ? token_file : NULL,
+		.ttl = "1h",
+		.subject = "musterctl",
+	};
+	int status = parse(&c, argc, argv);
+
+	if (status >= 0)
+		return status;
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	status = command(&c, argc - optind, argv + optind);
+	curl_global_cleanup();
+	return status;
+}

@@ -1,0 +1,145 @@
+/* show: what is there, as tables for people. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ctl/ctl.h"
+
+static const char *text_of(json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s && *s ? s : "-";
+}
+
+static long long number_of(json_t *o, const char *name)
+{
+	return (long long)json_number_value(json_object_get(o, name));
+}
+
+/* @return what is left to do: whether the caller makes a table of it */
+static int fetch(const struct mu_ctl *c, const char *path, json_t **ret)
+{
+	int status = mu_ctl_ask(c, path, NULL, ret);
+
+	if (status == MU_CTL_OK && c->json) {
+		json_dumpf(*ret, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	return status;
+}
+
+int mu_ctl_status(const struct mu_ctl *c)
+{
+	struct mu_table t = { .columns = 2 };
+	json_t *o = NULL, *ep;
+	long long up;
+	int status = fetch(c, "/v1/status", &o);
+
+	if (status == MU_CTL_OK && !c->json) {
+		ep = json_object_get(o, "endpoints");
+		up = number_of(o, "uptime_s");
+		mu_table_add(&t, "site");
+		mu_table_add(&t, "%s", text_of(o, "site"));
+		mu_table_add(&t, "version");
+		mu_table_add(&t, "%s", text_of(o, "version"));
+		mu_table_add(&t, "up");
+		mu_table_add(&t, "%lldd %02lld:%02lld:%02lld", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
+		mu_table_add(&t, "endpoints");
+		mu_table_add(&t, "%lld live, %lld lost, %lld idle", number_of(ep, "live"), number_of(ep, "lost"),
+			number_of(ep, "idle"));
+		mu_table_add(&t, "viewers");
+		mu_table_add(&t, "%lld", number_of(o, "viewers"));
+		mu_table_add(&t, "sessions");
+		mu_table_add(&t, "%lld", number_of(o, "sessions"));
+		mu_table_add(&t, "workers");
+		mu_table_add(&t, "%lld, SRTP by %s", number_of(o, "workers"), text_of(o, "engine"));
+		mu_table_print(&t);
+	}
+	json_decref(o);
+	return status;
+}
+
+static void codecs_of(json_t *ep, char *ret, size_t size)
+{
+	json_t *tracks = json_object_get(ep, "tracks"), *tr;
+	size_t i, n = 0;
+
+	snprintf(ret, size, "-");
+	json_array_foreach(tracks, i, tr) {
+		if (n < size)
+			n += (size_t)snprintf(ret + n, size - n, "%s%s %s", i ? ", " : "", text_of(tr, "label"), text_of(tr, "codec"));
+	}
+}
+
+/* Times are texts, or seconds since 1970. */
+static void add_time(struct mu_table *t, json_t *o)
+{
+	time_t s = (time_t)json_integer_value(o);
+	char text[32];
+	struct tm tm;
+
+	if (!json_is_integer(o)) {
+		mu_table_add(t, "%s", json_is_string(o) ? json_string_value(o) : "-");
+		return;
+	}
+	gmtime_r(&s, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	mu_table_add(t, "%s", text);
+}
+
+static void add_head(struct mu_table *t, const char *const *names)
+{
+	for (t->columns = 0; names[t->columns]; t->columns++)
+		mu_table_add(t, "%s", names[t->columns]);
+}
+
+int mu_ctl_endpoints(const struct mu_ctl *c)
+{
+	static const char *const head[] = { "ENDPOINT", "STATE", "SINCE", "VIEWERS", "TRACKS", NULL };
+	struct mu_table t = { 0 };
+	json_t *o = NULL, *ep;
+	char codecs[200];
+	size_t i;
+	int status = fetch(c, "/v1/endpoints", &o);
+
+	if (status == MU_CTL_OK && !c->json) {
+		add_head(&t, head);
+		json_array_foreach(json_object_get(o, "endpoints"), i, ep) {
+			codecs_of(ep, codecs, sizeof(codecs));
+			mu_table_add(&t, "%s", text_of(ep, "id"));
+			mu_table_add(&t, "%s", text_of(ep, "state"));
+			add_time(&t, json_object_get(ep, "since"));
+			mu_table_add(&t, "%lld", number_of(ep, "viewers"));
+			mu_table_add(&t, "%s", codecs);
+		}
+		mu_table_print(&t);
+	}
+	json_decref(o);
+	return status;
+}
+
+int mu_ctl_sessions(const struct mu_ctl *c)
+{
+	static const char *const head[] = { "SESSION", "KIND", "ENDPOINT", "SUBJECT", "STATE", "SINCE", "REMOTE", "PROFILE", NULL };
+	static const char *const field[] = { "id", "kind", "endpoint", "subject", "state", "since", "remote", "profile" };
+	struct mu_table t = { 0 };
+	json_t *o = NULL, *s;
+	size_t i;
+	int status = fetch(c, "/v1/sessions", &o);
+
+	if (status == MU_CTL_OK && !c->json) {
+		add_head(&t, head);
+		json_array_foreach(json_object_get(o, "sessions"), i, s) {
+			for (size_t j = 0; j < MU_ARRAY_LEN(field); j++) {
+				if (strcmp(field[j], "since") == 0)
+					add_time(&t, json_object_get(s, field[j]));
+				else
+					mu_table_add(&t, "%s", text_of(s, field[j]));
+			}
+		}
+		mu_table_print(&t);
+	}
+	json_decref(o);
+	return status;
+}

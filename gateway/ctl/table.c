@@ -1,0 +1,55 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/ctl.h"
+
+void mu_table_add(struct mu_table *t, const char *fmt, ...)
+{
+	char **cells = realloc(t->cells, (t->n + 1) * sizeof(*cells)), *text;
+	va_list ap;
+
+	if (!cells)
+		abort();
+	t->cells = cells;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	/* Names come from other people's requests: nothing in them may move the cursor. */
+	for (char *s = text; *s; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+	}
+	t->cells[t->n++] = text;
+}
+
+/* Characters, not bytes: UTF-8 continuation bytes take no place. */
+static int width(const char *s)
+{
+	int n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+void mu_table_print(struct mu_table *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		size_t column = i % t->columns;
+		int wide = 0;
+
+		fputs(t->cells[i], stdout);
+		if (column == t->columns - 1 || i == t->n - 1) {
+			putchar('\n');
+			continue;
+		}
+		for (size_t j = column; j < t->n; j += t->columns)
+			wide = MU_MAX(wide, width(t->cells[j]));
+		printf("%*s", wide - width(t->cells[i]) + 2, "");
+	}
+	for (size_t i = 0; i < t->n; i++)
+		free(t->cells[i]);
+	free(t->cells);
+	memset(t, 0, sizeof(*t));
+}

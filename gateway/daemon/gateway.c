@@ -1,0 +1,154 @@
+#include <errno.h>
+#include <glib-unix.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/gateway.h"
+
+#define GOODBYE_US INT64_C(1000000) /* for workers to say goodbye to sessions that are left at the end */
+
+static gboolean on_hangup(gpointer arg)
+{
+	mu_reload(arg);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_stop(gpointer arg)
+{
+	mu_drain(arg);
+	return G_SOURCE_CONTINUE;
+}
+
+static int make_state(const struct mu_config *c, struct mu_error *e)
+{
+	if (c->state && g_mkdir_with_parents(c->state, 0700) < 0)
+		return mu_error_set(e, -errno, "cannot make the state folder %s: %s", c->state, strerror(errno));
+	return 0;
+}
+
+static int build(struct mu_gateway *g, struct mu_error *e)
+{
+	struct mu_webrtc_options webrtc;
+	struct mu_api_options api;
+	int err;
+
+	err = make_state(g->config, e);
+	if (err == 0)
+		err = mu_secrets_keyring(g->config, &g->keyring, e);
+	if (err == 0)
+		err = mu_secrets_check_tls(g->config, e);
+	if (err == 0)
+		err = mu_gateway_new_media(g, e);
+	if (err < 0)
+		return err;
+	err = mu_directory_new(g->config->site, &g->directory);
+	if (err < 0)
+		return mu_error_set(e, err, "cannot make the directory of site %s: %s", g->config->site, strerror(-err));
+	mu_gateway_webrtc_options(g, &webrtc);
+	err = mu_webrtc_new(&webrtc, &g->webrtc);
+	if (err < 0)
+		return mu_error_set(e, err, "cannot start WebRTC: %s", strerror(-err));
+	mu_gateway_api_options(g, &api);
+	return mu_api_new(&api, &g->api, e);
+}
+
+static void say_ready(const struct mu_gateway *g)
+{
+	char text[MU_ADDR_TEXT];
+
+	for (unsigned i = 0; i < g->config->http.listen.n; i++)
+		mu_info(MU_TOPIC, NULL, "serving %s://%s", g->config->http.certificate ? "https" : "http",
+			mu_addr_text(&g->config->http.listen.items[i], text));
+	mu_info(MU_TOPIC, NULL, "muster " MU_VERSION ", site %s: %u workers, UDP from port %u, SRTP by %s", g->config->site,
+		mu_net_workers(mu_media_net(g->media)), mu_net_port(mu_media_net(g->media), 0, 0), mu_media_engine(g->media));
+	sd_notifyf(0, "READY=1\nSTATUS=Site %s is served.", g->config->site);
+}
+
+int mu_gateway_new(struct mu_config *c, struct mu_gateway **ret, struct mu_error *e)
+{
+	struct mu_gateway *g = calloc(1, sizeof(*g));
+	int err;
+
+	if (!g) {
+		mu_config_free(c);
+		return mu_error_set(e, -ENOMEM, "out of memory");
+	}
+	g->config = c;
+	err = mu_inbox_init(&g->inbox);
+	if (err < 0) {
+		mu_config_free(c);
+		free(g);
+		return mu_error_set(e, err, "cannot make an eventfd: %s", strerror(-err));
+	}
+	g->loop = g_main_loop_new(NULL, FALSE);
+	err = build(g, e);
+	if (err < 0) {
+		mu_gateway_free(g);
+		return err;
+	}
+	*ret = g;
+	return 0;
+}
+
+void mu_gateway_run(struct mu_gateway *g)
+{
+	g->signal_source[0] = g_unix_signal_add(SIGHUP, on_hangup, g);
+	g->signal_source[1] = g_unix_signal_add(SIGTERM, on_stop, g);
+	g->signal_source[2] = g_unix_signal_add(SIGINT, on_stop, g);
+	g->inbox_source = mu_inbox_attach(&g->inbox);
+	mu_health_start(g);
+	say_ready(g);
+	g_main_loop_run(g->loop);
+}
+
+static void drop_source(guint *id)
+{
+	if (*id)
+		g_source_remove(*id);
+	*id = 0;
+}
+
+static void drop_sources(struct mu_gateway *g)
+{
+	for (size_t i = 0; i < MU_ARRAY_LEN(g->signal_source); i++)
+		drop_source(&g->signal_source[i]);
+	drop_source(&g->inbox_source);
+	drop_source(&g->tick_source);
+	drop_source(&g->watchdog_source);
+	drop_source(&g->drain_source);
+}
+
+static bool no_sessions(void *arg)
+{
+	return mu_webrtc_sessions(((struct mu_gateway *)arg)->webrtc) == 0;
+}
+
+/* Top down: whoever borrows goes before whom it borrows from. */
+void mu_gateway_free(struct mu_gateway *g)
+{
+	if (!g)
+		return;
+	drop_sources(g);
+	if (g->webrtc) {
+		mu_webrtc_close_all(g->webrtc, "the gateway stops");
+		mu_inbox_run_until(&g->inbox, no_sessions, g, GOODBYE_US);
+		if (!no_sessions(g)) {
+			/* A worker that does not answer would not be joined either; the kernel frees better than we wait. */
+			mu_err(MU_TOPIC, NULL, "%u sessions did not end: leaving without tidying up",
+				mu_webrtc_sessions(g->webrtc));
+			return;
+		}
+	}
+	mu_api_free(g->api);
+	if (g->webrtc)
+		mu_webrtc_free(g->webrtc);
+	if (g->directory)
+		mu_directory_free(g->directory);
+	mu_media_free(g->media);
+	mu_keyring_free(g->keyring);
+	mu_inbox_run(&g->inbox);
+	mu_inbox_done(&g->inbox);
+	g_main_loop_unref(g->loop);
+	mu_config_free(g->config);
+	free(g);
+}

@@ -1,0 +1,150 @@
+/* rules: what one row alone cannot say. */
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/schema.h"
+
+struct check {
+	const struct mu_config *c;
+	const unsigned *line;
+	struct mu_problems *p;
+};
+
+static unsigned line_of(const struct check *k, const char *path)
+{
+	return k->line ? k->line[mu_option_find(path)] : 0;
+}
+
+/* @return the first address that is not loopback, NULL: all are */
+static const struct mu_addr *outside(const struct mu_addr_list *l)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		if (!mu_addr_is_loopback(&l->items[i]))
+			return &l->items[i];
+	}
+	return NULL;
+}
+
+static void check_bench(const struct check *k, const char *path, const struct mu_addr_list *l)
+{
+	const struct mu_addr *a = outside(l);
+	char text[MU_ADDR_TEXT];
+
+	if (a)
+		mu_problems_add(k->p, k->c->path, line_of(k, path),
+			"%s: %s is not a loopback address, which insecure_bench demands: with it everybody who reaches the gateway may do everything",
+			path, mu_addr_host(a, text));
+}
+
+static void check_plain(const struct check *k)
+{
+	const struct mu_config *c = k->c;
+	const struct mu_addr *a = outside(&c->http.listen);
+	char text[MU_ADDR_TEXT];
+
+	if (!c->http.certificate != !c->http.key)
+		mu_problems_add(k->p, c->path, line_of(k, c->http.key ? "http.key" : "http.certificate"),
+			"%s: http.certificate and http.key go together; %s is missing", c->http.key ? "http.key" : "http.certificate",
+			c->http.key ? "http.certificate" : "http.key");
+	else if (!c->insecure_bench && a && !c->http.certificate && !c->http.insecure_plain)
+		mu_problems_add(k->p, c->path, line_of(k, "http.listen"),
+			"http.listen: %s is not a loopback address and would be served without TLS: give http.certificate and http.key, or, behind a proxy that does TLS, http.insecure_plain: true",
+			mu_addr_text(a, text));
+}
+
+static void check_lists(const struct check *k)
+{
+	const struct mu_config *c = k->c;
+
+	if (!c->http.listen.n)
+		mu_problems_add(k->p, c->path, line_of(k, "http.listen"), "http.listen: needs at least one address");
+	if (!c->media.listen.n)
+		mu_problems_add(k->p, c->path, line_of(k, "media.listen"), "media.listen: needs at least one address");
+	if (!c->srtp.profiles.n)
+		mu_problems_add(k->p, c->path, line_of(k, "srtp.profiles"), "srtp.profiles: needs at least one profile");
+	if (!c->auth.keys.n && !c->insecure_bench)
+		mu_problems_add(k->p, c->path, line_of(k, "auth.keys"),
+			"auth.keys: needs at least one public key file, or no token could be checked; musterctl token keygen FILE makes a pair");
+}
+
+static void check_advertise(const struct check *k)
+{
+	const struct mu_config *c = k->c;
+	char text[MU_ADDR_TEXT];
+
+	for (unsigned i = 0; i < c->media.advertise.n; i++) {
+		const struct mu_addr *a = &c->media.advertise.items[i];
+
+		if (mu_addr_is_any(a))
+			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
+				"media.advertise: %s is no address a client can send to", mu_addr_host(a, text));
+		else if (mu_addr_port(a) && c->media.workers != 1)
+			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
+				"media.advertise: %s has a port, but each worker has its own: leave the port out, or set media.workers: 1",
+				mu_addr_text(a, text));
+	}
+}
+
+int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_problems *p)
+{
+	struct check k = { c, line, p };
+	unsigned before = p->n;
+
+	check_lists(&k);
+	check_plain(&k);
+	check_advertise(&k);
+	if (c->insecure_bench) {
+		check_bench(&k, "http.listen", &c->http.listen);
+		check_bench(&k, "media.listen", &c->media.listen);
+		check_bench(&k, "media.advertise", &c->media.advertise);
+	}
+	return p->n == before ? 0 : -EINVAL;
+}
+
+static void need_file(const struct mu_config *c, const char *option, const char *path, struct mu_problems *p)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		mu_problems_add(p, c->path, 0, "%s: %s cannot be read: %s", option, path, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		mu_problems_add(p, c->path, 0, "%s: %s is not a file", option, path);
+}
+
+int mu_config_check_files(const struct mu_config *c, struct mu_problems *p)
+{
+	unsigned before = p->n;
+	struct stat st;
+
+	if (c->http.certificate)
+		need_file(c, "http.certificate", c->http.certificate, p);
+	if (c->http.key)
+		need_file(c, "http.key", c->http.key, p);
+	for (unsigned i = 0; i < c->auth.keys.n; i++)
+		need_file(c, "auth.keys", c->auth.keys.items[i], p);
+	if (c->state && stat(c->state, &st) == 0 && !S_ISDIR(st.st_mode))
+		mu_problems_add(p, c->path, 0, "state: %s is not a folder", c->state);
+	return p->n == before ? 0 : -EINVAL;
+}
+
+void mu_config_warnings(const struct mu_config *c, struct mu_problems *p)
+{
+	const struct mu_addr *a = outside(&c->http.listen);
+	char text[MU_ADDR_TEXT];
+
+	if (c->insecure_bench)
+		mu_problems_add(p, c->path, 0,
+			"insecure_bench: everybody on this machine may do everything with the token \"bench\"; never on a gateway in use");
+	if (c->http.insecure_plain && a && !c->http.certificate)
+		mu_problems_add(p, c->path, 0,
+			"http.insecure_plain: %s is served without TLS: tokens cross the network readable unless a proxy before it does TLS",
+			mu_addr_text(a, text));
+	if (c->debug.core_dumps)
+		mu_problems_add(p, c->path, 0, "debug.core_dumps: a crash writes keys and media to the disk");
+	if (!c->state)
+		mu_problems_add(p, c->path, 0, "state: not set: a restart forgets revoked tokens, and there is no audit log");
+	if (a && !outside(&c->media.listen) && !c->media.advertise.n)
+		mu_problems_add(p, c->path, 0,
+			"media.listen: clients elsewhere reach http.listen, but media is received on loopback addresses only");
+}

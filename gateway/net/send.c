@@ -1,0 +1,151 @@
+#include <assert.h>
+#include <errno.h>
+
+#include "net/net_internal.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+bool mu_worker_fits(const struct mu_worker *w, size_t size)
+{
+	return w->tx.n < MU_SEND_BATCH && w->tx.used + size <= TX_BUFFER;
+}
+
+uint8_t *mu_worker_reserve(struct mu_worker *w)
+{
+	return w->tx.buffer + w->tx.used;
+}
+
+static void add_control(struct msghdr *m, struct cmsghdr **at, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = *at;
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	m->msg_controllen += CMSG_SPACE(len);
+	*at = (struct cmsghdr *)((char *)c + CMSG_SPACE(len));
+}
+
+/* Answer from the address that the peer talks to: on a wildcard socket the route alone might choose another. */
+static void add_source(struct msghdr *m, struct cmsghdr **at, const struct mu_path *p)
+{
+	if (p->local.sa.sa_family == AF_INET) {
+		struct in_pktinfo info = { .ipi_spec_dst = p->local.in4.sin_addr };
+
+		add_control(m, at, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+	} else if (p->local.sa.sa_family == AF_INET6) {
+		struct in6_pktinfo info = { .ipi6_addr = p->local.in6.sin6_addr };
+
+		if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+			info.ipi6_ifindex = p->local.in6.sin6_scope_id;
+		add_control(m, at, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+	}
+}
+
+void mu_worker_send(struct mu_worker *w, const struct mu_path *path, size_t len, size_t segment)
+{
+	struct sender *tx = &w->tx;
+	unsigned i = tx->n++;
+	struct msghdr *m = &tx->msgs[i].msg_hdr;
+	struct cmsghdr *at = (struct cmsghdr *)tx->control[i].b;
+
+	assert(i < MU_SEND_BATCH && tx->used + len <= TX_BUFFER);
+	tx->iov[i] = (struct iovec){ tx->buffer + tx->used, len };
+	tx->paths[i] = *path;
+	tx->segment[i] = segment > 0 && segment < len ? (uint16_t)segment : 0;
+	*m = (struct msghdr){
+		.msg_name = &tx->paths[i].remote,
+		.msg_namelen = mu_addr_size(&path->remote),
+		.msg_iov = &tx->iov[i],
+		.msg_iovlen = 1,
+		.msg_control = at,
+	};
+	if (tx->segment[i])
+		add_control(m, &at, SOL_UDP, UDP_SEGMENT, &tx->segment[i], sizeof(tx->segment[i]));
+	add_source(m, &at, path);
+	if (m->msg_controllen == 0)
+		m->msg_control = NULL;
+	tx->used += (len + 63) & ~(size_t)63;
+	w->stats.tx_bytes += len;
+	w->stats.tx_datagrams += tx->segment[i] ? (len + segment - 1) / segment : 1;
+}
+
+void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const void *data, size_t len)
+{
+	if (len > MU_DATAGRAM_MAX)
+		return;
+	if (!mu_worker_fits(w, len))
+		mu_worker_flush(w);
+	memcpy(mu_worker_reserve(w), data, len);
+	mu_worker_send(w, path, len, 0);
+}
+
+static void send_single(struct mu_worker *w, unsigned i)
+{
+	struct sender *tx = &w->tx;
+	struct msghdr m = tx->msgs[i].msg_hdr;
+	uint8_t *data = tx->iov[i].iov_base;
+	size_t len = tx->iov[i].iov_len, segment = tx->segment[i] ? tx->segment[i] : len;
+	_Alignas(8) char control[CONTROL_SIZE] = { 0 };
+	struct cmsghdr *at = (struct cmsghdr *)control;
+	struct iovec iov;
+
+	m.msg_iov = &iov;
+	m.msg_control = control;
+	m.msg_controllen = 0;
+	add_source(&m, &at, &tx->paths[i]);
+	for (size_t o = 0; o < len; o += segment) {
+		iov = (struct iovec){ data + o, MU_MIN(segment, len - o) };
+		w->stats.tx_calls++;
+		if (sendmsg(w->sockets[tx->paths[i].socket].fd, &m, MSG_DONTWAIT) < 0)
+			w->stats.tx_failed++;
+	}
+}
+
+/* Messages i..end-1 leave by one socket. What the kernel does not take is dropped: a media worker never waits. A message
+ * that fails holds back none behind it. */
+static void send_run(struct mu_worker *w, unsigned i, unsigned end)
+{
+	struct sender *tx = &w->tx;
+	int fd = w->sockets[tx->paths[i].socket].fd;
+
+	while (i < end) {
+		int n;
+
+		if (tx->no_segments && tx->segment[i]) {
+			send_single(w, i++);
+			continue;
+		}
+		w->stats.tx_calls++;
+		n = sendmmsg(fd, tx->msgs + i, end - i, MSG_DONTWAIT);
+		if (n > 0) {
+			i += (unsigned)n;
+		} else if (errno == EINTR) {
+			continue;
+		} else if ((errno == EIO || errno == EINVAL) && tx->segment[i]) {
+			tx->no_segments = true;
+			mu_warn("net", NULL, "the kernel refuses UDP segmentation (%s): sending datagrams one by one",
+				strerror(errno));
+		} else {
+			w->stats.tx_failed++;
+			i++;
+		}
+	}
+}
+
+void mu_worker_flush(struct mu_worker *w)
+{
+	struct sender *tx = &w->tx;
+
+	for (unsigned i = 0, end; i < tx->n; i = end) {
+		for (end = i + 1; end < tx->n && tx->paths[end].socket == tx->paths[i].socket; end++)
+			;
+		send_run(w, i, end);
+	}
+	w->stats.tx_messages += tx->n;
+	tx->n = 0;
+	tx->used = 0;
+}

@@ -1,0 +1,97 @@
+#include <stdlib.h>
+
+#include "relay/relay_internal.h"
+
+static struct mu_packet **slot(const struct cache *c, uint64_t seq)
+{
+	return &c->slots[seq & (c->size - 1)];
+}
+
+static void drop_lowest(struct cache *c)
+{
+	struct mu_packet **s = slot(c, c->low++);
+
+	if (c->have_gop && c->low > c->gop)
+		c->have_gop = false;
+	*s = mu_packet_unref(*s);
+}
+
+static bool grow(struct cache *c, size_t size)
+{
+	struct cache bigger = { .size = size };
+
+	bigger.slots = calloc(size, sizeof(struct mu_packet *));
+	if (!bigger.slots)
+		return false;
+	for (uint64_t s = c->low; s < c->high; s++)
+		*slot(&bigger, s) = *slot(c, s);
+	free(c->slots);
+	c->slots = bigger.slots;
+	c->size = size;
+	return true;
+}
+
+/* What is young enough, or needed since the last key frame, stays. A hole counts as old. */
+static bool keeps(const struct cache *c, uint64_t seq, int64_t now_us, bool keep_gop)
+{
+	const struct mu_packet *p = *slot(c, seq);
+
+	return (p && now_us - p->arrival_us <= MU_CACHE_US) || (keep_gop && c->have_gop && seq >= c->gop);
+}
+
+/* Make [low, seq] fit: drop what is old, grow while what is not old needs it, and drop the oldest at the bound. */
+static bool make_room(struct cache *c, uint64_t seq, int64_t now_us, bool keep_gop)
+{
+	if (!c->slots && !grow(c, CACHE_MIN))
+		return false;
+	if (seq - c->low >= CACHE_MAX) {
+		while (c->low < c->high && seq - c->low >= CACHE_MAX)
+			drop_lowest(c);
+		if (c->low == c->high)
+			c->low = c->high = seq;
+	}
+	while (c->low < c->high && !keeps(c, c->low, now_us, keep_gop))
+		drop_lowest(c);
+	if (c->low == c->high)
+		c->low = c->high = seq;
+	while (seq - c->low >= c->size) {
+		if (c->size >= CACHE_MAX || !grow(c, c->size * 2))
+			drop_lowest(c);
+	}
+	return true;
+}
+
+bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_gop)
+{
+	struct mu_packet **s;
+
+	if (c->slots && c->high > 0 && p->seq < c->low)
+		return false;
+	if (p->seq >= c->high) {
+		if (!make_room(c, p->seq, now_us, keep_gop))
+			return false;
+		c->high = p->seq + 1;
+	}
+	s = slot(c, p->seq);
+	if (*s)
+		return false;
+	*s = mu_packet_ref(p);
+	if (p->flags & MU_PACKET_KEY && (!c->have_gop || p->seq > c->gop)) {
+		c->gop = p->seq;
+		c->have_gop = true;
+	}
+	return true;
+}
+
+struct mu_packet *cache_get(const struct cache *c, uint64_t seq)
+{
+	return c->slots && seq >= c->low && seq < c->high ? *slot(c, seq) : NULL;
+}
+
+void cache_done(struct cache *c)
+{
+	while (c->low < c->high)
+		drop_lowest(c);
+	free(c->slots);
+	memset(c, 0, sizeof(*c));
+}

@@ -1,0 +1,352 @@
+/* A transport on its worker: attached, validated, keyed, closed. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "transport/transport_internal.h"
+
+/* --- shared header maps ---------------------------------------------------------------------------------------------------- */
+
+struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m)
+{
+	struct mu_ext_map travelling = { 0 };
+	struct shared_map *s;
+
+	for (unsigned type = 1; type < MU_EXT_COUNT; type++) {
+		if (m->id_of[type] && mu_ext_travels((enum mu_rtp_ext)type))
+			mu_ext_map_set(&travelling, (enum mu_rtp_ext)type, m->id_of[type]);
+	}
+	for (unsigned i = 0; i < p->n_maps; i++) {
+		if (memcmp(&p->maps[i]->map, &travelling, sizeof(travelling)) == 0) {
+			p->maps[i]->refs++;
+			return p->maps[i];
+		}
+	}
+	if (p->n_maps == p->size_maps) {
+		unsigned size = MU_MAX(p->size_maps * 2, 8u);
+		struct shared_map **maps = realloc(p->maps, size * sizeof(struct shared_map *));
+
+		if (!maps)
+			return NULL;
+		p->maps = maps;
+		p->size_maps = size;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->map = travelling;
+	s->refs = 1;
+	p->maps[p->n_maps++] = s;
+	return s;
+}
+
+void map_drop(struct plane *p, struct shared_map *m)
+{
+	if (!m || --m->refs > 0)
+		return;
+	for (unsigned i = 0; i < p->n_maps; i++) {
+		if (p->maps[i] == m)
+			p->maps[i] = p->maps[--p->n_maps];
+	}
+	free(m);
+}
+
+/* --- attach ------------------------------------------------------------------------------------------------------------------ */
+
+static void register_ufrag(struct mu_transport *t, unsigned i, const char *ufrag)
+{
+	struct ufrag_entry *e = &t->ufrags[i];
+
+	mu_list_remove(&e->link);
+	e->t = t;
+	snprintf(e->ufrag, sizeof(e->ufrag), "%s", ufrag);
+	mu_list_append(ufrag_bucket(t->plane, ufrag), &e->link);
+}
+
+static void send_dtls(void *arg, const uint8_t *data, size_t len)
+{
+	struct mu_transport *t = arg;
+
+	if (t->ice.nominated || t->n_addrs > 0)
+		mu_worker_send_copy(t->worker, &t->path, data, len);
+}
+
+/* Before DTLS is up: its retransmissions, and the end of patience. */
+static void connect_timer(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
+{
+	struct mu_transport *t = MU_CONTAINER_OF(timer, struct mu_transport, connect_timer);
+	int64_t give_up = t->created_us + t->connect_timeout_us, next;
+
+	if (t->key_out) /* up; the association still answers a repeated last flight when it comes */
+		return;
+	if (now_us >= give_up) {
+		session_close(t, t->n_addrs == 0 ? "no valid connectivity check came" : "DTLS did not complete", now_us);
+		return;
+	}
+	next = t->n_addrs > 0 ? mu_dtls_tick(t->dtls) : -1;
+	mu_timer_set(w, timer, next >= 0 ? MU_MIN(now_us + MU_MAX(next, 1000), give_up) : give_up);
+}
+
+static int attach_streams(struct mu_transport *t)
+{
+	for (unsigned i = 0; i < t->n_in; i++) {
+		struct in_stream *s = &t->in[i];
+		int err = s->spec.nack ? mu_nack_new(10000, &s->nack) : 0;
+
+		if (err < 0)
+			return err;
+		s->ssrc = s->spec.ssrc;
+		s->rtx_ssrc = s->spec.rtx_ssrc;
+		mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
+		if (s->spec.twcc && !t->twcc)
+			err = mu_twcc_rx_new(&t->twcc);
+		if (err < 0)
+			return err;
+	}
+	for (unsigned i = 0; i < t->n_out; i++) {
+		t->out[i].map = map_take(t->plane, &t->out[i].spec.exts);
+		t->out[i].sink.deliver = egress_deliver;
+		t->out[i].rtt_us = -1;
+		if (!t->out[i].map)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void attach(struct mu_transport *t, int64_t now_us)
+{
+	int err;
+
+	t->created_us = now_us;
+	t->connected_us = -1;
+	t->queue_head = t->queue_tail = -1;
+	t->police_us = now_us;
+	t->police_bits = (int64_t)t->media->publisher_bps;
+	t->rtcp_ssrc = mu_random_u32();
+	mu_list_append(&t->plane->transports, &transport_ref(t)->link);
+	t->plane->n_transports++;
+	register_ufrag(t, 0, t->ice.ufrag);
+	err = attach_streams(t);
+	if (err == 0)
+		err = mu_dtls_new(t->media->dtls, t->dtls_server, (const uint8_t(*)[MU_FINGERPRINT_LEN])t->fingerprints,
+			t->n_fingerprints, send_dtls, t, &t->dtls);
+	if (err < 0) {
+		session_close(t, "out of memory", now_us);
+		return;
+	}
+	t->connect_timer.fn = connect_timer;
+	t->tick_timer.fn = feedback_tick;
+	t->nack_timer.fn = feedback_nack_timer;
+	mu_timer_set(t->worker, &t->connect_timer, now_us + t->connect_timeout_us);
+}
+
+void session_attach_msg(struct mu_msg *msg)
+{
+	struct transport_msg *m = MU_CONTAINER_OF(msg, struct transport_msg, msg);
+
+	attach(m->t, mu_clock_us());
+	transport_unref(m->t);
+	free(m);
+}
+
+/* --- ICE ----------------------------------------------------------------------------------------------------------------------- */
+
+static void own_address(struct mu_transport *t, const struct mu_addr *a)
+{
+	struct mu_transport *other = mu_addr_map_get(&t->plane->by_addr, a);
+
+	if (other == t)
+		return;
+	if (t->n_addrs == MU_ICE_PAIRS) {
+		if (mu_addr_map_get(&t->plane->by_addr, &t->addrs[0]) == t)
+			mu_addr_map_remove(&t->plane->by_addr, &t->addrs[0]);
+		memmove(&t->addrs[0], &t->addrs[1], sizeof(t->addrs[0]) * (MU_ICE_PAIRS - 1));
+		t->n_addrs--;
+	}
+	/* a check with this session's password came from there now: whoever had the address before is gone */
+	if (mu_addr_map_put(&t->plane->by_addr, a, t) == 0)
+		t->addrs[t->n_addrs++] = *a;
+}
+
+void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us)
+{
+	bool first = t->n_addrs == 0;
+
+	if (ev != MU_ICE_VALID && ev != MU_ICE_NOMINATED)
+		return;
+	own_address(t, &from->remote);
+	if (ev == MU_ICE_NOMINATED && t->ufrags[1].t && t->ice.old_ufrag[0] == '\0') {
+		mu_list_remove(&t->ufrags[1].link); /* the restart is complete: the credentials before are done */
+		t->ufrags[1].t = NULL;
+	}
+	if (ev == MU_ICE_NOMINATED)
+		t->path = t->ice.selected;
+	else if (first)
+		t->path = *from; /* DTLS may begin on a validated pair before one is nominated */
+	t->sendable = t->key_out != NULL;
+	if (first && !t->dtls_server)
+		mu_dtls_start(t->dtls);
+	if (first)
+		mu_timer_set(t->worker, &t->connect_timer, now_us + 1000);
+}
+
+void session_restart_msg(struct mu_msg *msg)
+{
+	struct transport_msg *m = MU_CONTAINER_OF(msg, struct transport_msg, msg);
+	struct mu_transport *t = m->t;
+
+	if (!mu_list_empty(&t->link)) {
+		if (!t->ice.old_ufrag[0]) /* else a restart in a restart: what was nominated stays answered */
+			register_ufrag(t, 1, t->ice.ufrag);
+		mu_ice_restart(&t->ice);
+		memcpy(t->ice.ufrag, m->ufrag, sizeof(m->ufrag));
+		memcpy(t->ice.pwd, m->pwd, sizeof(m->pwd));
+		register_ufrag(t, 0, t->ice.ufrag);
+	}
+	explicit_bzero(m->pwd, sizeof(m->pwd));
+	transport_unref(t);
+	free(m);
+}
+
+/* --- DTLS ----------------------------------------------------------------------------------------------------------------------- */
+
+static int install_keys(struct mu_transport *t, struct mu_dtls_keys *k)
+{
+	size_t len = mu_srtp_key_len(k->profile);
+	int err = mu_srtp_key_new(t->plane->engine, k->profile, k->remote, k->remote + len, &t->key_in);
+
+	if (err == 0)
+		err = mu_srtp_key_new(t->plane->engine, k->profile, k->local, k->local + len, &t->key_out);
+	if (err == 0)
+		err = mu_srtp_rx_new(t->key_in, &t->rx);
+	t->profile = k->profile;
+	explicit_bzero(k, sizeof(*k));
+	return err;
+}
+
+static void flow(struct mu_transport *t, int64_t now_us)
+{
+	for (unsigned i = 0; i < t->n_in; i++) {
+		struct in_stream *s = &t->in[i];
+
+		s->source.ask_key = s->spec.pli || s->spec.fir ? incoming_ask_key : NULL;
+		s->attached = mu_track_set_source(s->spec.track, &s->source, s->spec.formats, s->spec.n_formats, now_us) == 0;
+		if (!s->attached)
+			mu_warn(TOPIC, t->id, "track %s has a source already: this stream is not forwarded",
+				mu_track_id(s->spec.track));
+	}
+	for (unsigned i = 0; i < t->n_out; i++)
+		mu_track_add_sink(t->out[i].spec.track, t->worker, &t->out[i].sink, now_us);
+}
+
+static void connected(struct mu_transport *t, int64_t now_us)
+{
+	struct mu_dtls_keys keys;
+
+	if (mu_dtls_take_keys(t->dtls, &keys) < 0 || install_keys(t, &keys) < 0) {
+		session_close(t, "SRTP keys could not be set up", now_us);
+		return;
+	}
+	t->connected_us = now_us - t->created_us;
+	t->sendable = true;
+	t->next_report_us = now_us + 500000 + mu_random_u32() % 500000;
+	mu_timer_cancel(t->worker, &t->connect_timer);
+	mu_timer_set(t->worker, &t->tick_timer, now_us + (t->twcc ? TICK_PUBLISHER_US : TICK_VIEWER_US / 2));
+	event_state(t, MU_TRANSPORT_CONNECTED, mu_srtp_profile_name(t->profile));
+	flow(t, now_us);
+}
+
+void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us)
+{
+	struct mu_error e = { "" };
+	int err = mu_dtls_input(t->dtls, data, len, &e);
+
+	if (err < 0) {
+		mu_warn(TOPIC, t->id, "DTLS: %s", e.text);
+		session_close(t, e.text, now_us);
+	} else if (mu_dtls_state(t->dtls) == MU_DTLS_CLOSED) {
+		session_close(t, "the peer closed the connection", now_us);
+	} else if (mu_dtls_state(t->dtls) == MU_DTLS_UP && !t->key_out) {
+		connected(t, now_us);
+	} else if (!t->key_out) {
+		int64_t next = mu_dtls_tick(t->dtls);
+
+		if (next >= 0)
+			mu_timer_set(t->worker, &t->connect_timer, now_us + MU_MAX(next, 1000));
+	}
+}
+
+/* --- close ------------------------------------------------------------------------------------------------------------------------ */
+
+static void release_streams(struct mu_transport *t)
+{
+	for (unsigned i = 0; i < t->n_out; i++) {
+		struct out_stream *o = &t->out[i];
+
+		if (o->sink.track)
+			mu_track_remove_sink(o->spec.track, t->worker, &o->sink);
+		map_drop(t->plane, o->map);
+		o->map = NULL;
+		o->spec.track = mu_track_unref(o->spec.track);
+	}
+	for (unsigned i = 0; i < t->n_in; i++) {
+		struct in_stream *s = &t->in[i];
+
+		if (s->attached)
+			mu_track_clear_source(s->spec.track, &s->source);
+		s->attached = false;
+		mu_nack_free(s->nack);
+		s->nack = NULL;
+		s->spec.track = mu_track_unref(s->spec.track);
+	}
+	mu_twcc_rx_free(t->twcc);
+	t->twcc = NULL;
+}
+
+static void release_keys(struct mu_transport *t)
+{
+	t->sendable = false;
+	mu_srtp_rx_free(t->rx);
+	mu_srtp_key_free(t->key_in);
+	mu_srtp_key_free(t->key_out);
+	mu_dtls_free(t->dtls);
+	t->rx = NULL;
+	t->key_in = t->key_out = NULL;
+	t->dtls = NULL;
+	explicit_bzero(&t->ice.pwd, sizeof(t->ice.pwd));
+}
+
+void session_close(struct mu_transport *t, const char *why, int64_t now_us)
+{
+	(void)now_us;
+	if (mu_list_empty(&t->link))
+		return;
+	if (t->sendable)
+		feedback_bye(t, why);
+	egress_forget(t);
+	mu_timer_cancel(t->worker, &t->connect_timer);
+	mu_timer_cancel(t->worker, &t->tick_timer);
+	mu_timer_cancel(t->worker, &t->nack_timer);
+	release_streams(t);
+	release_keys(t); /* says close_notify by the path that is still known */
+	for (unsigned i = 0; i < t->n_addrs; i++) {
+		if (mu_addr_map_get(&t->plane->by_addr, &t->addrs[i]) == t)
+			mu_addr_map_remove(&t->plane->by_addr, &t->addrs[i]);
+	}
+	t->n_addrs = 0;
+	mu_list_remove(&t->ufrags[0].link);
+	mu_list_remove(&t->ufrags[1].link);
+	mu_list_remove(&t->link);
+	t->plane->n_transports--;
+	event_state(t, MU_TRANSPORT_CLOSED, why);
+	transport_unref(t);
+}
+
+void session_close_msg(struct mu_msg *msg)
+{
+	struct transport_msg *m = MU_CONTAINER_OF(msg, struct transport_msg, msg);
+
+	session_close(m->t, m->why, mu_clock_us());
+	transport_unref(m->t);
+	free(m);
+}

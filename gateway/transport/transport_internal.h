@@ -1,0 +1,241 @@
+/* What the files of transport share.
+ *
+ * struct mu_transport has a part that is const after new, a part of the control thread, and the rest, its worker's. It is
+ * reference counted, for messages may be under way in both directions when either side is done with it.
+ * struct plane is a worker's: its engine, its maps from address and user name to transport, its egress.
+ */
+#ifndef MU_TRANSPORT_INTERNAL_H
+#define MU_TRANSPORT_INTERNAL_H
+
+#include "transport/transport.h"
+
+#define TOPIC "transport"
+
+#define UFRAG_BUCKETS	4096
+#define EGRESS_ITEMS	4096
+#define EGRESS_JOBS	(MU_SEND_BATCH * MU_SEGMENTS_MAX)
+#define TICK_PUBLISHER_US 100000
+#define TICK_VIEWER_US	  1000000
+#define CONNECT_TIMEOUT_US 30000000
+#define LOG_GATE_US	  10000000 /* one line for a kind of bad packet in this time (RELIABILITY S4) */
+#define RTCP_MAX	  1200
+
+struct plane;
+struct mu_transport;
+
+/** Header-extension ids of viewers, one copy for all who map alike, so that a burst's headers are written once. */
+struct shared_map {
+	struct mu_ext_map map;
+	unsigned refs;
+};
+
+/** A user name that finds a transport. */
+struct ufrag_entry {
+	struct mu_list link;
+	char ufrag[MU_ICE_UFRAG + 1];
+	struct mu_transport *t;
+};
+
+struct in_stream {
+	struct mu_source source;
+	struct mu_transport *t;
+	struct mu_stream_in spec;
+	uint32_t ssrc, rtx_ssrc; /* bound; 0 not yet */
+	int64_t last_packet_us;
+	struct mu_rtp_rx rx;
+	struct mu_nack *nack;
+	struct mu_rtp_clock clock; /* the sender's last report */
+	bool attached, announced;
+	uint8_t fir_number;
+	uint64_t nacks, repaired, key_requests, dropped;
+	uint64_t highest; /* unwrapped, for RTX */
+	enum mu_codec codec;
+};
+
+struct out_stream {
+	struct mu_sink sink;
+	struct mu_transport *t;
+	struct mu_stream_out spec;
+	struct shared_map *map;
+	bool started;
+	unsigned formats_version;
+	uint64_t formats_since; /* first track number under these formats */
+	uint8_t pt[MU_FORMATS_MAX], rtx_pt[MU_FORMATS_MAX]; /* by mu_packet.codec; PT_NONE: the peer does not take it */
+	uint64_t base;	  /* track number that goes out as `start` */
+	uint64_t start;	  /* 48-bit SRTP index of it */
+	uint64_t highest; /* of what went out */
+	uint32_t ts_offset;
+	uint64_t rtx_index;
+	uint64_t packets, bytes;
+	int64_t resend_budget; /* bytes: resent at most as much as sent (RELIABILITY S13) */
+	uint64_t nacks, retransmitted, key_requests, dropped;
+	int64_t asked_key_us;
+	uint64_t sr_ntp; /* the last report we sent, and when */
+	int64_t sr_us;
+	uint8_t remote_fraction_lost;
+	int32_t remote_lost;
+	uint32_t remote_jitter;
+	int64_t rtt_us;
+	enum mu_codec codec;
+};
+#define PT_NONE 0xff
+
+struct transport_msg {
+	struct mu_msg msg;
+	struct mu_transport *t;
+	char why[96];
+	char mid[32];
+	enum mu_transport_state state;
+	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
+	struct mu_transport_stats stats;
+};
+
+struct mu_transport {
+	atomic_uint refs;
+	/* const after new */
+	struct mu_media *media;
+	struct plane *plane;
+	struct mu_worker *worker;
+	char *id;
+	bool dtls_server;
+	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];
+	unsigned n_fingerprints;
+	char cname[64];
+	int64_t connect_timeout_us;
+	/* control thread */
+	const struct mu_transport_events *events; /* NULL: nobody listens any more */
+	void *events_arg;
+	bool closing, closed, counted;
+	char control_ufrag[MU_ICE_UFRAG + 1], control_pwd[MU_ICE_PWD + 1];
+	/* the worker */
+	struct mu_list link;		/* in the plane's list; linked while attached */
+	struct ufrag_entry ufrags[2];	/* present and, during a restart, the one before */
+	struct mu_ice ice;
+	struct mu_addr addrs[MU_ICE_PAIRS]; /* in the plane's address map as ours */
+	unsigned n_addrs;
+	struct mu_path path;
+	bool sendable; /* keys are there and consent is fresh */
+	struct mu_dtls *dtls;
+	struct mu_srtp_key *key_in, *key_out;
+	struct mu_srtp_rx *rx;
+	enum mu_srtp_profile profile;
+	uint32_t srtcp_index;
+	int64_t created_us, connected_us;
+	struct mu_timer connect_timer, tick_timer, nack_timer;
+	int64_t next_report_us;
+	struct in_stream *in;
+	unsigned n_in;
+	struct out_stream *out;
+	unsigned n_out;
+	struct mu_ext_map exts_in; /* BUNDLE: ids mean the same in every m-section (RFC 8843, section 9) */
+	struct mu_twcc_rx *twcc;
+	uint32_t rtcp_ssrc; /* ours where no stream of ours has one */
+	int64_t police_us;
+	int64_t police_bits; /* credit of the publisher's rate limit */
+	int32_t queue_head, queue_tail; /* items waiting in the plane's egress, -1 none */
+	struct mu_list dirty;
+	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;
+	struct mu_log_gate gate_auth, gate_limit;
+};
+
+struct egress_item {
+	struct out_stream *out;
+	struct mu_burst *burst;
+	int32_t next;
+};
+
+struct plane {
+	struct mu_worker *worker;
+	struct mu_media *media;
+	struct mu_relay *relay;
+	struct mu_srtp_engine *engine;
+	struct mu_list transports;
+	unsigned n_transports;
+	struct mu_addr_map by_addr;
+	struct mu_list by_ufrag[UFRAG_BUCKETS];
+	struct shared_map **maps;
+	unsigned n_maps, size_maps;
+	/* egress */
+	struct egress_item items[EGRESS_ITEMS];
+	int32_t n_items;
+	struct mu_list dirty; /* transports with items */
+	struct mu_srtp_job jobs[EGRESS_JOBS];
+	unsigned n_jobs;
+	uint8_t scratch[MU_PACKET_MAX + 64];
+	struct mu_media_stats stats;
+};
+
+struct mu_media {
+	struct mu_net *net;
+	struct mu_identity *identity;
+	struct mu_dtls_ctx *dtls;
+	struct mu_inbox *control;
+	char engine[16];
+	char engine_used[16];
+	int64_t gather_us;
+	uint64_t publisher_bps;
+	size_t packets_max;
+	unsigned sessions[MU_WORKERS_MAX]; /* control thread */
+};
+
+static inline struct plane *plane_of(const struct mu_worker *w)
+{
+	return mu_worker_user(w);
+}
+
+/* session.c: attach, connect, close; worker */
+struct mu_transport *transport_ref(struct mu_transport *t);
+void transport_unref(struct mu_transport *t);
+void session_attach_msg(struct mu_msg *m);
+void session_close_msg(struct mu_msg *m);
+void session_restart_msg(struct mu_msg *m);
+void session_stats_msg(struct mu_msg *m);
+void session_close(struct mu_transport *t, const char *why, int64_t now_us);
+void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
+void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us);
+struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m);
+void map_drop(struct plane *p, struct shared_map *m);
+
+/* control.c: events to the control thread, from the worker */
+void event_state(struct mu_transport *t, enum mu_transport_state s, const char *why);
+void event_media(struct mu_transport *t, const char *mid);
+struct transport_msg *transport_msg_new(struct mu_transport *t, void (*fn)(struct mu_msg *m));
+
+/* demux.c */
+void demux(struct mu_worker *w, const struct mu_datagram *d, size_t n, int64_t now_us);
+struct mu_transport *find_ufrag(struct plane *p, const char *ufrag);
+struct mu_list *ufrag_bucket(struct plane *p, const char *ufrag);
+
+/* incoming.c */
+void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
+void incoming_ask_key(struct mu_source *s, int64_t now_us);
+
+/* rtcp_in.c */
+void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
+
+/* feedback.c: what we report and ask */
+void feedback_tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
+void feedback_nack_timer(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
+void feedback_plan_nacks(struct mu_transport *t, int64_t now_us);
+void feedback_key_request(struct in_stream *s);
+void feedback_bye(struct mu_transport *t, const char *why);
+void rtcp_send(struct mu_transport *t, const struct mu_rtcp_writer *w);
+
+/* egress.c */
+void egress_deliver(struct mu_sink *s, struct mu_burst *b);
+void egress_drain(struct mu_worker *w, int64_t now_us);
+void egress_forget(struct mu_transport *t);
+bool out_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq);
+static inline uint64_t out_index(const struct out_stream *o, uint64_t seq)
+{
+	return o->start + (seq - o->base);
+}
+
+/* resend.c */
+void resend(struct out_stream *o, uint16_t seq, int64_t now_us);
+
+/* stats.c */
+void stats_fill(const struct mu_transport *t, struct mu_transport_stats *ret);
+void stats_queue(struct plane *p, int64_t us);
+
+#endif

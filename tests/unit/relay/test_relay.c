@@ -1,0 +1,465 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "fake_net.h"
+
+/* --- what feeds and takes ----------------------------------------------------------------------------------------------------------- */
+
+static unsigned keys_asked;
+
+static void count_key(struct mu_source *s, int64_t now_us)
+{
+	(void)s;
+	(void)now_us;
+	keys_asked++;
+}
+
+struct taker {
+	struct mu_sink sink;
+	uint64_t seq[4096];
+	uint32_t ts[4096];
+	unsigned n, bursts;
+};
+
+static void take(struct mu_sink *s, struct mu_burst *b)
+{
+	struct taker *t = MU_CONTAINER_OF(s, struct taker, sink);
+
+	t->bursts++;
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->pkts[i]->seq < s->first_seq)
+			continue;
+		t->seq[t->n] = b->pkts[i]->seq;
+		t->ts[t->n++] = b->pkts[i]->ts;
+	}
+}
+
+static const struct mu_format vp8 = { .codec = MU_CODEC_VP8, .pt = 96 };
+static const struct mu_format opus = { .codec = MU_CODEC_OPUS, .pt = 111, .channels = 2 };
+
+/* A VP8 packet: descriptor with S and partition 0 at a frame's start; the P bit of the frame header says "no key". */
+static struct mu_packet *video(struct mu_relay *r, uint16_t seq, uint32_t ts, bool start, bool key, bool marker, size_t len,
+	int64_t now_us)
+{
+	struct mu_packet *p = mu_packet_new(mu_relay_slab(r));
+
+	assert_non_null(p);
+	memset(p->data, 0, len);
+	p->data[0] = 0x80;
+	p->data[1] = (uint8_t)((marker ? 0x80 : 0) | 96);
+	p->data[12] = start ? 0x10 : 0x00;
+	p->data[13] = key ? 0x00 : 0x01;
+	p->hlen = 12;
+	p->len = (uint16_t)len;
+	p->pt = 96;
+	p->wire_seq = seq;
+	p->wire_ts = ts;
+	p->arrival_us = now_us;
+	if (marker)
+		p->flags |= MU_PACKET_MARKER;
+	return p;
+}
+
+struct bench {
+	struct mu_net *net;
+	struct mu_track *track;
+	struct mu_source source;
+	int64_t now;
+	uint64_t seq;
+	uint32_t ts;
+};
+
+static void setup(struct bench *b, unsigned workers, bool askable)
+{
+	memset(b, 0, sizeof(*b));
+	b->now = 1000000;
+	b->seq = 65536 + 100;
+	b->net = fake_net_new(workers);
+	keys_asked = 0;
+	assert_int_equal(mu_track_new(b->net, 0, "city/cam-1/video", MU_VIDEO, &b->track), 0);
+	b->source.ask_key = askable ? count_key : NULL;
+	assert_int_equal(mu_track_set_source(b->track, &b->source, &vp8, 1, b->now), 0);
+}
+
+static void teardown(struct bench *b)
+{
+	if (b->source.track)
+		mu_track_clear_source(b->track, &b->source);
+	fake_net_run(b->net, b->now);
+	mu_track_unref(b->track);
+	fake_net_free(b->net);
+}
+
+/* A frame of n packets; the last bears the marker. */
+static void frame(struct bench *b, bool key, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct mu_packet *p = video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, i == 0, key, i == n - 1, 200,
+			b->now);
+
+		mu_track_push(b->track, p, b->seq++, b->now);
+	}
+	fake_net_run(b->net, b->now);
+	b->ts += 3000;
+	b->now += 33333;
+}
+
+static struct taker *join(struct bench *b, unsigned worker)
+{
+	struct taker *t = calloc(1, sizeof(*t));
+
+	t->sink.deliver = take;
+	mu_track_add_sink(b->track, mu_net_worker(b->net, worker), &t->sink, b->now);
+	fake_net_run(b->net, b->now);
+	return t;
+}
+
+static void leave(struct bench *b, unsigned worker, struct taker *t)
+{
+	mu_track_remove_sink(b->track, mu_net_worker(b->net, worker), &t->sink);
+	fake_net_run(b->net, b->now);
+	free(t);
+}
+
+/* --- cases ------------------------------------------------------------------------------------------------------------------------------- */
+
+static void test_joiner_waits_for_the_key_frame(void **state)
+{
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 1, true);
+	frame(&b, true, 3);
+	b.now += 400000; /* the key frame is no longer fresh */
+	frame(&b, false, 3);
+	t = join(&b, 0);
+	assert_int_equal(keys_asked, 1);
+	frame(&b, false, 3);
+	assert_int_equal(t->n, 0);
+	frame(&b, true, 4);
+	assert_int_equal(t->n, 4);
+	frame(&b, false, 2);
+	assert_int_equal(t->n, 6);
+	for (unsigned i = 1; i < t->n; i++)
+		assert_int_equal(t->seq[i], t->seq[0] + i);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+static void test_fresh_key_frame_serves_a_joiner_at_once(void **state)
+{
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 1, true);
+	frame(&b, true, 3);
+	frame(&b, false, 2);
+	t = join(&b, 0);
+	assert_int_equal(keys_asked, 0);
+	assert_int_equal(t->n, 5);
+	frame(&b, false, 2);
+	assert_int_equal(t->n, 7);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+/* Twenty joins in a second: at most two requests. */
+static void test_key_requests_are_coalesced(void **state)
+{
+	struct bench b;
+	struct taker *t[20];
+
+	(void)state;
+	setup(&b, 2, true);
+	for (int i = 0; i < 20; i++) {
+		t[i] = join(&b, (unsigned)i % 2);
+		b.now += 50000;
+		fake_net_run(b.net, b.now);
+	}
+	assert_in_range(keys_asked, 1, 3);
+	keys_asked = 0;
+	frame(&b, true, 2);
+	for (int i = 0; i < 100; i++)
+		mu_track_ask_key(b.track, mu_net_worker(b.net, i % 2), b.now);
+	fake_net_run(b.net, b.now);
+	assert_in_range(keys_asked, 0, 1);
+	for (int i = 0; i < 20; i++)
+		leave(&b, (unsigned)i % 2, t[i]);
+	teardown(&b);
+}
+
+/* The request that came just after one was sent is not forgotten. */
+static void test_key_request_within_the_interval_is_sent_after_it(void **state)
+{
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	assert_int_equal(keys_asked, 1);
+	frame(&b, true, 1);
+	mu_track_ask_key(b.track, mu_net_worker(b.net, 0), b.now);
+	assert_int_equal(keys_asked, 1);
+	fake_net_run(b.net, b.now + 600000);
+	assert_int_equal(keys_asked, 2);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+static void test_gop_cache_where_the_source_cannot_be_asked(void **state)
+{
+	struct bench b;
+	struct taker *t, *far;
+
+	(void)state;
+	setup(&b, 2, false);
+	frame(&b, true, 3);
+	for (int i = 0; i < 90; i++) /* three seconds of a long GOP */
+		frame(&b, false, 2);
+	t = join(&b, 0);
+	for (int i = 0; i < 10; i++)
+		fake_net_run(b.net, b.now += 1000);
+	assert_int_equal(t->n, 183);
+	for (unsigned i = 1; i < t->n; i++)
+		assert_int_equal(t->seq[i], t->seq[0] + i);
+	far = join(&b, 1); /* on another worker: its branch gets the GOP by ring */
+	for (int i = 0; i < 10; i++)
+		fake_net_run(b.net, b.now += 1000);
+	assert_int_equal(far->n, 183);
+	frame(&b, false, 2);
+	assert_int_equal(t->n, 185);
+	assert_int_equal(far->n, 185);
+	leave(&b, 0, t);
+	leave(&b, 1, far);
+	teardown(&b);
+}
+
+static void test_other_worker_gets_the_same_packets(void **state)
+{
+	struct bench b;
+	struct taker *here, *there;
+
+	(void)state;
+	setup(&b, 2, true);
+	here = join(&b, 0);
+	there = join(&b, 1);
+	for (int i = 0; i < 30; i++)
+		frame(&b, i == 0, 5);
+	assert_int_equal(here->n, 150);
+	assert_int_equal(there->n, 150);
+	assert_memory_equal(here->seq, there->seq, 150 * sizeof(here->seq[0]));
+	assert_non_null(mu_track_find(b.track, mu_net_worker(b.net, 1), there->seq[149]));
+	leave(&b, 1, there);
+	frame(&b, false, 5);
+	assert_int_equal(here->n, 155);
+	leave(&b, 0, here);
+	teardown(&b);
+}
+
+/* Another publisher comes: numbers go on by one, time by what passed. */
+static void test_numbering_goes_on_over_a_change_of_source(void **state)
+{
+	struct mu_source second = { .ask_key = count_key };
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	frame(&b, true, 2);
+	mu_track_clear_source(b.track, &b.source);
+	assert_int_equal(mu_track_set_source(b.track, &second, &vp8, 1, b.now), 0);
+	assert_int_equal(mu_track_set_source(b.track, &b.source, &vp8, 1, b.now), -EBUSY);
+	b.now += 2000000 - 33333;
+	b.seq = 65536 + 50000;
+	b.ts = 12345678;
+	frame(&b, true, 2);
+	assert_int_equal(t->n, 4);
+	assert_int_equal(t->seq[2], t->seq[1] + 1);
+	assert_int_equal(t->ts[2] - t->ts[1], 180000);
+	mu_track_clear_source(b.track, &second);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+static void test_late_duplicate_and_repaired(void **state)
+{
+	struct mu_track_stats st;
+	struct bench b;
+	struct taker *t;
+	uint64_t at;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	frame(&b, true, 2);
+	at = b.seq++; /* lost */
+	frame(&b, false, 2);
+	assert_int_equal(t->n, 4);
+	assert_int_equal(t->seq[2], t->seq[1] + 2);
+	for (int i = 0; i < 2; i++) /* repaired, and then once more */
+		mu_track_push(b.track, video(fake_net_relay(b.net, 0), (uint16_t)at, 1, false, false, false, 100, b.now), at,
+			b.now);
+	fake_net_run(b.net, b.now);
+	assert_int_equal(t->n, 5);
+	assert_int_equal(t->seq[4], t->seq[1] + 1);
+	mu_track_stats(b.track, mu_net_worker(b.net, 0), &st);
+	assert_int_equal(st.late, 1);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+static void test_cache_holds_a_second(void **state)
+{
+	struct bench b;
+	struct taker *t;
+	unsigned found = 0;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	for (int i = 0; i < 300; i++) /* ten seconds */
+		frame(&b, i == 0, 5);
+	for (unsigned i = 0; i < t->n; i++)
+		found += mu_track_find(b.track, mu_net_worker(b.net, 0), t->seq[i]) != NULL;
+	assert_in_range(found, 150, 165);
+	assert_non_null(mu_track_find(b.track, mu_net_worker(b.net, 0), t->seq[t->n - 150]));
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+static void push_one(struct bench *b, bool marker)
+{
+	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, false, false, marker, 1000, b->now),
+		b->seq, b->now);
+	b->seq++;
+	fake_net_run(b->net, b->now);
+}
+
+/* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds. */
+static void test_gathering(void **state)
+{
+	struct bench b;
+	struct taker *t[8];
+
+	(void)state;
+	setup(&b, 1, true);
+	mu_relay_set_gather(fake_net_relay(b.net, 0), 2000);
+	for (int i = 0; i < 8; i++)
+		t[i] = join(&b, 0);
+	frame(&b, true, 2);
+	push_one(&b, false);
+	assert_int_equal(t[0]->n, 3);
+	fake_net_set_load(b.net, 0.5);
+	push_one(&b, false);
+	assert_int_equal(t[0]->n, 3);
+	assert_int_equal(fake_net_next(b.net, 0), b.now + 2000);
+	b.now += 1000;
+	push_one(&b, true);
+	assert_int_equal(t[0]->n, 5);
+	push_one(&b, false);
+	fake_net_run(b.net, b.now += 2000);
+	assert_int_equal(t[0]->n, 6);
+	for (int i = 0; i < 8; i++)
+		leave(&b, 0, t[i]);
+	teardown(&b);
+}
+
+/* More packets in one turn than a burst holds: all arrive, in order. */
+static void test_burst_longer_than_a_burst(void **state)
+{
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	frame(&b, true, 50);
+	assert_int_equal(t->n, 50);
+	assert_in_range(fake_net_drains(b.net), 3, 5);
+	for (unsigned i = 1; i < t->n; i++)
+		assert_int_equal(t->seq[i], t->seq[0] + i);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+/* Sizes that differ by a byte become equal, once there is more than one viewer; padding counts itself. */
+static void test_sizes_are_levelled(void **state)
+{
+	struct bench b;
+	struct taker *t[2];
+	const struct mu_packet *p, *q;
+
+	(void)state;
+	setup(&b, 1, true);
+	t[0] = join(&b, 0);
+	t[1] = join(&b, 0);
+	for (size_t len = 1001; len <= 1004; len += 3) {
+		mu_track_push(b.track, video(fake_net_relay(b.net, 0), (uint16_t)b.seq, 0, true, true, false, len, b.now), b.seq,
+			b.now);
+		b.seq++;
+	}
+	fake_net_run(b.net, b.now);
+	p = mu_track_find(b.track, mu_net_worker(b.net, 0), t[0]->seq[0]);
+	q = mu_track_find(b.track, mu_net_worker(b.net, 0), t[0]->seq[1]);
+	assert_int_equal(p->len, 1008);
+	assert_int_equal(p->pad, 7);
+	assert_int_equal(p->data[1007], 7);
+	assert_int_equal(q->len, 1008);
+	assert_int_equal(q->pad, 4);
+	leave(&b, 0, t[0]);
+	leave(&b, 0, t[1]);
+	teardown(&b);
+}
+
+static void test_audio_needs_no_key(void **state)
+{
+	struct mu_source s = { 0 };
+	struct bench b;
+	struct mu_track *audio;
+	struct taker *t = calloc(1, sizeof(*t));
+
+	(void)state;
+	setup(&b, 1, true);
+	assert_int_equal(mu_track_new(b.net, 0, "city/cam-1/audio", MU_AUDIO, &audio), 0);
+	assert_int_equal(mu_track_new(b.net, 1, "nowhere", MU_AUDIO, &audio), -EINVAL);
+	mu_track_set_source(audio, &s, &opus, 1, b.now);
+	t->sink.deliver = take;
+	mu_track_add_sink(audio, mu_net_worker(b.net, 0), &t->sink, b.now);
+	mu_track_push(audio, video(fake_net_relay(b.net, 0), 7, 0, false, false, false, 100, b.now), 65536 + 7, b.now);
+	fake_net_run(b.net, b.now);
+	assert_int_equal(t->n, 1);
+	mu_track_remove_sink(audio, mu_net_worker(b.net, 0), &t->sink);
+	mu_track_clear_source(audio, &s);
+	mu_track_unref(audio);
+	free(t);
+	teardown(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_joiner_waits_for_the_key_frame),
+		cmocka_unit_test(test_fresh_key_frame_serves_a_joiner_at_once),
+		cmocka_unit_test(test_key_requests_are_coalesced),
+		cmocka_unit_test(test_key_request_within_the_interval_is_sent_after_it),
+		cmocka_unit_test(test_gop_cache_where_the_source_cannot_be_asked),
+		cmocka_unit_test(test_other_worker_gets_the_same_packets),
+		cmocka_unit_test(test_numbering_goes_on_over_a_change_of_source),
+		cmocka_unit_test(test_late_duplicate_and_repaired),
+		cmocka_unit_test(test_cache_holds_a_second),
+		cmocka_unit_test(test_gathering),
+		cmocka_unit_test(test_burst_longer_than_a_burst),
+		cmocka_unit_test(test_sizes_are_levelled),
+		cmocka_unit_test(test_audio_needs_no_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
