@@ -17,7 +17,6 @@ enum mu_srtp_profile {
 	MU_SRTP_AEAD_AES_256_GCM    = 0x0008,
 };
 #define MU_SRTP_TAG_MAX	    16 /* bytes an RTP packet grows at most */
-#define MU_SRTP_SCRATCH	    20 /* bytes behind a packet that protecting may overwrite: room each output must have */
 #define MU_SRTCP_GROWTH_MAX 20 /* tag and index word of an SRTCP packet */
 
 const char *mu_srtp_profile_name(enum mu_srtp_profile p);
@@ -51,7 +50,7 @@ enum mu_srtp_profile mu_srtp_key_profile(const struct mu_srtp_key *k);
 struct mu_srtp_job {
 	struct mu_srtp_key *key;
 	uint8_t *out;		/* RTP header, hlen bytes; ciphertext and tag are written behind it;
-				 * room for hlen + payload_len + MU_SRTP_SCRATCH */
+				 * nothing beyond the tag is touched, so packets may lie end to end */
 	const uint8_t *payload; /* plaintext, padding included; shared, only read */
 	uint16_t hlen;
 	uint16_t payload_len;

@@ -5,7 +5,7 @@
 
 #include "secure/srtp_internal.h"
 
-/* --- profiles ---------------------------------------------------------------------------------------------------- */
+/* --- profiles --- */
 
 struct profile {
 	enum mu_srtp_profile id;
@@ -48,7 +48,7 @@ size_t mu_srtp_growth(enum mu_srtp_profile p)
 	return profile_find(p)->tag;
 }
 
-/* --- engines ----------------------------------------------------------------------------------------------------- */
+/* --- engines --- */
 
 static const struct srtp_ops *const engines[] = {
 #ifdef HAVE_IPSEC_MB
@@ -71,8 +71,10 @@ int mu_srtp_engine_new(const char *name, struct mu_srtp_engine **ret, struct mu_
 			return err;
 	}
 	if (strcmp(name, "ipsec-mb") == 0)
-		return mu_error_set(e, -EINVAL, "SRTP engine ipsec-mb: not in this build (x86-64 only); use auto or openssl");
-	return mu_error_set(e, -EINVAL, "SRTP engine %s: unknown; there are auto, ipsec-mb, openssl and libsrtp", name);
+		return mu_error_set(e, -EINVAL,
+			"SRTP engine ipsec-mb: not in this build (x86-64 only); use auto or openssl");
+	return mu_error_set(
+		e, -EINVAL, "SRTP engine %s: unknown; there are auto, ipsec-mb, openssl and libsrtp", name);
 }
 
 void mu_srtp_engine_free(struct mu_srtp_engine *en)
@@ -86,10 +88,10 @@ const char *mu_srtp_engine_name(const struct mu_srtp_engine *en)
 	return en->ops->name;
 }
 
-/* --- keys -------------------------------------------------------------------------------------------------------- */
+/* --- keys --- */
 
-int srtp_derive(enum mu_srtp_profile p, const uint8_t *master, const uint8_t *salt, uint8_t label, uint8_t *ret,
-	size_t len)
+int srtp_derive(enum mu_srtp_profile p, const uint8_t *master, const uint8_t *salt, uint8_t label,
+	uint8_t *ret, size_t len)
 {
 	/* RFC 3711, section 4.3.3 (AES-256: RFC 6188, section 3): the first bytes of AES counter mode from
 	 * x * 2^16, x = label * 2^48 XOR salt. RFC 7714's 96-bit salt stands at the left of the 112 bits. */
@@ -105,7 +107,8 @@ int srtp_derive(enum mu_srtp_profile p, const uint8_t *master, const uint8_t *sa
 	}
 	memcpy(iv, salt, mu_srtp_salt_len(p));
 	iv[7] ^= label;
-	ok = EVP_EncryptInit_ex(c, aes, NULL, master, iv) == 1 && EVP_EncryptUpdate(c, ret, &n, zeros, (int)len) == 1;
+	ok = EVP_EncryptInit_ex(c, aes, NULL, master, iv) == 1 &&
+		EVP_EncryptUpdate(c, ret, &n, zeros, (int)len) == 1;
 	EVP_CIPHER_CTX_free(c);
 	OPENSSL_cleanse(iv, sizeof(iv));
 	return ok ? 0 : -ENOMEM;
@@ -122,7 +125,8 @@ static int derive_session(const struct srtp_secret *s, enum srtp_kind kind, stru
 	if (err == 0 && !srtp_is_gcm(p))
 		err = srtp_derive(p, s->master, s->salt, (uint8_t)(first + 1), ret->auth, sizeof(ret->auth));
 	if (err == 0)
-		err = srtp_derive(p, s->master, s->salt, (uint8_t)(first + 2), ret->salt, mu_srtp_salt_len(p));
+		err = srtp_derive(
+			p, s->master, s->salt, (uint8_t)(first + 2), ret->salt, mu_srtp_salt_len(p));
 	return err;
 }
 
@@ -144,8 +148,8 @@ int srtp_key_from_session(struct mu_srtp_engine *en, const struct srtp_secret *s
 	return 0;
 }
 
-int mu_srtp_key_new(struct mu_srtp_engine *en, enum mu_srtp_profile p, const uint8_t *master, const uint8_t *salt,
-	struct mu_srtp_key **ret)
+int mu_srtp_key_new(struct mu_srtp_engine *en, enum mu_srtp_profile p, const uint8_t *master,
+	const uint8_t *salt, struct mu_srtp_key **ret)
 {
 	struct srtp_secret s = { .profile = p, .master = master, .salt = salt };
 	int err;
@@ -172,7 +176,7 @@ enum mu_srtp_profile mu_srtp_key_profile(const struct mu_srtp_key *k)
 	return k->profile;
 }
 
-/* --- RTP --------------------------------------------------------------------------------------------------------- */
+/* --- RTP --- */
 
 void srtp_protect_one(struct mu_srtp_job *j)
 {
@@ -183,7 +187,8 @@ void srtp_protect_one(struct mu_srtp_job *j)
 
 	if (srtp_is_gcm(k->profile)) {
 		srtp_gcm_iv(k, SRTP_RTP, j->ssrc, j->index, j->iv);
-		ok = ops->gcm_seal(k, SRTP_RTP, j->iv, j->out, j->hlen, j->payload, j->payload_len, body, tag);
+		ok = ops->gcm_seal(
+			k, SRTP_RTP, j->iv, j->out, j->hlen, j->payload, j->payload_len, body, tag);
 	} else {
 		uint8_t roc[4];
 
@@ -217,7 +222,8 @@ int srtp_unprotect_one(struct mu_srtp_engine *en, struct mu_srtp_key *k, uint32_
 
 	if (srtp_is_gcm(k->profile)) {
 		srtp_gcm_iv(k, SRTP_RTP, ssrc, index, iv);
-		if (!en->ops->gcm_open(k, SRTP_RTP, iv, in, hlen, in + hlen, end - hlen, in + end, ret + hlen))
+		if (!en->ops->gcm_open(
+			    k, SRTP_RTP, iv, in, hlen, in + hlen, end - hlen, in + end, ret + hlen))
 			return -EBADMSG;
 	} else {
 		uint8_t roc[4], tag[SRTP_SHA1_LEN];
@@ -234,25 +240,26 @@ int srtp_unprotect_one(struct mu_srtp_engine *en, struct mu_srtp_key *k, uint32_
 	return 0;
 }
 
-int mu_srtp_unprotect(struct mu_srtp_engine *en, struct mu_srtp_key *k, uint32_t ssrc, uint64_t index, const uint8_t *in,
-	size_t len, size_t hlen, uint8_t *ret)
+int mu_srtp_unprotect(struct mu_srtp_engine *en, struct mu_srtp_key *k, uint32_t ssrc, uint64_t index,
+	const uint8_t *in, size_t len, size_t hlen, uint8_t *ret)
 {
 	if (hlen < SRTP_HEADER || len < hlen + mu_srtp_growth(k->profile) || len > UINT16_MAX)
 		return -EBADMSG;
 	return en->ops->unprotect(en, k, ssrc, index, in, len, hlen, ret);
 }
 
-/* --- RTCP -------------------------------------------------------------------------------------------------------- */
+/* --- RTCP --- */
 
-/** RFC 7714, section 9.2: what is authenticated and not encrypted is the header and the word with E flag and index. */
+/** RFC 7714, section 9.2: what is authenticated and not encrypted is the header and the word with E flag and
+ * index. */
 static void srtcp_aad(const uint8_t *packet, uint32_t word, uint8_t ret[SRTCP_HEADER + SRTCP_INDEX])
 {
 	memcpy(ret, packet, SRTCP_HEADER);
 	mu_put32(ret + SRTCP_HEADER, word);
 }
 
-int mu_srtcp_protect(struct mu_srtp_engine *en, struct mu_srtp_key *k, uint32_t index, const uint8_t *in, size_t len,
-	uint8_t *ret)
+int mu_srtcp_protect(struct mu_srtp_engine *en, struct mu_srtp_key *k, uint32_t index, const uint8_t *in,
+	size_t len, uint8_t *ret)
 {
 	uint8_t iv[16], aad[SRTCP_HEADER + SRTCP_INDEX], tag[SRTP_SHA1_LEN];
 	uint32_t word = index | SRTCP_E, ssrc;
@@ -265,8 +272,8 @@ int mu_srtcp_protect(struct mu_srtp_engine *en, struct mu_srtp_key *k, uint32_t 
 		srtp_gcm_iv(k, SRTP_RTCP, ssrc, index, iv);
 		srtcp_aad(in, word, aad);
 		mu_put32(ret + len + SRTP_GCM_TAG, word);
-		if (!en->ops->gcm_seal(k, SRTP_RTCP, iv, aad, sizeof(aad), in + SRTCP_HEADER, len - SRTCP_HEADER,
-			    ret + SRTCP_HEADER, ret + len))
+		if (!en->ops->gcm_seal(k, SRTP_RTCP, iv, aad, sizeof(aad), in + SRTCP_HEADER,
+			    len - SRTCP_HEADER, ret + SRTCP_HEADER, ret + len))
 			return -EINVAL;
 		return (int)len + SRTP_GCM_TAG + SRTCP_INDEX;
 	}
@@ -285,8 +292,8 @@ static int srtcp_open_gcm(struct mu_srtp_key *k, const uint8_t *in, size_t len, 
 
 	srtp_gcm_iv(k, SRTP_RTCP, mu_get32(in + 4), word & SRTCP_INDEX_MAX, iv);
 	srtcp_aad(in, word, aad);
-	if (!k->en->ops->gcm_open(k, SRTP_RTCP, iv, aad, sizeof(aad), in + SRTCP_HEADER, len - SRTCP_HEADER, in + len,
-		    ret + SRTCP_HEADER))
+	if (!k->en->ops->gcm_open(k, SRTP_RTCP, iv, aad, sizeof(aad), in + SRTCP_HEADER, len - SRTCP_HEADER,
+		    in + len, ret + SRTCP_HEADER))
 		return -EBADMSG;
 	return 0;
 }
@@ -304,8 +311,8 @@ static int srtcp_open_cm(struct mu_srtp_key *k, const uint8_t *in, size_t len, u
 	return 0;
 }
 
-int mu_srtcp_unprotect(struct mu_srtp_engine *en, struct mu_srtp_key *k, const uint8_t *in, size_t len, uint8_t *ret,
-	uint32_t *ret_index)
+int mu_srtcp_unprotect(struct mu_srtp_engine *en, struct mu_srtp_key *k, const uint8_t *in, size_t len,
+	uint8_t *ret, uint32_t *ret_index)
 {
 	bool gcm = srtp_is_gcm(k->profile);
 	size_t growth = SRTCP_INDEX + mu_srtp_growth(k->profile), end = len - growth;

@@ -1,7 +1,7 @@
 /* srtp_ipsecmb.c: the ciphers by Intel's ipsec-mb, on x86-64 with AES-NI and AVX2.
  *
- * GCM goes by the direct call, one packet at a time. Counter mode with HMAC-SHA1 goes by jobs: SHA-1 of one packet cannot
- * be made parallel, but up to 16 packets go side by side in the lanes of wide registers.
+ * GCM goes by the direct call, one packet at a time. Counter mode with HMAC-SHA1 goes by jobs: SHA-1 of one
+ * packet cannot be made parallel, but up to 16 packets go side by side in the lanes of wide registers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 
 #include "secure/srtp_internal.h"
 
-/* Fewer packets than this leave too many lanes empty: one after the other is cheaper then. */
+/* Fewer packets than this leave too many lanes empty: one after the other is cheaper then. 1200 bytes with
+ * AVX-512, ns a packet: alone 770; as jobs 1125 of 3, 900 of 4, 750 of 5, 690 of 6, 590 of 7, 350 of 50. */
 #define MIN_JOBS 6
 
 struct engine {
@@ -23,7 +24,8 @@ struct engine {
 
 struct cm {
 	uint8_t rounds[16 * 11] __attribute__((aligned(16)));
-	uint8_t inner[SRTP_SHA1_LEN], outer[SRTP_SHA1_LEN]; /* SHA-1 state behind the key blocks, as jobs want it */
+	/* SHA-1 state behind the key blocks, as jobs want it */
+	uint8_t inner[SRTP_SHA1_LEN], outer[SRTP_SHA1_LEN];
 };
 
 struct key {
@@ -55,7 +57,7 @@ static size_t key_size(enum mu_srtp_profile p)
 	return (n + MU_CACHELINE - 1) & ~(size_t)(MU_CACHELINE - 1);
 }
 
-/* --- engine ------------------------------------------------------------------------------------------------------ */
+/* --- engine --- */
 
 static void imb_close(struct mu_srtp_engine *base)
 {
@@ -93,7 +95,7 @@ static int imb_open(struct mu_srtp_engine **ret, struct mu_error *e)
 	return 0;
 }
 
-/* --- keys -------------------------------------------------------------------------------------------------------- */
+/* --- keys --- */
 
 static void imb_key_free(struct mu_srtp_key *base)
 {
@@ -103,7 +105,8 @@ static void imb_key_free(struct mu_srtp_key *base)
 	free(k);
 }
 
-static void hash_key_block(IMB_MGR *m, const uint8_t key[SRTP_SHA1_LEN], uint8_t pad, uint8_t ret[SRTP_SHA1_LEN])
+static void hash_key_block(
+	IMB_MGR *m, const uint8_t key[SRTP_SHA1_LEN], uint8_t pad, uint8_t ret[SRTP_SHA1_LEN])
 {
 	uint8_t block[64];
 
@@ -116,7 +119,8 @@ static void hash_key_block(IMB_MGR *m, const uint8_t key[SRTP_SHA1_LEN], uint8_t
 
 static void cm_init(struct key *k, IMB_MGR *m, enum srtp_kind kind, const struct srtp_session *s)
 {
-	uint8_t unused[sizeof(k->cm[kind].rounds)] __attribute__((aligned(16))); /* decryption's: counter mode has none */
+	/* decryption's rounds: counter mode has none */
+	uint8_t unused[sizeof(k->cm[kind].rounds)] __attribute__((aligned(16)));
 
 	IMB_AES_KEYEXP_128(m, s->cipher, k->cm[kind].rounds, unused);
 	OPENSSL_cleanse(unused, sizeof(unused));
@@ -146,7 +150,7 @@ static int imb_key_new(struct mu_srtp_engine *base, const struct srtp_secret *s,
 	return 0;
 }
 
-/* --- one packet -------------------------------------------------------------------------------------------------- */
+/* --- one packet --- */
 
 static bool imb_gcm_seal(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *aad,
 	size_t aad_len, const uint8_t *in, size_t len, uint8_t *ret, uint8_t *ret_tag)
@@ -155,9 +159,11 @@ static bool imb_gcm_seal(struct mu_srtp_key *base, enum srtp_kind kind, const ui
 	const struct gcm_key_data *t = &key_of(base)->gcm[kind];
 
 	if (base->profile == MU_SRTP_AEAD_AES_128_GCM)
-		IMB_AES128_GCM_ENC(en->mgr, t, &en->gcm, ret, in, len, iv, aad, aad_len, ret_tag, SRTP_GCM_TAG);
+		IMB_AES128_GCM_ENC(
+			en->mgr, t, &en->gcm, ret, in, len, iv, aad, aad_len, ret_tag, SRTP_GCM_TAG);
 	else
-		IMB_AES256_GCM_ENC(en->mgr, t, &en->gcm, ret, in, len, iv, aad, aad_len, ret_tag, SRTP_GCM_TAG);
+		IMB_AES256_GCM_ENC(
+			en->mgr, t, &en->gcm, ret, in, len, iv, aad, aad_len, ret_tag, SRTP_GCM_TAG);
 	return true;
 }
 
@@ -175,8 +181,8 @@ static bool imb_gcm_open(struct mu_srtp_key *base, enum srtp_kind kind, const ui
 	return mu_secret_equal(want, tag, SRTP_GCM_TAG);
 }
 
-static bool imb_ctr(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *in, size_t len,
-	uint8_t *ret)
+static bool imb_ctr(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *in,
+	size_t len, uint8_t *ret)
 {
 	IMB_MGR *m = engine_of(base->en)->mgr;
 	IMB_JOB j = {
@@ -195,7 +201,7 @@ static bool imb_ctr(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t
 	return j.status == IMB_STATUS_COMPLETED;
 }
 
-/* --- bursts ------------------------------------------------------------------------------------------------------ */
+/* --- bursts --- */
 
 static void finish(const IMB_JOB *j)
 {
@@ -204,7 +210,8 @@ static void finish(const IMB_JOB *j)
 	memcpy(job->out + job->hlen + job->payload_len, job->tag, SRTP_CM_TAG);
 }
 
-/** Fill in a job: encrypt out of place, then hash what was written and the ROC behind it, where the tag will go. */
+/** Fill in a job: encrypt out of place, then hash what was written and the ROC behind it, where the tag will
+ * go. */
 static void prepare(IMB_JOB *j, struct mu_srtp_job *job)
 {
 	const struct cm *cm = &key_of(job->key)->cm[SRTP_RTP];

@@ -1,8 +1,9 @@
-/* srtp_libsrtp.c: the ciphers by libsrtp: what the other engines are compared with, and a way out if they misbehave.
+/* srtp_libsrtp.c: the ciphers by libsrtp: what the other engines are compared with, and a way out if they
+ * misbehave.
  *
- * libsrtp keeps sequence numbers itself and offers no packet index. So a stream is made anew, with its ROC set, whenever
- * libsrtp's own guess (RFC 3711, appendix A) or its replay list would not lead to the index that was asked for.
- * SRTCP goes by OpenSSL: libsrtp counts the SRTCP index itself and cannot be given one.
+ * libsrtp keeps sequence numbers itself and offers no packet index. So a stream is made anew, with its ROC
+ * set, whenever libsrtp's own guess (RFC 3711, appendix A) or its replay list would not lead to the index
+ * that was asked for. SRTCP goes by OpenSSL: libsrtp counts the SRTCP index itself and cannot be given one.
  * Unlike the others this engine allocates when a stream is made.
  */
 #include <arpa/inet.h>
@@ -14,10 +15,10 @@
 
 #include "secure/srtp_internal.h"
 
-#define STREAMS	  8	 /* SSRCs whose state is kept per direction */
-#define WINDOW	  1024	 /* of libsrtp's replay list */
+#define STREAMS   8      /* SSRCs whose state is kept per direction */
+#define WINDOW    1024   /* of libsrtp's replay list */
 #define AHEAD_MAX 0x7fff /* how far RFC 3711, appendix A guesses right */
-#define RX_MAX	  2048	 /* libsrtp works in place: received packets are copied first */
+#define RX_MAX    2048   /* libsrtp works in place: received packets are copied first */
 
 struct engine {
 	struct mu_srtp_engine base;
@@ -47,7 +48,7 @@ static struct key *key_of(struct mu_srtp_key *k)
 	return MU_CONTAINER_OF(k, struct key, base);
 }
 
-/* --- engine and keys --------------------------------------------------------------------------------------------- */
+/* --- engine and keys --- */
 
 static srtp_err_status_t init_status;
 
@@ -64,8 +65,8 @@ static int lib_open(struct mu_srtp_engine **ret, struct mu_error *e)
 
 	pthread_once(&once, init_once);
 	if (init_status != srtp_err_status_ok)
-		return mu_error_set(e, -EINVAL, "SRTP engine libsrtp: srtp_init failed (status %d); use openssl",
-			(int)init_status);
+		return mu_error_set(e, -EINVAL,
+			"SRTP engine libsrtp: srtp_init failed (status %d); use openssl", (int)init_status);
 	en = calloc(1, sizeof(*en));
 	if (!en)
 		return mu_error_set(e, -ENOMEM, "SRTP engine libsrtp: out of memory");
@@ -126,7 +127,7 @@ static int lib_key_new(struct mu_srtp_engine *base, const struct srtp_secret *s,
 	return 0;
 }
 
-/* --- streams ----------------------------------------------------------------------------------------------------- */
+/* --- streams --- */
 
 static void set_policy(const struct key *k, uint32_t ssrc, srtp_policy_t *ret)
 {
@@ -179,7 +180,7 @@ static struct stream *stream_make(struct key *k, struct side *s, uint32_t ssrc, 
 	return st;
 }
 
-/* --- packets ----------------------------------------------------------------------------------------------------- */
+/* --- packets --- */
 
 static bool protect_one(struct mu_srtp_job *j)
 {
@@ -248,8 +249,8 @@ static bool lib_gcm_open(struct mu_srtp_key *k, enum srtp_kind kind, const uint8
 	return srtp_openssl_ops.gcm_open(key_of(k)->rtcp, kind, iv, aad, aad_len, in, len, tag, ret);
 }
 
-static bool lib_ctr(struct mu_srtp_key *k, enum srtp_kind kind, const uint8_t *iv, const uint8_t *in, size_t len,
-	uint8_t *ret)
+static bool lib_ctr(struct mu_srtp_key *k, enum srtp_kind kind, const uint8_t *iv, const uint8_t *in,
+	size_t len, uint8_t *ret)
 {
 	return srtp_openssl_ops.ctr(key_of(k)->rtcp, kind, iv, in, len, ret);
 }

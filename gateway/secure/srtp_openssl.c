@@ -1,7 +1,8 @@
 /* srtp_openssl.c: the ciphers by OpenSSL, on every CPU.
  *
- * A key keeps its EVP contexts, so that a packet pays for a new IV, the bulk work and the tag. OpenSSL 3.0 spends a third
- * of a packet on looking up parameters by name; a ready-made OSSL_PARAM spares the part that can be spared.
+ * A key keeps its EVP contexts, so that a packet pays for a new IV, the bulk work and the tag. OpenSSL 3.0
+ * spends a third of a packet on looking up parameters by name; a ready-made OSSL_PARAM spares the part that
+ * can be spared.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +16,8 @@
 /** One context for both directions: a key is used in one of them, and GCM's schedule is the same in both. */
 struct key {
 	struct mu_srtp_key base;
-	EVP_CIPHER_CTX *ctx[2]; /* by kind */
-	OSSL_PARAM tag[2];	/* "AEAD tag at data, 16 bytes" and the end mark; data is set per packet */
+	EVP_CIPHER_CTX *ctx[2];  /* by kind */
+	OSSL_PARAM tag[2];       /* "AEAD tag at data, 16 bytes" and the end mark; data is set per packet */
 	struct srtp_hmac hmac[]; /* [2], by kind; CM only */
 };
 
@@ -78,7 +79,8 @@ static int ssl_key_new(struct mu_srtp_engine *en, const struct srtp_secret *s, s
 
 		k->ctx[kind] = EVP_CIPHER_CTX_new();
 		if (!k->ctx[kind] ||
-			EVP_EncryptInit_ex(k->ctx[kind], cipher_of(s->profile), NULL, ses->cipher, ses->salt) != 1) {
+			EVP_EncryptInit_ex(
+				k->ctx[kind], cipher_of(s->profile), NULL, ses->cipher, ses->salt) != 1) {
 			ssl_key_free(&k->base);
 			return -ENOMEM;
 		}
@@ -113,13 +115,15 @@ static bool ssl_gcm_open(struct mu_srtp_key *base, enum srtp_kind kind, const ui
 	int n;
 
 	k->tag[0].data = (void *)tag; /* OSSL_PARAM has no const; setting only reads */
-	return EVP_DecryptInit_ex(c, NULL, NULL, NULL, iv) == 1 && EVP_CIPHER_CTX_set_params(c, k->tag) == 1 &&
+	return EVP_DecryptInit_ex(c, NULL, NULL, NULL, iv) == 1 &&
+		EVP_CIPHER_CTX_set_params(c, k->tag) == 1 &&
 		EVP_DecryptUpdate(c, NULL, &n, aad, (int)aad_len) == 1 &&
-		(len == 0 || EVP_DecryptUpdate(c, ret, &n, in, (int)len) == 1) && EVP_DecryptFinal_ex(c, none, &n) == 1;
+		(len == 0 || EVP_DecryptUpdate(c, ret, &n, in, (int)len) == 1) &&
+		EVP_DecryptFinal_ex(c, none, &n) == 1;
 }
 
-static bool ssl_ctr(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *in, size_t len,
-	uint8_t *ret)
+static bool ssl_ctr(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *in,
+	size_t len, uint8_t *ret)
 {
 	EVP_CIPHER_CTX *c = key_of(base)->ctx[kind];
 	int n;

@@ -1,20 +1,21 @@
 /* srtp_rx.c: packet index, replay and SSRCs of one receiving direction.
  *
- * Nothing here changes before a packet's tag was good: who does not know the key can neither move a window nor take a
- * place in the tables.
+ * Nothing here changes before a packet's tag was good: who does not know the key can neither move a window
+ * nor take a place in the tables.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "secure/srtp_internal.h"
 
-#define WINDOW	     1024 /* RTP packets; RFC 3711, section 3.3.2 asks for 64 at least, but video comes in bursts */
-#define RTCP_WINDOW  64
-#define INDEX_MAX    ((UINT64_C(1) << 48) - 1)
-#define FIRST_WRAPPED 1024 /* see first_index() */
+/* RTP packets. RFC 3711, section 3.3.2 asks for 64 at least; a burst of video is longer. */
+#define WINDOW        1024
+#define RTCP_WINDOW   64
+#define INDEX_MAX     ((UINT64_C(1) << 48) - 1)
+#define FIRST_WRAPPED 1024 /* see first_packet() */
 
 struct rtp_stream {
-	uint64_t highest;	    /* index of the newest good packet */
+	uint64_t highest;           /* index of the newest good packet */
 	uint64_t seen[WINDOW / 64]; /* bit index % WINDOW */
 };
 struct rtcp_stream {
@@ -24,8 +25,10 @@ struct rtcp_stream {
 struct mu_srtp_rx {
 	struct mu_srtp_key *key;
 	uint8_t n_rtp, n_rtcp;
-	uint32_t rtp_ssrc[MU_SRTP_RX_STREAMS], rtcp_ssrc[MU_SRTP_RX_STREAMS]; /* apart: looked through per packet */
-	struct rtp_stream *rtp[MU_SRTP_RX_STREAMS]; /* made with an SSRC's first good packet: most viewers send none */
+	/* apart from the rest, because they are looked through per packet */
+	uint32_t rtp_ssrc[MU_SRTP_RX_STREAMS], rtcp_ssrc[MU_SRTP_RX_STREAMS];
+	/* made with an SSRC's first good packet: most viewers send none */
+	struct rtp_stream *rtp[MU_SRTP_RX_STREAMS];
 	struct rtcp_stream rtcp[MU_SRTP_RX_STREAMS];
 };
 
@@ -59,7 +62,7 @@ static size_t find(const uint32_t *ssrcs, size_t n, uint32_t ssrc)
 	return i;
 }
 
-/* --- RTP --------------------------------------------------------------------------------------------------------- */
+/* --- RTP --- */
 
 /** RFC 3711, appendix A. Where that would be ROC -1 the packet can only be a long jump ahead within ROC 0. */
 static uint64_t guess_index(uint64_t highest, uint16_t seq)
@@ -95,11 +98,12 @@ static void mark(struct rtp_stream *st, uint64_t index)
 	st->highest = MU_MAX(st->highest, index);
 }
 
-/** Decrypt an SSRC's first packet. ROC is 0 when a stream begins (RFC 3711, section 3.3.1), but a sender that began just
- *  before SEQ wrapped, and whose first packets were lost or overtaken, is at 1 already: its tag tells.
+/** Decrypt an SSRC's first packet. ROC is 0 when a stream begins (RFC 3711, section 3.3.1), but a sender that
+ * began just before SEQ wrapped, and whose first packets were lost or overtaken, is at 1 already: its tag
+ * tells.
  *  @param ret_index the packet's index, if the tag was good */
-static int first_packet(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, size_t hlen,
-	uint8_t *ret, uint64_t *ret_index)
+static int first_packet(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len,
+	size_t hlen, uint8_t *ret, uint64_t *ret_index)
 {
 	uint32_t ssrc = mu_get32(in + 8);
 	uint16_t seq = mu_get16(in + 2);
@@ -126,8 +130,8 @@ static int add_stream(struct mu_srtp_rx *rx, uint32_t ssrc, uint64_t index)
 	return 0;
 }
 
-int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, size_t hlen,
-	uint8_t *ret)
+int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len,
+	size_t hlen, uint8_t *ret)
 {
 	size_t growth = mu_srtp_growth(mu_srtp_key_profile(rx->key)), at;
 	uint32_t ssrc;
@@ -155,7 +159,7 @@ int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8
 	return err < 0 ? err : (int)(len - growth);
 }
 
-/* --- RTCP -------------------------------------------------------------------------------------------------------- */
+/* --- RTCP --- */
 
 static bool rtcp_is_replay(const struct rtcp_stream *st, uint32_t index)
 {
@@ -177,7 +181,8 @@ static void rtcp_mark(struct rtcp_stream *st, uint32_t index)
 	st->seen |= UINT64_C(1) << (st->highest - index);
 }
 
-int mu_srtp_rx_rtcp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, uint8_t *ret)
+int mu_srtp_rx_rtcp(
+	struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, uint8_t *ret)
 {
 	size_t growth = SRTCP_INDEX + mu_srtp_growth(mu_srtp_key_profile(rx->key)), at;
 	bool gcm = srtp_is_gcm(mu_srtp_key_profile(rx->key));
