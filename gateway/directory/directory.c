@@ -1,11 +1,12 @@
-/* The endpoints of this site. None is ever removed, so pointers to them hold as long as the directory does. */
+/* The endpoints of this site. None is ever removed, so pointers to them hold as long as the directory does.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "directory/directory_internal.h"
 
-#define TOPIC	 "directory"
+#define TOPIC        "directory"
 #define NAME_MAX_LEN 64
 
 const char *mu_endpoint_state_name(enum mu_endpoint_state s)
@@ -19,7 +20,8 @@ const char *mu_endpoint_state_name(enum mu_endpoint_state s)
 	return (size_t)s < MU_ARRAY_LEN(names) ? names[s] : "unknown";
 }
 
-/* A name ends up in paths and logs, so no name may be "." or ".." or begin like an option (RELIABILITY P9). */
+/* A name ends up in paths and logs, so no name may be "." or ".." or begin like an option (RELIABILITY P9).
+ */
 static bool name_valid(const char *name)
 {
 	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
@@ -167,8 +169,8 @@ static int may_add(const struct mu_directory *d, const char *id, struct mu_error
 	if (strncmp(id, d->site, site) != 0 || id[site] != '/')
 		return mu_error_set(e, -EINVAL, "endpoint %s is not of this site, which is %s", id, d->site);
 	if (g_tree_nnodes(d->endpoints) >= MU_ENDPOINTS_MAX)
-		return mu_error_set(e, -ENOSPC, "endpoint %s is new, and the limit of %d endpoints is reached", id,
-			MU_ENDPOINTS_MAX);
+		return mu_error_set(e, -ENOSPC,
+			"endpoint %s is new, and the limit of %d endpoints is reached", id, MU_ENDPOINTS_MAX);
 	return 0;
 }
 
@@ -189,7 +191,8 @@ struct mu_endpoint *mu_directory_take(struct mu_directory *d, const char *id, st
 	return ep;
 }
 
-void mu_directory_set_state(struct mu_directory *d, struct mu_endpoint *ep, enum mu_endpoint_state s, const char *why)
+void mu_directory_set_state(
+	struct mu_directory *d, struct mu_endpoint *ep, enum mu_endpoint_state s, const char *why)
 {
 	char kind[48];
 	json_t *data;
@@ -209,7 +212,8 @@ void mu_directory_set_state(struct mu_directory *d, struct mu_endpoint *ep, enum
 
 void mu_directory_set_viewers(struct mu_directory *d, struct mu_endpoint *ep, unsigned viewers)
 {
-	(void)d; /* not an event: the sessions' own say it, and a crowd must not push others out of the ring */
+	(void)d; /* not an event: the sessions' own say it, and a crowd must not push others out of the ring
+		  */
 	ep->viewers = viewers;
 }
 

@@ -19,8 +19,8 @@ static json_t *track_json(const struct mu_endpoint_track *t)
 {
 	enum mu_codec codec = t->n_formats > 0 ? t->formats[0].codec : MU_CODEC_NONE;
 
-	return json_pack("{ss ss ss}", "label", t->label, "kind", t->kind == MU_AUDIO ? "audio" : "video", "codec",
-		mu_codec_name(codec));
+	return json_pack("{ss ss ss}", "label", t->label, "kind", t->kind == MU_AUDIO ? "audio" : "video",
+		"codec", mu_codec_name(codec));
 }
 
 json_t *mu_endpoint_json(const struct mu_endpoint *ep)
@@ -29,6 +29,7 @@ json_t *mu_endpoint_json(const struct mu_endpoint *ep)
 
 	for (unsigned i = 0; i < ep->n_tracks; i++)
 		json_array_append_new(tracks, track_json(&ep->tracks[i]));
-	return json_pack("{ss ss so so sI}", "id", ep->id, "state", mu_endpoint_state_name(ep->state), "since",
-		mu_time_json(ep->since_wall_us), "tracks", tracks, "viewers", (json_int_t)ep->viewers);
+	return json_pack("{ss ss so so sI}", "id", ep->id, "state", mu_endpoint_state_name(ep->state),
+		"since", mu_time_json(ep->since_wall_us), "tracks", tracks, "viewers",
+		(json_int_t)ep->viewers);
 }

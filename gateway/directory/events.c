@@ -36,11 +36,11 @@ void mu_directory_tell(struct mu_directory *d, const char *kind, json_t *data)
 	slot->wall_us = mu_clock_wall_us();
 	snprintf(slot->kind, sizeof(slot->kind), "%s", kind);
 	slot->data = data;
-	/* A listener may tell an event itself, so the slot may be another's before the last listener has heard. */
+	/* A listener may tell an event itself, so the slot may be another's before the last listener has
+	 * heard. */
 	told = *slot;
 	json_incref(told.data);
-	mu_list_for_each_safe(it, next, &ev->listeners)
-	{
+	mu_list_for_each_safe (it, next, &ev->listeners) {
 		struct mu_event_listener *l = MU_CONTAINER_OF(it, struct mu_event_listener, link);
 
 		l->fn(l, &told);
@@ -48,11 +48,13 @@ void mu_directory_tell(struct mu_directory *d, const char *kind, json_t *data)
 	json_decref(told.data);
 }
 
-bool mu_directory_replay(struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg)
+bool mu_directory_replay(
+	struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg)
 {
 	const struct events *ev = &d->events;
 	uint64_t oldest = ev->last >= EVENTS_KEPT ? ev->last - EVENTS_KEPT + 1 : 1, last = ev->last;
-	/* A number from the future is of an earlier life of this gateway: what is kept is all new to its reader. */
+	/* A number from the future is of an earlier life of this gateway: what is kept is all new to its
+	 * reader. */
 	bool whole = number <= last && number + 1 >= oldest;
 
 	for (uint64_t n = whole ? number + 1 : oldest; n <= last; n++)

@@ -28,8 +28,7 @@ size_t mu_srtp_growth(enum mu_srtp_profile p);
 
 /** One implementation of the ciphers, for one thread. */
 struct mu_srtp_engine;
-/** @param name "auto" (ipsec-mb where the CPU has AES-NI and AVX2, else openssl), "ipsec-mb" or "openssl". libsrtp is the
- *               oracle of the tests only: Debian's is built on NSS and sets up an operation for every packet
+/** @param name "auto" (ipsec-mb where the CPU has AES-NI and AVX2, else openssl), "ipsec-mb", "openssl" or "libsrtp"
  *  @return 0, -EINVAL (no such engine, or the CPU cannot run it: e says why), -ENOMEM */
 int mu_srtp_engine_new(const char *name, struct mu_srtp_engine **ret, struct mu_error *e);
 /** All keys made with it must be freed before. Takes NULL. */
@@ -51,7 +50,7 @@ enum mu_srtp_profile mu_srtp_key_profile(const struct mu_srtp_key *k);
 struct mu_srtp_job {
 	struct mu_srtp_key *key;
 	uint8_t *out;		/* RTP header, hlen bytes; ciphertext and tag are written behind it;
-				 * nothing beyond is touched, so packets may lie end to end */
+				 * nothing beyond the tag is touched, so packets may lie end to end */
 	const uint8_t *payload; /* plaintext, padding included; shared, only read */
 	uint16_t hlen;
 	uint16_t payload_len;
@@ -93,9 +92,12 @@ struct mu_srtp_rx;
 int mu_srtp_rx_new(struct mu_srtp_key *key, struct mu_srtp_rx **ret);
 void mu_srtp_rx_free(struct mu_srtp_rx *rx);
 /** One SRTP packet: find its index, check, decrypt, only then move the window (1024 packets).
- *  A first packet at SEQ 65530 and later is tried with ROC 0 as any other; the estimate is RFC 3711, appendix A.
+ *  An SSRC's first packet is tried with ROC 0, and with 1 if its SEQ is below 1024 (the sender began just before the wrap
+ *  and those packets were lost or overtaken); later ones by the estimate of RFC 3711, appendix A. Who joins a stream whose
+ *  ROC is higher cannot decrypt it: DTLS-SRTP does not tell the ROC.
  *  @param hlen bytes of RTP header
- *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed) */
+ *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed), -ENOMEM
+ *  (an SSRC's first packet, tag good: it allocates its window) */
 int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, size_t hlen,
 	uint8_t *ret);
 /** One SRTCP packet, with replay window. @return bytes of plaintext, -EBADMSG, -EALREADY, -ENOSPC */

@@ -45,12 +45,13 @@ static void expand(struct sdp_candidates *c, sa_family_t wanted, uint16_t port)
 
 	if (getifaddrs(&all) < 0) {
 		mu_warn(TOPIC, NULL, "cannot list the machine's addresses: %s; set media.advertise",
-			strerror(errno));
+			g_strerror(errno));
 		return;
 	}
 	for (int loopback = 0; loopback < 2 && c->n == before; loopback++) {
 		for (const struct ifaddrs *it = all; it; it = it->ifa_next) {
-			if (interface_addr(it, wanted, &addr) && mu_addr_is_loopback(&addr) == (loopback == 1))
+			if (interface_addr(it, wanted, &addr) &&
+				mu_addr_is_loopback(&addr) == (loopback == 1))
 				add(c, addr, port);
 		}
 	}

@@ -39,8 +39,8 @@ static void restart(struct session *s, const struct mu_sdp_frag *f, struct mu_we
 	int err = mu_transport_restart_ice(s->t);
 
 	if (err < 0) {
-		reply_refuse(r, 409, "ICE of session %s cannot be restarted now (%s): it goes on as it was", s->id,
-			g_strerror(-err));
+		reply_refuse(r, 409, "ICE of session %s cannot be restarted now (%s): it goes on as it was",
+			s->id, g_strerror(-err));
 		return;
 	}
 	memcpy(s->remote_ufrag, f->ufrag, sizeof(s->remote_ufrag));
@@ -49,7 +49,8 @@ static void restart(struct session *s, const struct mu_sdp_frag *f, struct mu_we
 	candidates_gather(s->w, s->worker, &c);
 	r->status = 200;
 	r->type = "application/trickle-ice-sdpfrag";
-	r->body = sdp_frag_write(mu_transport_ufrag(s->t), mu_transport_pwd(s->t), s->mid, s->bundle, s->type, &c);
+	r->body = sdp_frag_write(
+		mu_transport_ufrag(s->t), mu_transport_pwd(s->t), s->mid, s->bundle, s->type, &c);
 	snprintf(r->etag, sizeof(r->etag), "%s", s->etag);
 	mu_info(TOPIC, s->id, "%s of %s restarts ICE", session_kind_name(s->kind), s->ep->id);
 }
@@ -82,16 +83,19 @@ void mu_session_patch(struct mu_webrtc *w, const char *id, const char *content_t
 		return;
 	}
 	if (!is_sdpfrag(content_type)) {
-		reply_refuse(ret, 415, "a session is changed by application/trickle-ice-sdpfrag, not by %.80s",
+		reply_refuse(ret, 415,
+			"a session is changed by application/trickle-ice-sdpfrag, not by %.80s",
 			content_type ? content_type : "a body without a Content-Type");
 		return;
 	}
 	if (!if_match || !*if_match) {
-		reply_refuse(ret, 428, "If-Match must carry the session's ETag, or * to restart ICE (RFC 9725, section 4.3)");
+		reply_refuse(ret, 428,
+			"If-Match must carry the session's ETag, or * to restart ICE (RFC 9725, section 4.3)");
 		return;
 	}
 	if (!matches(if_match, s->etag)) {
-		reply_refuse(ret, 412, "If-Match does not carry the ETag of the session's present ICE session");
+		reply_refuse(
+			ret, 412, "If-Match does not carry the ETag of the session's present ICE session");
 		return;
 	}
 	err = mu_sdp_frag_parse(body, len, &f, &e);

@@ -4,18 +4,20 @@
 
 #include "webrtc/session.h"
 
-#define FULL_RETRY_S	 5
+#define FULL_RETRY_S     5
 #define DRAINING_RETRY_S 10
 
 static bool may_begin(const struct mu_webrtc *w, size_t len, struct mu_web_reply *r)
 {
 	if (w->draining) {
 		r->retry_after_s = DRAINING_RETRY_S;
-		return reply_refuse(r, 503, "the gateway is about to stop and takes no new sessions: try again later");
+		return reply_refuse(
+			r, 503, "the gateway is about to stop and takes no new sessions: try again later");
 	}
 	if (w->n_sessions >= w->o.max_sessions) {
 		r->retry_after_s = FULL_RETRY_S;
-		return reply_refuse(r, 503, "the limit of %u sessions is reached: try again later", w->o.max_sessions);
+		return reply_refuse(
+			r, 503, "the limit of %u sessions is reached: try again later", w->o.max_sessions);
 	}
 	if (len > MU_SDP_SIZE_MAX)
 		return reply_refuse(r, 413, "the offer has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);

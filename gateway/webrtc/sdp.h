@@ -97,7 +97,7 @@ struct sdp_candidates {
 	struct mu_addr addr[16];
 	unsigned n;
 };
-/** What is said of one m-section; n_pts 0: it is rejected. */
+/** What is said of one m-section; one that is not accepted is refused with port 0. */
 struct sdp_section {
 	bool accepted;
 	enum mu_sdp_direction direction;

@@ -75,8 +75,8 @@ static void write_rejected(GString *t, const struct mu_sdp_media *m)
 	line(t, "a=inactive");
 }
 
-static void write_media_line(GString *t, const struct mu_sdp_media *m, const struct sdp_section *s,
-	const struct sdp_candidates *c)
+static void write_media_line(
+	GString *t, const struct mu_sdp_media *m, const struct sdp_section *s, const struct sdp_candidates *c)
 {
 	char host[MU_ADDR_TEXT];
 

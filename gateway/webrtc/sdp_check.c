@@ -37,7 +37,8 @@ static int check_proto(const struct mu_sdp *s, struct mu_error *e)
 
 		if (!is_av(m) || proto_secure(m->proto) || (m->port == 0 && !m->bundle_only))
 			continue;
-		mu_error_set(e, 0, "m-line %u (%s) has protocol %s: only media secured by DTLS is taken, UDP/TLS/RTP/SAVPF",
+		mu_error_set(e, 0,
+			"m-line %u (%s) has protocol %s: only media secured by DTLS is taken, UDP/TLS/RTP/SAVPF",
 			i + 1, m->type, m->proto);
 		return 400;
 	}
@@ -67,17 +68,21 @@ static int check_bundle(const struct mu_sdp *s, const bool *wanted, struct mu_er
 static int check_mux(const struct mu_sdp *s, const bool *wanted, struct mu_error *e)
 {
 	for (unsigned i = 0; i < s->n_media; i++) {
-		/* RFC 8843, section 9.3: bundled means multiplexed, but a sender may leave it out where it is bundle-only */
-		if (!wanted[i] || s->media[i].rtcp_mux || s->media[i].rtcp_mux_only || s->media[i].bundle_only)
+		/* RFC 8843, section 9.3: bundled means multiplexed, but a sender may leave it out where it is
+		 * bundle-only */
+		if (!wanted[i] || s->media[i].rtcp_mux || s->media[i].rtcp_mux_only ||
+			s->media[i].bundle_only)
 			continue;
-		mu_error_set(e, 0, "m-line %u (%s) lacks a=rtcp-mux: RTP and RTCP share one port here (RFC 8834)", i + 1,
+		mu_error_set(e, 0,
+			"m-line %u (%s) lacks a=rtcp-mux: RTP and RTCP share one port here (RFC 8834)", i + 1,
 			s->media[i].type);
 		return 400;
 	}
 	return 0;
 }
 
-/* RFC 8843, section 7.2: the first of the group speaks for the transport; a bundle-only section says nothing of it. */
+/* RFC 8843, section 7.2: the first of the group speaks for the transport; a bundle-only section says nothing
+ * of it. */
 static int find_tagged(const struct mu_sdp *s, const bool *wanted)
 {
 	for (unsigned b = 0; b < s->n_bundle; b++) {
@@ -93,12 +98,15 @@ static int find_tagged(const struct mu_sdp *s, const bool *wanted)
 	return -1;
 }
 
-static int check_transport(const struct mu_sdp *s, const struct mu_sdp_media *m, unsigned line, struct mu_error *e)
+static int check_transport(
+	const struct mu_sdp *s, const struct mu_sdp_media *m, unsigned line, struct mu_error *e)
 {
 	if (s->ice_lite)
-		mu_error_set(e, 0, "a=ice-lite: the gateway is ICE lite itself, so the client must be a full ICE agent");
+		mu_error_set(e, 0,
+			"a=ice-lite: the gateway is ICE lite itself, so the client must be a full ICE agent");
 	else if (!m->ufrag[0] || !m->pwd[0])
-		mu_error_set(e, 0, "m-line %u (%s) has no a=ice-ufrag and a=ice-pwd (RFC 8839)", line, m->type);
+		mu_error_set(
+			e, 0, "m-line %u (%s) has no a=ice-ufrag and a=ice-pwd (RFC 8839)", line, m->type);
 	else if (m->n_fingerprints == 0)
 		mu_error_set(e, 0,
 			"m-line %u (%s) has no a=fingerprint:sha-256: without the fingerprint of its certificate a peer "
@@ -109,8 +117,8 @@ static int check_transport(const struct mu_sdp *s, const struct mu_sdp_media *m,
 	return 400;
 }
 
-int sdp_offer_check(const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX], unsigned *ret_tagged,
-	struct mu_error *e)
+int sdp_offer_check(
+	const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX], unsigned *ret_tagged, struct mu_error *e)
 {
 	int tagged, status = check_proto(s, e);
 
@@ -123,7 +131,7 @@ int sdp_offer_check(const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX],
 	tagged = find_tagged(s, wanted);
 	if (tagged < 0) {
 		mu_error_set(e, 0, "the offer has no audio and no video m-line");
-		return 422;
+		return 400;
 	}
 	status = check_transport(s, &s->media[tagged], (unsigned)tagged + 1, e);
 	if (status == 0)

@@ -37,7 +37,8 @@ const struct mu_sdp_codec *sdp_rtx_of(const struct mu_sdp_media *m, uint8_t pt)
 	for (unsigned i = 0; i < m->n_codecs; i++) {
 		const struct mu_sdp_codec *c = &m->codecs[i];
 
-		if (strcasecmp(c->name, "rtx") == 0 && sdp_param(c->fmtp, "apt", apt, sizeof(apt)) && atoi(apt) == pt)
+		if (strcasecmp(c->name, "rtx") == 0 && sdp_param(c->fmtp, "apt", apt, sizeof(apt)) &&
+			atoi(apt) == pt)
 			return c;
 	}
 	return NULL;
@@ -106,8 +107,8 @@ static int h264_mode(const char *fmtp)
 	return sdp_param(fmtp, "packetization-mode", text, sizeof(text)) ? atoi(text) : 0;
 }
 
-/* RFC 6184, section 8.2.2: mode and profile must fit, the level may differ. A stream of single NAL units (mode 0) is also
- * a legal mode 1 stream. */
+/* RFC 6184, section 8.2.2: mode and profile must fit, the level may differ. A stream of single NAL units
+ * (mode 0) is also a legal mode 1 stream. */
 static int h264_suits(const char *from, const char *to)
 {
 	int mode_from = h264_mode(from), mode_to = h264_mode(to);
@@ -118,7 +119,8 @@ static int h264_suits(const char *from, const char *to)
 		return 0;
 	has_a = h264_profile(from, &a);
 	has_b = h264_profile(to, &b);
-	/* By the letter none means baseline; those that say none (GStreamer's) decode whatever comes and send anything. */
+	/* By the letter none means baseline; those that say none (GStreamer's) decode whatever comes and send
+	 * anything. */
 	if (!has_a || !has_b)
 		return 1 + (mode_from == mode_to);
 	if (a >> 8 == b >> 8)
@@ -174,7 +176,8 @@ char *sdp_codec_names(const struct mu_sdp_media *m, char *ret, size_t size)
 		for (unsigned k = 0; k < i && !again; k++)
 			again = strcasecmp(m->codecs[k].name, m->codecs[i].name) == 0;
 		if (!again)
-			len += (size_t)snprintf(ret + len, size - len, "%s%s", len > 0 ? ", " : "", m->codecs[i].name);
+			len += (size_t)snprintf(
+				ret + len, size - len, "%s%s", len > 0 ? ", " : "", m->codecs[i].name);
 	}
 	return ret;
 }

@@ -4,12 +4,14 @@
 
 #include "webrtc/sdp.h"
 
-/* A fragment repeats its credentials in the session or in each section; with BUNDLE there is only one pair. */
-static int credential(char kept[257], const char *came, const struct lines *l, const char *what, struct mu_error *e)
+/* A fragment repeats its credentials in the session or in each section; with BUNDLE there is only one pair.
+ */
+static int credential(
+	char kept[257], const char *came, const struct lines *l, const char *what, struct mu_error *e)
 {
 	if (kept[0] && strcmp(kept, came) != 0)
-		return mu_error_set(e, -EBADMSG, "line %u: a second a=%s, but everything goes over one transport", l->number,
-			what);
+		return mu_error_set(e, -EBADMSG,
+			"line %u: a second a=%s, but everything goes over one transport", l->number, what);
 	memcpy(kept, came, 257);
 	return 0;
 }
@@ -31,7 +33,8 @@ static int on_attribute(struct mu_sdp_frag *f, struct text v, const struct lines
 	if (text_is(name, "end-of-candidates"))
 		f->end_of_candidates = true;
 	if (text_is(name, "candidate") && ++f->n_candidates > SDP_CANDIDATES_MAX)
-		return mu_error_set(e, -E2BIG, "line %u: more than %d candidates", l->number, SDP_CANDIDATES_MAX);
+		return mu_error_set(
+			e, -E2BIG, "line %u: more than %d candidates", l->number, SDP_CANDIDATES_MAX);
 	return 0;
 }
 
@@ -42,23 +45,27 @@ int mu_sdp_frag_parse(const char *text, size_t len, struct mu_sdp_frag *ret, str
 
 	memset(ret, 0, sizeof(*ret));
 	if (len == 0)
-		return mu_error_set(e, -EBADMSG, "the body is empty: a trickle fragment is expected (RFC 8840)");
+		return mu_error_set(
+			e, -EBADMSG, "the body is empty: a trickle fragment is expected (RFC 8840)");
 	if (len > MU_SDP_SIZE_MAX)
-		return mu_error_set(e, -E2BIG, "the fragment has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
+		return mu_error_set(
+			e, -E2BIG, "the fragment has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
 	while ((err = lines_next(&l, e)) > 0) {
 		if (!strchr("amc", l.type))
-			return mu_error_set(e, -EBADMSG, "line %u: a fragment has a= and m= lines only (RFC 8840)", l.number);
+			return mu_error_set(e, -EBADMSG,
+				"line %u: a fragment has a= and m= lines only (RFC 8840)", l.number);
 		err = l.type == 'a' ? on_attribute(ret, l.value, &l, e) : 0;
 		if (err < 0)
 			return err;
 	}
 	if (err == 0 && !ret->ufrag[0] != !ret->pwd[0])
-		err = mu_error_set(e, -EBADMSG, "a=ice-ufrag and a=ice-pwd come together (RFC 8840, section 4.4)");
+		err = mu_error_set(
+			e, -EBADMSG, "a=ice-ufrag and a=ice-pwd come together (RFC 8840, section 4.4)");
 	return err;
 }
 
-char *sdp_frag_write(const char *ufrag, const char *pwd, const char *mid, const char *bundle, const char *type,
-	const struct sdp_candidates *c)
+char *sdp_frag_write(const char *ufrag, const char *pwd, const char *mid, const char *bundle,
+	const char *type, const struct sdp_candidates *c)
 {
 	GString *t = g_string_sized_new(1024);
 	char *text;

@@ -68,7 +68,8 @@ int sdp_media_begin(struct sdp_parser *p, struct text v)
 	m->direction = p->session.direction;
 	memset(&p->any, 0, sizeof(p->any));
 	p->n_fids = 0;
-	if (!text_is_token(type, sizeof(m->type) - 1) || !text_copy(proto, m->proto, sizeof(m->proto)) || proto.len == 0)
+	if (!text_is_token(type, sizeof(m->type) - 1) || !text_copy(proto, m->proto, sizeof(m->proto)) ||
+		proto.len == 0)
 		return sdp_wrong(p, -EBADMSG, "m= has a media type, a port, a protocol and formats");
 	text_copy(type, m->type, sizeof(m->type));
 	for (size_t i = 0; i < proto.len; i++) {
@@ -149,7 +150,8 @@ static int on_rtpmap(struct sdp_parser *p, struct text v)
 	if (!c) /* harmless: some devices describe what they do not list */
 		return 0;
 	if (!text_is_token(name, sizeof(c->name) - 1))
-		return sdp_wrong(p, -EBADMSG, "a=rtpmap:%u has a name that is no token of 1 to %zu characters", pt,
+		return sdp_wrong(p, -EBADMSG,
+			"a=rtpmap:%u has a name that is no token of 1 to %zu characters", pt,
 			sizeof(c->name) - 1);
 	if (text_number(clock, 1000000, &hz) < 0 || hz == 0)
 		return sdp_wrong(p, -EBADMSG, "a=rtpmap:%u has a clock rate that is not 1..1000000", pt);
@@ -196,10 +198,12 @@ static int on_fmtp(struct sdp_parser *p, struct text v)
 		return 0;
 	for (size_t i = 0; i < v.len; i++) {
 		if (v.at[i] < 0x20 || v.at[i] > 0x7e) /* it is echoed: only what cannot break a line */
-			return sdp_wrong(p, -EBADMSG, "a=fmtp:%u has a character that is not printable ASCII", pt);
+			return sdp_wrong(
+				p, -EBADMSG, "a=fmtp:%u has a character that is not printable ASCII", pt);
 	}
 	if (!text_copy(v, c->fmtp, sizeof(c->fmtp)) && !copy_params(v, c->fmtp, sizeof(c->fmtp)))
-		return sdp_wrong(p, -E2BIG, "a=fmtp:%u is longer than %zu characters", pt, sizeof(c->fmtp) - 1);
+		return sdp_wrong(
+			p, -E2BIG, "a=fmtp:%u is longer than %zu characters", pt, sizeof(c->fmtp) - 1);
 	return 0;
 }
 
@@ -252,7 +256,8 @@ static int on_extmap(struct sdp_parser *p, struct text v)
 	enum mu_rtp_ext type;
 	uint32_t id;
 
-	/* 4096 to 4351 are placeholders of an offerer with more extensions than ids (RFC 8285, section 6): not for us */
+	/* 4096 to 4351 are placeholders of an offerer with more extensions than ids (RFC 8285, section 6):
+	 * not for us */
 	if (text_number(number, 4351, &id) < 0 || id == 0 || ext_direction(left, &direction) < 0)
 		return sdp_wrong(p, -EBADMSG, "a=extmap has an id from 1 to 255 and a direction");
 	type = mu_ext_parse(uri.at, uri.len);
@@ -275,7 +280,8 @@ static int on_extmap(struct sdp_parser *p, struct text v)
 static int on_mid(struct sdp_parser *p, struct text v)
 {
 	if (!text_is_token(v, sizeof(p->m->mid) - 1))
-		return sdp_wrong(p, -EBADMSG, "a=mid is a token of 1 to %zu characters", sizeof(p->m->mid) - 1);
+		return sdp_wrong(
+			p, -EBADMSG, "a=mid is a token of 1 to %zu characters", sizeof(p->m->mid) - 1);
 	text_copy(v, p->m->mid, sizeof(p->m->mid));
 	return 0;
 }
@@ -304,7 +310,8 @@ static int on_ssrc_group(struct sdp_parser *p, struct text v)
 
 	if (!text_is(text_cut(&v, ' '), "FID") || p->n_fids == MU_ARRAY_LEN(p->fid))
 		return 0;
-	if (text_number(text_cut(&v, ' '), UINT32_MAX, &a) < 0 || text_number(text_cut(&v, ' '), UINT32_MAX, &b) < 0)
+	if (text_number(text_cut(&v, ' '), UINT32_MAX, &a) < 0 ||
+		text_number(text_cut(&v, ' '), UINT32_MAX, &b) < 0)
 		return sdp_wrong(p, -EBADMSG, "a=ssrc-group:FID names two SSRCs of 32 bits");
 	p->fid[p->n_fids][0] = a;
 	p->fid[p->n_fids++][1] = b;
@@ -321,8 +328,8 @@ static int on_rid(struct sdp_parser *p, struct text v)
 	return 0;
 }
 
-/* Only counted: ICE lite answers where checks come from, so the peer's candidates tell us nothing. Their names may even be
- * unresolvable on purpose (mDNS). */
+/* Only counted: ICE lite answers where checks come from, so the peer's candidates tell us nothing. Their
+ * names may even be unresolvable on purpose (mDNS). */
 static int on_candidate(struct sdp_parser *p, struct text v)
 {
 	(void)v;

@@ -21,7 +21,8 @@ int sdp_wrong(const struct sdp_parser *p, int err, const char *fmt, ...)
 
 /* --- attributes of the session alone --- */
 
-/* RFC 8843, section 7: a second group would be a second transport, which no browser makes. The first counts. */
+/* RFC 8843, section 7: a second group would be a second transport, which no browser makes. The first counts.
+ */
 static int on_group(struct sdp_parser *p, struct text v)
 {
 	struct mu_sdp *s = p->s;
@@ -34,9 +35,11 @@ static int on_group(struct sdp_parser *p, struct text v)
 		if (mid.len == 0)
 			continue;
 		if (s->n_bundle == MU_SDP_MEDIA_MAX)
-			return sdp_wrong(p, -E2BIG, "a=group:BUNDLE names more than %d m-lines", MU_SDP_MEDIA_MAX);
+			return sdp_wrong(
+				p, -E2BIG, "a=group:BUNDLE names more than %d m-lines", MU_SDP_MEDIA_MAX);
 		if (!text_is_token(mid, sizeof(s->bundle[0]) - 1))
-			return sdp_wrong(p, -EBADMSG, "a=group:BUNDLE names a mid that is no token of 1 to 31 characters");
+			return sdp_wrong(p, -EBADMSG,
+				"a=group:BUNDLE names a mid that is no token of 1 to 31 characters");
 		text_copy(mid, s->bundle[s->n_bundle++], sizeof(s->bundle[0]));
 	}
 	return 0;
@@ -82,7 +85,8 @@ static int on_fingerprint(struct sdp_parser *p, struct text v)
 	if (*n == 4)
 		return sdp_wrong(p, -E2BIG, "more than 4 SHA-256 fingerprints");
 	if (!text_copy(v, hex, sizeof(hex)) || mu_fingerprint_parse(hex, list[*n]) < 0)
-		return sdp_wrong(p, -EBADMSG, "a=fingerprint:sha-256 has 32 bytes as pairs of hexadecimal digits with colons");
+		return sdp_wrong(p, -EBADMSG,
+			"a=fingerprint:sha-256 has 32 bytes as pairs of hexadecimal digits with colons");
 	(*n)++;
 	return 0;
 }
@@ -190,8 +194,8 @@ static int check_mids(const struct mu_sdp *s, struct mu_error *e)
 	for (unsigned i = 0; i < s->n_media; i++) {
 		for (unsigned k = 0; k < i && s->media[i].mid[0]; k++) {
 			if (strcmp(s->media[i].mid, s->media[k].mid) == 0)
-				return mu_error_set(e, -EBADMSG, "m-lines %u and %u both have a=mid:%s", k + 1, i + 1,
-					s->media[i].mid);
+				return mu_error_set(e, -EBADMSG, "m-lines %u and %u both have a=mid:%s",
+					k + 1, i + 1, s->media[i].mid);
 		}
 	}
 	return 0;
@@ -206,7 +210,8 @@ int mu_sdp_parse(const char *text, size_t len, struct mu_sdp *ret, struct mu_err
 	if (len == 0)
 		return mu_error_set(e, -EBADMSG, "the body is empty: an SDP offer is expected");
 	if (len > MU_SDP_SIZE_MAX)
-		return mu_error_set(e, -E2BIG, "the SDP has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
+		return mu_error_set(
+			e, -E2BIG, "the SDP has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
 	while ((err = lines_next(&p.l, e)) > 0) {
 		err = on_line(&p);
 		if (err < 0)

@@ -74,10 +74,12 @@ bool text_is_token(struct text t, size_t max)
 static int check_line(const struct lines *l, const char *at, size_t len, struct mu_error *e)
 {
 	if (len < 2 || at[1] != '=' || at[0] < 'a' || at[0] > 'z')
-		return mu_error_set(e, -EBADMSG, "line %u: a line is a letter, an equals sign and a value", l->number);
+		return mu_error_set(
+			e, -EBADMSG, "line %u: a line is a letter, an equals sign and a value", l->number);
 	for (size_t i = 2; i < len; i++) {
 		if ((unsigned char)at[i] < 0x20 && at[i] != '\t')
-			return mu_error_set(e, -EBADMSG, "line %u: control character %d in it", l->number, at[i]);
+			return mu_error_set(
+				e, -EBADMSG, "line %u: control character %d in it", l->number, at[i]);
 	}
 	return 0;
 }
@@ -104,22 +106,25 @@ int lines_next(struct lines *l, struct mu_error *e)
 		return err;
 	l->type = at[0];
 	l->value = (struct text){ at + 2, len - 2 };
-	while (l->value.len > 0 && (l->value.at[l->value.len - 1] == ' ' || l->value.at[l->value.len - 1] == '\t'))
+	while (l->value.len > 0 &&
+		(l->value.at[l->value.len - 1] == ' ' || l->value.at[l->value.len - 1] == '\t'))
 		l->value.len--;
 	return 1;
 }
 
-static int ice_chars(struct text v, size_t min, const char *what, char ret[257], const struct lines *at, struct mu_error *e)
+static int ice_chars(struct text v, size_t min, const char *what, char ret[257], const struct lines *at,
+	struct mu_error *e)
 {
 	if (v.len < min || v.len > 256)
-		return mu_error_set(e, -EBADMSG, "line %u: a=ice-%s has %zu to 256 characters (RFC 8839)", at->number, what,
-			min);
+		return mu_error_set(e, -EBADMSG, "line %u: a=ice-%s has %zu to 256 characters (RFC 8839)",
+			at->number, what, min);
 	for (size_t i = 0; i < v.len; i++) {
 		char c = v.at[i];
 
 		/* '-', '_' and '=' are no ice-char, but clients exist that take base64 of either kind */
 		if (!g_ascii_isalnum(c) && !strchr("+/-_=", c))
-			return mu_error_set(e, -EBADMSG, "line %u: a=ice-%s has a character other than letters, digits, + and /",
+			return mu_error_set(e, -EBADMSG,
+				"line %u: a=ice-%s has a character other than letters, digits, + and /",
 				at->number, what);
 	}
 	text_copy(v, ret, 257);

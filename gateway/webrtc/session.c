@@ -25,7 +25,8 @@ void session_new_etag(struct session *s)
 
 void session_tell(const struct session *s, const char *kind, const char *why)
 {
-	json_t *data = json_pack("{ss ss ss}", "id", s->id, "kind", session_kind_name(s->kind), "endpoint", s->ep->id);
+	json_t *data = json_pack(
+		"{ss ss ss}", "id", s->id, "kind", session_kind_name(s->kind), "endpoint", s->ep->id);
 
 	if (why)
 		json_object_set_new(data, "why", json_string(why));
@@ -131,7 +132,6 @@ static bool write_answer(struct session *s, struct plan *p, struct mu_web_reply 
 	return true;
 }
 
-/* Named before its streams are described: they carry its id. */
 static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
 	struct mu_endpoint *ep, unsigned worker)
 {
@@ -211,7 +211,7 @@ int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
 	set_options(w, o);
 	mu_list_init(&w->sessions);
 	w->by_id = g_hash_table_new(g_str_hash, g_str_equal);
-	w->holds = g_hash_table_new(NULL, NULL);
+	w->holds = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	w->timer_add = g_timeout_add;
 	w->timer_remove = g_source_remove;
 	*ret = w;
@@ -223,7 +223,7 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	if (!w)
 		return;
 	whip_stop_holds(w);
-	mu_list_for_each_safe(it, next, &w->sessions)
+	mu_list_for_each_safe (it, next, &w->sessions)
 		session_free(MU_CONTAINER_OF(it, struct session, link));
 	g_hash_table_unref(w->by_id);
 	g_hash_table_unref(w->holds);
@@ -264,8 +264,7 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 {
 	unsigned n = 0;
 
-	mu_list_for_each_safe(it, next, &w->sessions)
-	{
+	mu_list_for_each_safe (it, next, &w->sessions) {
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
 		if (s->ended || strcmp(s->token.id, token_id) != 0)
@@ -278,8 +277,7 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
 {
-	mu_list_for_each_safe(it, next, &w->sessions)
-	{
+	mu_list_for_each_safe (it, next, &w->sessions) {
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
 		if (now_s >= s->token.expires_s)
@@ -292,13 +290,13 @@ void mu_webrtc_drain(struct mu_webrtc *w)
 	if (w->draining)
 		return;
 	w->draining = true;
-	mu_directory_tell(w->o.directory, "gateway.draining",
-		json_pack("{sI}", "sessions", (json_int_t)w->n_sessions));
+	mu_directory_tell(
+		w->o.directory, "gateway.draining", json_pack("{sI}", "sessions", (json_int_t)w->n_sessions));
 }
 
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why)
 {
-	mu_list_for_each_safe(it, next, &w->sessions)
+	mu_list_for_each_safe (it, next, &w->sessions)
 		session_end(MU_CONTAINER_OF(it, struct session, link), SESSION_MEANT, why);
 }
 
@@ -309,8 +307,7 @@ unsigned mu_webrtc_sessions(const struct mu_webrtc *w)
 
 void mu_webrtc_refresh_stats(struct mu_webrtc *w)
 {
-	mu_list_for_each(it, &w->sessions)
-	{
+	mu_list_for_each (it, &w->sessions) {
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
 		if (!s->ended)

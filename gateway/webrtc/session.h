@@ -36,7 +36,7 @@ struct mu_webrtc {
 	struct mu_list sessions;
 	unsigned n_sessions;
 	bool draining;
-	GHashTable *holds; /* endpoint -> GUINT_TO_POINTER(timer) */
+	GHashTable *holds; /* lost endpoint -> struct hold */
 	/* tests have their own */
 	guint (*timer_add)(guint ms, GSourceFunc fn, gpointer arg);
 	gboolean (*timer_remove)(guint id);
@@ -82,7 +82,7 @@ void whep_ended(struct session *s);
 /** Host candidates of a worker: advertised addresses, else those it listens on. */
 void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_candidates *ret);
 
-/** Refuse: status, its title, and what is wrong, where, and what to do. @return false, NULL-like for tail calls */
+/** Refuse: status, its title, and what is wrong, where, and what to do. @return false, for the callers that return whether they may go on */
 bool reply_refuse(struct mu_web_reply *r, int status, const char *fmt, ...) MU_PRINTF(3, 4);
 
 #endif

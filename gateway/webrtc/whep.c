@@ -55,7 +55,8 @@ static int better(const void *a, const void *b)
 	return x->order < y->order ? -1 : 1;
 }
 
-static bool match(const struct mu_endpoint_track *et, const struct mu_sdp_codec *c, unsigned order, struct match *ret)
+static bool match(
+	const struct mu_endpoint_track *et, const struct mu_sdp_codec *c, unsigned order, struct match *ret)
 {
 	*ret = (struct match){ .codec = c, .order = order };
 	for (unsigned k = 0; k < et->n_formats; k++) {
@@ -70,9 +71,10 @@ static bool match(const struct mu_endpoint_track *et, const struct mu_sdp_codec 
 	return false;
 }
 
-/* What the publisher sends now comes first; the others let it return with another codec and keep its viewers. */
-static void take_formats(const struct mu_sdp_media *m, const struct mu_endpoint_track *et, struct sdp_section *s,
-	struct mu_stream_out *out)
+/* What the publisher sends now comes first; the others let it return with another codec and keep its viewers.
+ */
+static void take_formats(const struct mu_sdp_media *m, const struct mu_endpoint_track *et,
+	struct sdp_section *s, struct mu_stream_out *out)
 {
 	struct match found[MU_SDP_CODECS_MAX];
 	unsigned n = 0;
@@ -160,14 +162,16 @@ static void list_formats(GString *t, const struct mu_endpoint_track *et)
 		const struct mu_format *f = &et->formats[i];
 		char profile[16] = "";
 
-		if (f->codec == MU_CODEC_H264 && sdp_param(f->fmtp, "profile-level-id", profile, sizeof(profile)))
+		if (f->codec == MU_CODEC_H264 &&
+			sdp_param(f->fmtp, "profile-level-id", profile, sizeof(profile)))
 			g_string_append_printf(t, " %s(%s)", mu_codec_name(f->codec), profile);
 		else
 			g_string_append_printf(t, " %s", mu_codec_name(f->codec));
 	}
 }
 
-static void refuse_codecs(const struct plan *p, const struct mu_endpoint *ep, const int chosen[2], struct mu_web_reply *r)
+static void refuse_codecs(
+	const struct plan *p, const struct mu_endpoint *ep, const int chosen[2], struct mu_web_reply *r)
 {
 	GString *t = g_string_new("sends");
 	char names[120];
@@ -215,19 +219,21 @@ static struct mu_endpoint *find_endpoint(struct mu_webrtc *w, const char *id, st
 	struct mu_endpoint *ep = mu_directory_find(w->o.directory, id);
 
 	if (!ep) {
-		reply_refuse(r, 404, "endpoint %.140s is not known here: it was not enrolled and never published", id);
+		reply_refuse(r, 404,
+			"endpoint %.140s is not known here: it was not enrolled and never published", id);
 		return NULL;
 	}
 	if (ep->state == MU_ENDPOINT_IDLE) {
 		r->retry_after_s = NOT_LIVE_RETRY_S;
-		reply_refuse(r, 409, "%s does not publish now: try again, or wait for its endpoint.live event", ep->id);
+		reply_refuse(r, 409,
+			"%s does not publish now: try again, or wait for its endpoint.live event", ep->id);
 		return NULL;
 	}
 	return ep;
 }
 
-void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
-	struct mu_web_reply *ret)
+void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret)
 {
 	struct plan *p = plan_new(w, sdp, len, ret);
 	struct mu_endpoint *ep;

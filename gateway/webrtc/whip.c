@@ -92,7 +92,8 @@ static bool is_taken(const struct mu_stream_in *in, const struct mu_sdp_codec *r
 }
 
 /* All formats that we relay, in the offerer's order (its preference), and their RTX. */
-static void take_formats(const struct mu_sdp_media *m, enum mu_kind kind, struct sdp_section *s, struct mu_stream_in *in)
+static void take_formats(
+	const struct mu_sdp_media *m, enum mu_kind kind, struct sdp_section *s, struct mu_stream_in *in)
 {
 	for (unsigned i = 0; i < m->n_codecs && in->n_formats < MU_FORMATS_MAX; i++) {
 		enum mu_codec codec = sdp_codec_of(&m->codecs[i]);
@@ -159,7 +160,8 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 	struct mu_error e;
 	struct mu_endpoint *ep = mu_directory_take(d, id, &e);
 	size_t site = strlen(mu_directory_site(d));
-	bool ours = mu_endpoint_id_valid(id) && strncmp(id, mu_directory_site(d), site) == 0 && id[site] == '/';
+	bool ours =
+		mu_endpoint_id_valid(id) && strncmp(id, mu_directory_site(d), site) == 0 && id[site] == '/';
 
 	if (!ep)
 		reply_refuse(r, ours ? 503 : 400, "%s", e.text);
@@ -181,7 +183,8 @@ static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const
 	*ret_old = old;
 	if (!old || may_take_over(old, who))
 		return true;
-	return reply_refuse(r, 409, "%s is published already, by %s since session %.6s...: end that one first", ep->id,
+	return reply_refuse(r, 409,
+		"%s is published already, by %s since session %.6s...: end that one first", ep->id,
 		ep->subject, ep->session);
 }
 
@@ -191,7 +194,8 @@ static const char *label_of(const struct mu_stream_in *in)
 }
 
 /* Tracks outlive publishers, so that viewers do: the one of this label if there is one, else a new one. */
-static int take_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, struct mu_transport_spec *spec)
+static int take_tracks(
+	struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, struct mu_transport_spec *spec)
 {
 	for (unsigned i = 0; i < spec->n_in; i++) {
 		struct mu_stream_in *in = &spec->in[i];
@@ -204,7 +208,8 @@ static int take_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned hom
 			continue;
 		}
 		snprintf(id, sizeof(id), "%s/%s", ep->id, label_of(in));
-		err = mu_track_new(mu_media_net(w->o.media), home, id, mu_codec_kind(in->formats[0].codec), &in->track);
+		err = mu_track_new(
+			mu_media_net(w->o.media), home, id, mu_codec_kind(in->formats[0].codec), &in->track);
 		if (err < 0)
 			return err;
 	}
@@ -230,8 +235,8 @@ static int give_tracks(struct mu_endpoint *ep, unsigned home, const struct mu_tr
 	return 0;
 }
 
-static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_endpoint *ep, struct session *old,
-	struct plan *p, struct mu_web_reply *r)
+static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_endpoint *ep,
+	struct session *old, struct plan *p, struct mu_web_reply *r)
 {
 	unsigned home = ep->n_tracks > 0 ? ep->home : mu_media_pick_worker(w->o.media);
 	struct session *s;
@@ -255,8 +260,8 @@ static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_e
 	}
 }
 
-void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
-	struct mu_web_reply *ret)
+void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret)
 {
 	struct plan *p = plan_new(w, sdp, len, ret);
 	struct mu_endpoint *ep;
@@ -278,33 +283,34 @@ void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *e
 struct hold {
 	struct mu_webrtc *w;
 	struct mu_endpoint *ep;
+	guint timer;
 };
 
 static void stop_hold(struct mu_webrtc *w, struct mu_endpoint *ep)
 {
-	guint timer = GPOINTER_TO_UINT(g_hash_table_lookup(w->holds, ep));
+	const struct hold *h = g_hash_table_lookup(w->holds, ep);
 
-	if (timer)
-		w->timer_remove(timer);
+	if (!h)
+		return;
+	w->timer_remove(h->timer);
 	g_hash_table_remove(w->holds, ep);
 }
 
 void whip_stop_holds(struct mu_webrtc *w)
 {
 	GHashTableIter it;
-	gpointer timer;
+	gpointer h;
 
 	g_hash_table_iter_init(&it, w->holds);
-	while (g_hash_table_iter_next(&it, NULL, &timer))
-		w->timer_remove(GPOINTER_TO_UINT(timer));
+	while (g_hash_table_iter_next(&it, NULL, &h))
+		w->timer_remove(((const struct hold *)h)->timer);
 	g_hash_table_remove_all(w->holds);
 }
 
 static void go_idle(struct mu_webrtc *w, struct mu_endpoint *ep, const char *why)
 {
 	stop_hold(w, ep);
-	mu_list_for_each_safe(it, next, &w->sessions)
-	{
+	mu_list_for_each_safe (it, next, &w->sessions) {
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
 		if (s->ep == ep && s->kind == SESSION_WHEP)
@@ -315,23 +321,24 @@ static void go_idle(struct mu_webrtc *w, struct mu_endpoint *ep, const char *why
 
 static gboolean hold_over(gpointer arg)
 {
-	const struct hold *h = arg;
-	struct mu_webrtc *w = h->w;
-	struct mu_endpoint *ep = h->ep;
+	struct hold h = *(const struct hold *)arg;
 
-	g_hash_table_remove(w->holds, ep);
+	g_hash_table_remove(h.w->holds, h.ep);
 	/* A publisher that is just connecting gets its chance: when it fails, the hold begins anew. */
-	if (ep->state == MU_ENDPOINT_LOST && !ep->session[0])
-		go_idle(w, ep, "its publisher did not come back");
+	if (h.ep->state == MU_ENDPOINT_LOST && !h.ep->session[0])
+		go_idle(h.w, h.ep, "its publisher did not come back");
 	return G_SOURCE_REMOVE;
 }
 
 static void start_hold(struct mu_webrtc *w, struct mu_endpoint *ep)
 {
-	guint ms = (guint)MU_MIN(w->o.hold_us / 1000, (int64_t)G_MAXUINT);
+	struct hold *h = g_new(struct hold, 1);
 
 	stop_hold(w, ep);
-	g_hash_table_insert(w->holds, ep, GUINT_TO_POINTER(w->timer_add(ms, hold_over, NULL)));
+	h->w = w;
+	h->ep = ep;
+	h->timer = w->timer_add((guint)MU_MIN(w->o.hold_us / 1000, (int64_t)G_MAXUINT), hold_over, h);
+	g_hash_table_insert(w->holds, ep, h);
 }
 
 void whip_connected(struct session *s)
