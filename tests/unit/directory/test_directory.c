@@ -57,9 +57,9 @@ static void hear(struct mu_event_listener *l, const struct mu_event *ev)
 static void test_id_rules(void **state)
 {
 	static const char *const good[] = { "city/cam", "city.east/cam-0312", "a.b.c/A_b.C-9", "1/x" };
-	static const char *const bad[] = { "", "city", "/cam", "city/", "city/..", "city/.hidden", "city/-x", "city/a/b",
-		"city/a b", "city/\xc3\xa9", ".city/x", "city./x", "ci..ty/x", "-city/x", "city-/x", "ci_ty/x", "../x",
-		"city-.east/x",
+	static const char *const bad[] = { "", "city", "/cam", "city/", "city/..", "city/.hidden", "city/-x",
+		"city/a/b", "city/a b", "city/\xc3\xa9", ".city/x", "city./x", "ci..ty/x", "-city/x",
+		"city-/x", "ci_ty/x", "../x", "city-.east/x",
 		"city/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
 
 	(void)state;
@@ -135,7 +135,8 @@ static void test_each_is_ordered_and_stops(void **state)
 
 static void test_states_are_told(void **state)
 {
-	struct mu_format f[2] = { { .codec = MU_CODEC_VP8, .pt = 96 }, { .codec = MU_CODEC_H264, .pt = 102 } };
+	struct mu_format f[2] = { { .codec = MU_CODEC_VP8, .pt = 96 },
+		{ .codec = MU_CODEC_H264, .pt = 102 } };
 	struct mu_track t = { .refs = 1, .kind = MU_VIDEO };
 	struct heard h = { .l = { .fn = hear } };
 	struct mu_directory *d;
@@ -197,7 +198,9 @@ static void test_idle_drops_tracks_of_one_never_live(void **state)
 
 static void test_json(void **state)
 {
-	struct mu_endpoint ep = { .id = "c/cam", .state = MU_ENDPOINT_LOST, .since_wall_us = 1795557880123456, .viewers = 3 };
+	struct mu_endpoint ep = {
+		.id = "c/cam", .state = MU_ENDPOINT_LOST, .since_wall_us = 1795557880123456, .viewers = 3
+	};
 	json_t *o = mu_endpoint_json(&ep);
 
 	(void)state;

@@ -90,8 +90,8 @@ enum mu_kind mu_track_kind(const struct mu_track *t)
 
 /* --- transports --- */
 
-int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev,
-	void *arg, struct mu_transport **ret)
+int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec,
+	const struct mu_transport_events *ev, void *arg, struct mu_transport **ret)
 {
 	struct mu_transport *t;
 
@@ -203,7 +203,8 @@ static void hear(struct mu_event_listener *l, const struct mu_event *ev)
 	assert_lacks(all, "secret-token"); /* tokens and SDP never go into events */
 	assert_lacks(all, "ice-pwd");
 	free(all);
-	snprintf(f->events + len, sizeof(f->events) - len, "%s%s%s\n", ev->kind, why ? ": " : "", why ? why : "");
+	snprintf(f->events + len, sizeof(f->events) - len, "%s%s%s\n", ev->kind, why ? ": " : "",
+		why ? why : "");
 }
 
 int fixture_setup(void **state)
@@ -280,8 +281,8 @@ char *sdp_replace(char *sdp, const char *from, const char *to)
 	return copy;
 }
 
-typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
-	struct mu_web_reply *ret);
+typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret);
 
 static const char *post(struct fixture *f, post_fn *fn, const char *endpoint, char *sdp)
 {

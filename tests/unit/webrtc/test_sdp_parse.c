@@ -107,7 +107,9 @@ static void test_gstreamer_bundle_only(void **state)
 static void test_wildcard_feedback_and_static_types(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 0 8 9\na=rtcp-fb:* nack\na=rtcp-fb:8 transport-cc\n"), 0);
+	assert_int_equal(
+		parse("v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 0 8 9\na=rtcp-fb:* nack\na=rtcp-fb:8 transport-cc\n"),
+		0);
 	assert_string_equal(s.media[0].codecs[0].name, "PCMU");
 	assert_string_equal(s.media[0].codecs[2].name, "G722");
 	assert_true(s.media[0].codecs[0].nack && s.media[0].codecs[2].nack);
@@ -225,7 +227,8 @@ static void test_bombs(void **state)
 	assert_int_equal(bomb(repeated(HEAD, "m=audio 9 UDP/TLS/RTP/SAVPF 0\n", 10000)), -E2BIG);
 	assert_int_equal(bomb(repeated(HEAD, "m=audio 9 UDP/TLS/RTP/SAVPF 0\n", 65)), -E2BIG);
 	assert_contains(e.text, "64 m-lines");
-	assert_int_equal(bomb(repeated(MEDIA, "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\n", 20000)), -E2BIG);
+	assert_int_equal(
+		bomb(repeated(MEDIA, "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\n", 20000)), -E2BIG);
 	assert_int_equal(bomb(repeated(MEDIA, "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\n", 129)), -E2BIG);
 	assert_contains(e.text, "line 134");
 	assert_int_equal(bomb(repeated(MEDIA, "a=rid:h send\n", 5000)), -E2BIG);
