@@ -39,7 +39,7 @@ static bool find_wanted(const struct mu_sdp *o, bool usable[MU_SDP_MEDIA_MAX], i
 
 struct match {
 	const struct mu_sdp_codec *codec;
-	unsigned rank; /* place among the publisher's formats */
+	unsigned rank; /* place among the publisher's formats of the one that suits best */
 	int score;
 	unsigned order; /* place in the offer */
 };
@@ -62,13 +62,12 @@ static bool match(
 	for (unsigned k = 0; k < et->n_formats; k++) {
 		int score = sdp_format_suits(&et->formats[k], c);
 
-		if (score > 0) {
+		if (score > ret->score) {
 			ret->rank = k;
 			ret->score = score;
-			return true;
 		}
 	}
-	return false;
+	return ret->score > 0;
 }
 
 /* What the publisher sends now comes first; the others let it return with another codec and keep its viewers.
