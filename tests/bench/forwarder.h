@@ -54,9 +54,8 @@ struct fwd {
 	struct mmsghdr rx[FWD_RX], tx[FWD_BATCH];
 	struct iovec rx_iov[FWD_RX], tx_iov[FWD_BATCH];
 	struct sockaddr_in rx_from[FWD_RX];
-	union {
-		char b[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
+	struct {
+		_Alignas(struct cmsghdr) char b[CMSG_SPACE(sizeof(int))];
 	} rx_c[FWD_RX], tx_c[FWD_BATCH];
 	/* totals */
 	uint64_t received, bad, sent, messages, dropped;
