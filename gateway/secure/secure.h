@@ -17,6 +17,7 @@ enum mu_srtp_profile {
 	MU_SRTP_AEAD_AES_256_GCM    = 0x0008,
 };
 #define MU_SRTP_TAG_MAX	    16 /* bytes an RTP packet grows at most */
+#define MU_SRTP_SCRATCH	    20 /* bytes behind a packet that protecting may overwrite: room each output must have */
 #define MU_SRTCP_GROWTH_MAX 20 /* tag and index word of an SRTCP packet */
 
 const char *mu_srtp_profile_name(enum mu_srtp_profile p);
@@ -50,7 +51,7 @@ enum mu_srtp_profile mu_srtp_key_profile(const struct mu_srtp_key *k);
 struct mu_srtp_job {
 	struct mu_srtp_key *key;
 	uint8_t *out;		/* RTP header, hlen bytes; ciphertext and tag are written behind it;
-				 * nothing beyond the tag is touched, so packets may lie end to end */
+				 * room for hlen + payload_len + MU_SRTP_SCRATCH */
 	const uint8_t *payload; /* plaintext, padding included; shared, only read */
 	uint16_t hlen;
 	uint16_t payload_len;
@@ -92,12 +93,9 @@ struct mu_srtp_rx;
 int mu_srtp_rx_new(struct mu_srtp_key *key, struct mu_srtp_rx **ret);
 void mu_srtp_rx_free(struct mu_srtp_rx *rx);
 /** One SRTP packet: find its index, check, decrypt, only then move the window (1024 packets).
- *  An SSRC's first packet is tried with ROC 0, and with 1 if its SEQ is below 1024 (the sender began just before the wrap
- *  and those packets were lost or overtaken); later ones by the estimate of RFC 3711, appendix A. Who joins a stream whose
- *  ROC is higher cannot decrypt it: DTLS-SRTP does not tell the ROC.
+ *  A first packet at SEQ 65530 and later is tried with ROC 0 as any other; the estimate is RFC 3711, appendix A.
  *  @param hlen bytes of RTP header
- *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed), -ENOMEM
- *  (an SSRC's first packet, tag good: it allocates its window) */
+ *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed) */
 int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, size_t hlen,
 	uint8_t *ret);
 /** One SRTCP packet, with replay window. @return bytes of plaintext, -EBADMSG, -EALREADY, -ENOSPC */
@@ -151,7 +149,8 @@ void mu_dtls_free(struct mu_dtls *d);
 /** Client only: send the first flight. */
 int mu_dtls_start(struct mu_dtls *d);
 /** One datagram from the peer's validated address. Garbage is dropped without harm.
- *  @return 0; -EPROTO (fingerprint does not match, no common profile: state is CLOSED, e says which) */
+ *  @return 0; -EPROTO (the handshake failed, the fingerprint does not match, no common profile: state is CLOSED, e says
+ *  which). A peer that closes an association that was up is no error: look at the state. */
 int mu_dtls_input(struct mu_dtls *d, const uint8_t *data, size_t len, struct mu_error *e);
 /** Retransmit if due. @return microseconds until it wants to be called again, -1 none. */
 int64_t mu_dtls_tick(struct mu_dtls *d);
@@ -194,13 +193,15 @@ void mu_keyring_free(struct mu_keyring *k);
 int mu_keyring_add_file(struct mu_keyring *k, const char *path, struct mu_error *e);
 size_t mu_keyring_size(const struct mu_keyring *k);
 /** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times with 30 s of
- *  leeway, and required claims: jti, sub, exp, scope. Control thread.
+ *  leeway, and required claims: jti, sub, exp, scope; "aud", if there, must have "muster". Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */
 int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e);
-/** Sign with a private key in a PEM file. An empty t->id is filled with a random one.
+/** Sign with a private key in a PEM file. An empty t->id is filled with a random one; subject, scopes and expires_s must
+ *  be set. @return 0, -ENOENT, -EINVAL, -EIO, -ENOMEM
  *  @param ret malloc'ed JWT, the caller frees */
 int mu_token_sign(const char *key_path, struct mu_token *t, int64_t now_s, char **ret, struct mu_error *e);
-/** Make an Ed25519 key pair: the private key at `path` (mode 0600, refused if it exists), the public at `path`.pub. */
+/** Make an Ed25519 key pair: the private key at `path` (mode 0600, refused if it exists), the public at `path`.pub.
+ *  @return 0, -EEXIST, another -errno of creating the files */
 int mu_token_keygen(const char *path, struct mu_error *e);
 
 #endif

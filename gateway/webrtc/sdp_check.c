@@ -131,7 +131,7 @@ int sdp_offer_check(
 	tagged = find_tagged(s, wanted);
 	if (tagged < 0) {
 		mu_error_set(e, 0, "the offer has no audio and no video m-line");
-		return 400;
+		return 422;
 	}
 	status = check_transport(s, &s->media[tagged], (unsigned)tagged + 1, e);
 	if (status == 0)

@@ -401,8 +401,6 @@ static void test_garbage_in_every_state(void **state)
 	(void)state;
 	throw_garbage(&p->server);
 	mu_dtls_start(p->client.dtls);
-	/* A client waits for one ServerHello: the forged ones of the table have the server's types and do it
-	 * no harm. */
 	throw_garbage(&p->client);
 	deliver(&p->client, &p->server);
 	throw_garbage(&p->server);
