@@ -123,7 +123,7 @@ static int h264_suits(const char *from, const char *to)
 	 * anything. */
 	if (!has_a || !has_b)
 		return 1 + (mode_from == mode_to);
-	if (a >> 8 == b >> 8)
+	if (a >> 8 == b >> 8 || (profile_of(a) == profile_of(b) && profile_of(a) != OTHER))
 		return 3 + (mode_from == mode_to);
 	return decodes(profile_of(b), profile_of(a)) ? 1 + (mode_from == mode_to) : 0;
 }
