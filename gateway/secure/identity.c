@@ -1,45 +1,22 @@
-/* A certificate of our own and its fingerprint (RFC 8122). */
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "secure/identity.h"
 
-#define VALID_S (30 * 24 * 3600L) /* made anew at every start */
+#define DAY_S (24 * 3600L)
 
-static X509 *self_signed(EVP_PKEY *key)
-{
-	X509 *x = X509_new();
-	X509_NAME *name;
-	uint64_t serial;
-	bool ok;
-
-	if (!x)
-		return NULL;
-	mu_random(&serial, sizeof(serial));
-	name = X509_get_subject_name(x);
-	ok = X509_set_version(x, X509_VERSION_3) && ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1) &&
-	     X509_gmtime_adj(X509_getm_notBefore(x), -24 * 3600L) && X509_gmtime_adj(X509_getm_notAfter(x), VALID_S) &&
-	     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"muster", -1, -1, 0) &&
-	     X509_set_issuer_name(x, name) && X509_set_pubkey(x, key) && X509_sign(x, key, EVP_sha256()) > 0;
-	if (ok)
-		return x;
-	X509_free(x);
-	return NULL;
-}
-
-int mu_identity_new(struct mu_identity **ret)
+int mu_identity_wrap(EVP_PKEY *key, X509 *cert, struct mu_identity **ret)
 {
 	struct mu_identity *id = calloc(1, sizeof(*id));
-	unsigned len = 0;
 
-	if (!id)
+	if (!id) {
+		EVP_PKEY_free(key);
+		X509_free(cert);
 		return -ENOMEM;
-	id->key = EVP_EC_gen("P-256");
-	id->cert = id->key ? self_signed(id->key) : NULL;
-	if (!id->cert || X509_digest(id->cert, EVP_sha256(), id->fingerprint, &len) != 1 || len != MU_FINGERPRINT_LEN) {
+	}
+	id->key = key;
+	id->cert = cert;
+	if (!X509_digest(cert, EVP_sha256(), id->fingerprint, NULL)) {
 		mu_identity_free(id);
 		return -EIO;
 	}
@@ -47,12 +24,43 @@ int mu_identity_new(struct mu_identity **ret)
 	return 0;
 }
 
+/** A certificate says nothing here: SDP carries its fingerprint (RFC 8122). So it has a constant name, a
+ * random serial number, and begins a day ago for peers whose clock is behind. */
+static bool fill_in(X509 *cert, EVP_PKEY *key)
+{
+	X509_NAME *name = X509_get_subject_name(cert);
+	uint64_t serial;
+
+	mu_random(&serial, sizeof(serial));
+	return X509_set_version(cert, X509_VERSION_3) &&
+		ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) &&
+		X509_gmtime_adj(X509_getm_notBefore(cert), -DAY_S) &&
+		X509_gmtime_adj(X509_getm_notAfter(cert), 10 * 365 * DAY_S) &&
+		X509_NAME_add_entry_by_txt(
+			name, "CN", MBSTRING_ASC, (const unsigned char *)"muster", -1, -1, 0) &&
+		X509_set_issuer_name(cert, name) && X509_set_pubkey(cert, key) &&
+		X509_sign(cert, key, EVP_sha256());
+}
+
+int mu_identity_new(struct mu_identity **ret)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+
+	if (!key || !cert || !fill_in(cert, key)) {
+		EVP_PKEY_free(key);
+		X509_free(cert);
+		return -EIO;
+	}
+	return mu_identity_wrap(key, cert, ret);
+}
+
 void mu_identity_free(struct mu_identity *id)
 {
 	if (!id)
 		return;
-	X509_free(id->cert);
 	EVP_PKEY_free(id->key);
+	X509_free(id->cert);
 	free(id);
 }
 
@@ -63,16 +71,23 @@ const uint8_t *mu_identity_fingerprint(const struct mu_identity *id)
 
 void mu_fingerprint_text(const uint8_t fp[MU_FINGERPRINT_LEN], char ret[96])
 {
-	for (int i = 0; i < MU_FINGERPRINT_LEN; i++)
-		snprintf(ret + 3 * i, 4, i < MU_FINGERPRINT_LEN - 1 ? "%02X:" : "%02X", fp[i]);
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < MU_FINGERPRINT_LEN; i++) {
+		ret[3 * i] = hex[fp[i] >> 4];
+		ret[3 * i + 1] = hex[fp[i] & 15];
+		ret[3 * i + 2] = ':';
+	}
+	ret[3 * MU_FINGERPRINT_LEN - 1] = '\0';
 }
 
-static int hex(char c)
+static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
 	if (c >= 'A' && c <= 'F')
 		return c - 'A' + 10;
+	/* RFC 8122 wants upper case; SDP from devices has both. */
 	if (c >= 'a' && c <= 'f')
 		return c - 'a' + 10;
 	return -1;
@@ -80,14 +95,17 @@ static int hex(char c)
 
 int mu_fingerprint_parse(const char *text, uint8_t ret[MU_FINGERPRINT_LEN])
 {
-	if (strlen(text) != 3 * MU_FINGERPRINT_LEN - 1)
-		return -EBADMSG;
-	for (int i = 0; i < MU_FINGERPRINT_LEN; i++) {
-		int high = hex(text[3 * i]), low = hex(text[3 * i + 1]);
+	uint8_t fp[MU_FINGERPRINT_LEN];
 
-		if (high < 0 || low < 0 || (i < MU_FINGERPRINT_LEN - 1 && text[3 * i + 2] != ':'))
+	for (size_t i = 0; i < MU_FINGERPRINT_LEN; i++) {
+		int high = hex_digit(text[0]);
+		int low = high < 0 ? -1 : hex_digit(text[1]);
+
+		if (low < 0 || text[2] != (i + 1 < MU_FINGERPRINT_LEN ? ':' : '\0'))
 			return -EBADMSG;
-		ret[i] = (uint8_t)(high << 4 | low);
+		fp[i] = (uint8_t)(high << 4 | low);
+		text += 3;
 	}
+	memcpy(ret, fp, sizeof(fp));
 	return 0;
 }

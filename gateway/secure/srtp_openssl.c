@@ -1,156 +1,146 @@
-/* The engine that runs everywhere. Contexts keep their key schedule; a packet pays for a nonce, the bulk work and the tag.
+/* srtp_openssl.c: the ciphers by OpenSSL, on every CPU.
+ *
+ * A key keeps its EVP contexts, so that a packet pays for a new IV, the bulk work and the tag. OpenSSL 3.0
+ * spends a third of a packet on looking up parameters by name; a ready-made OSSL_PARAM spares the part that
+ * can be spared.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <stdlib.h>
 
-#include "secure/srtp_hmac.h"
+#include "secure/srtp_internal.h"
 
-struct set {
-	EVP_CIPHER_CTX *seal, *open; /* open: GCM only */
-	struct hmac_key hmac;	     /* CM only */
+/** One context for both directions: a key is used in one of them, and GCM's schedule is the same in both. */
+struct key {
+	struct mu_srtp_key base;
+	EVP_CIPHER_CTX *ctx[2];  /* by kind */
+	OSSL_PARAM tag[2];       /* "AEAD tag at data, 16 bytes" and the end mark; data is set per packet */
+	struct srtp_hmac hmac[]; /* [2], by kind; CM only */
 };
 
-static int engine_open(struct mu_srtp_engine *en, struct mu_error *e)
+static struct key *key_of(struct mu_srtp_key *k)
 {
-	(void)en;
-	(void)e;
+	return MU_CONTAINER_OF(k, struct key, base);
+}
+
+static size_t key_size(enum mu_srtp_profile p)
+{
+	return sizeof(struct key) + (srtp_is_gcm(p) ? 0 : 2 * sizeof(struct srtp_hmac));
+}
+
+static int ssl_open(struct mu_srtp_engine **ret, struct mu_error *e)
+{
+	struct mu_srtp_engine *en = malloc(sizeof(*en));
+
+	if (!en)
+		return mu_error_set(e, -ENOMEM, "SRTP engine openssl: out of memory");
+	en->ops = &srtp_openssl_ops;
+	*ret = en;
 	return 0;
 }
 
-static void engine_close(struct mu_srtp_engine *en)
+static void ssl_close(struct mu_srtp_engine *en)
 {
-	(void)en;
+	free(en);
 }
 
-static void key_close(struct mu_srtp_key *k, unsigned i)
+static void ssl_key_free(struct mu_srtp_key *base)
 {
-	struct set *s = k->sets[i];
+	struct key *k = key_of(base);
 
-	EVP_CIPHER_CTX_free(s->seal);
-	EVP_CIPHER_CTX_free(s->open);
-	OPENSSL_cleanse(s, sizeof(*s));
-	free(s);
-	k->sets[i] = NULL;
+	EVP_CIPHER_CTX_free(k->ctx[SRTP_RTP]); /* wipes its key schedule */
+	EVP_CIPHER_CTX_free(k->ctx[SRTP_RTCP]);
+	OPENSSL_cleanse(k, key_size(base->profile));
+	free(k);
 }
 
-static const EVP_CIPHER *cipher(enum mu_srtp_profile p)
+static const EVP_CIPHER *cipher_of(enum mu_srtp_profile p)
 {
-	switch (p) {
-	case MU_SRTP_AEAD_AES_128_GCM:
-		return EVP_aes_128_gcm();
-	case MU_SRTP_AEAD_AES_256_GCM:
-		return EVP_aes_256_gcm();
-	default:
+	if (!srtp_is_gcm(p))
 		return EVP_aes_128_ctr();
-	}
+	return p == MU_SRTP_AEAD_AES_128_GCM ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
 }
 
-static int key_open(struct mu_srtp_engine *en, struct mu_srtp_key *k, unsigned i, const struct session_keys *keys)
+static int ssl_key_new(struct mu_srtp_engine *en, const struct srtp_secret *s, struct mu_srtp_key **ret)
 {
-	const EVP_CIPHER *c = cipher(k->profile);
-	struct set *s = calloc(1, sizeof(*s));
-	static const uint8_t iv[16];
+	struct key *k = calloc(1, key_size(s->profile));
 
 	(void)en;
-	if (!s)
+	if (!k)
 		return -ENOMEM;
-	k->sets[i] = s;
-	s->seal = EVP_CIPHER_CTX_new();
-	if (!s->seal || EVP_EncryptInit_ex(s->seal, c, NULL, keys->enc, iv) != 1)
-		return -ENOMEM;
-	if (is_gcm(k->profile)) {
-		s->open = EVP_CIPHER_CTX_new();
-		if (!s->open || EVP_DecryptInit_ex(s->open, c, NULL, keys->enc, iv) != 1)
+	k->base.profile = s->profile;
+	k->tag[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, NULL, SRTP_GCM_TAG);
+	k->tag[1] = OSSL_PARAM_construct_end();
+	for (int kind = SRTP_RTP; kind <= SRTP_RTCP; kind++) {
+		const struct srtp_session *ses = &s->session[kind];
+
+		k->ctx[kind] = EVP_CIPHER_CTX_new();
+		if (!k->ctx[kind] ||
+			EVP_EncryptInit_ex(
+				k->ctx[kind], cipher_of(s->profile), NULL, ses->cipher, ses->salt) != 1) {
+			ssl_key_free(&k->base);
 			return -ENOMEM;
-	} else {
-		hmac_key_init(&s->hmac, keys->auth);
+		}
+		if (!srtp_is_gcm(s->profile))
+			srtp_hmac_init(&k->hmac[kind], ses->auth);
 	}
+	k->base.hmac = k->hmac;
+	*ret = &k->base;
 	return 0;
 }
 
-static void gcm_seal(struct mu_srtp_engine *en, struct mu_srtp_key *k, unsigned i, const uint8_t iv[12], const uint8_t *aad,
-	size_t aad_len, const uint8_t *in, size_t len, uint8_t *out, uint8_t *tag)
+static bool ssl_gcm_seal(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *aad,
+	size_t aad_len, const uint8_t *in, size_t len, uint8_t *ret, uint8_t *ret_tag)
 {
-	EVP_CIPHER_CTX *c = ((struct set *)k->sets[i])->seal;
-	OSSL_PARAM get_tag[] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, GCM_TAG_LEN),
-		OSSL_PARAM_construct_end() };
+	struct key *k = key_of(base);
+	EVP_CIPHER_CTX *c = k->ctx[kind];
 	int n;
 
-	(void)en;
-	EVP_EncryptInit_ex(c, NULL, NULL, NULL, iv);
-	EVP_EncryptUpdate(c, NULL, &n, aad, (int)aad_len);
-	if (len > 0)
-		EVP_EncryptUpdate(c, out, &n, in, (int)len);
-	EVP_EncryptFinal_ex(c, out + len, &n);
-	EVP_CIPHER_CTX_get_params(c, get_tag);
+	k->tag[0].data = ret_tag;
+	return EVP_EncryptInit_ex(c, NULL, NULL, NULL, iv) == 1 &&
+		EVP_EncryptUpdate(c, NULL, &n, aad, (int)aad_len) == 1 &&
+		(len == 0 || EVP_EncryptUpdate(c, ret, &n, in, (int)len) == 1) &&
+		EVP_EncryptFinal_ex(c, ret_tag, &n) == 1 && EVP_CIPHER_CTX_get_params(c, k->tag) == 1;
 }
 
-static bool gcm_open(struct mu_srtp_engine *en, struct mu_srtp_key *k, unsigned i, const uint8_t iv[12], const uint8_t *aad,
-	size_t aad_len, const uint8_t *in, size_t len, const uint8_t *tag, uint8_t *out)
+static bool ssl_gcm_open(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *aad,
+	size_t aad_len, const uint8_t *in, size_t len, const uint8_t *tag, uint8_t *ret)
 {
-	EVP_CIPHER_CTX *c = ((struct set *)k->sets[i])->open;
+	struct key *k = key_of(base);
+	EVP_CIPHER_CTX *c = k->ctx[kind];
 	uint8_t none[16];
 	int n;
 
-	(void)en;
-	EVP_DecryptInit_ex(c, NULL, NULL, NULL, iv);
-	EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_LEN, (void *)(uintptr_t)tag);
-	EVP_DecryptUpdate(c, NULL, &n, aad, (int)aad_len);
-	if (len > 0 && EVP_DecryptUpdate(c, out, &n, in, (int)len) != 1)
-		return false;
-	return EVP_DecryptFinal_ex(c, none, &n) == 1;
+	k->tag[0].data = (void *)tag; /* OSSL_PARAM has no const; setting only reads */
+	return EVP_DecryptInit_ex(c, NULL, NULL, NULL, iv) == 1 &&
+		EVP_CIPHER_CTX_set_params(c, k->tag) == 1 &&
+		EVP_DecryptUpdate(c, NULL, &n, aad, (int)aad_len) == 1 &&
+		(len == 0 || EVP_DecryptUpdate(c, ret, &n, in, (int)len) == 1) &&
+		EVP_DecryptFinal_ex(c, none, &n) == 1;
 }
 
-static void ctr(struct mu_srtp_engine *en, struct mu_srtp_key *k, unsigned i, const uint8_t iv[16], const uint8_t *in, size_t len,
-	uint8_t *out)
+static bool ssl_ctr(struct mu_srtp_key *base, enum srtp_kind kind, const uint8_t *iv, const uint8_t *in,
+	size_t len, uint8_t *ret)
 {
-	EVP_CIPHER_CTX *c = ((struct set *)k->sets[i])->seal;
+	EVP_CIPHER_CTX *c = key_of(base)->ctx[kind];
 	int n;
 
-	(void)en;
-	EVP_EncryptInit_ex(c, NULL, NULL, NULL, iv);
-	if (len > 0)
-		EVP_EncryptUpdate(c, out, &n, in, (int)len);
-}
-
-static void hmac(struct mu_srtp_engine *en, struct mu_srtp_key *k, unsigned i, const uint8_t *data, size_t len,
-	const uint8_t *word, uint8_t ret[SHA1_LEN])
-{
-	(void)en;
-	hmac_run(&((struct set *)k->sets[i])->hmac, data, len, word, ret);
-}
-
-static void protect(struct mu_srtp_engine *en, struct mu_srtp_job *jobs, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct mu_srtp_job *j = &jobs[i];
-		uint8_t *body = j->out + j->hlen, *end = body + j->payload_len, roc[4];
-
-		if (is_gcm(j->key->profile)) {
-			iv_gcm_rtp(j->key->salt[SET_RTP], j->ssrc, j->index, j->iv);
-			gcm_seal(en, j->key, SET_RTP, j->iv, j->out, j->hlen, j->payload, j->payload_len, body, end);
-			continue;
-		}
-		iv_cm(j->key->salt[SET_RTP], j->ssrc, j->index, j->iv);
-		ctr(en, j->key, SET_RTP, j->iv, j->payload, j->payload_len, body);
-		mu_put32(roc, (uint32_t)(j->index >> 16));
-		hmac(en, j->key, SET_RTP, j->out, (size_t)j->hlen + j->payload_len, roc, j->tag);
-		memcpy(end, j->tag, CM_TAG_LEN);
-	}
+	return EVP_EncryptInit_ex(c, NULL, NULL, NULL, iv) == 1 &&
+		(len == 0 || EVP_EncryptUpdate(c, ret, &n, in, (int)len) == 1);
 }
 
 const struct srtp_ops srtp_openssl_ops = {
 	.name = "openssl",
-	.open = engine_open,
-	.close = engine_close,
-	.key_open = key_open,
-	.key_close = key_close,
-	.protect = protect,
-	.gcm_seal = gcm_seal,
-	.gcm_open = gcm_open,
-	.ctr = ctr,
-	.hmac = hmac,
+	.open = ssl_open,
+	.close = ssl_close,
+	.key_new = ssl_key_new,
+	.key_free = ssl_key_free,
+	.protect = srtp_protect_each,
+	.unprotect = srtp_unprotect_one,
+	.gcm_seal = ssl_gcm_seal,
+	.gcm_open = ssl_gcm_open,
+	.ctr = ssl_ctr,
 };

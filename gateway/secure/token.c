@@ -1,140 +1,46 @@
-/* Tokens: JWT made and checked (RFC 7519, 7515, 8725). What algorithm counts is decided by the key, never by the token. */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <openssl/ecdsa.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "secure/jwt.h"
+#include "secure/jose.h"
 
-#define LEEWAY_S 30
+#define TOKEN_MAX 4096 /* characters */
+#define LEEWAY_S  30
+#define AUDIENCE  "muster"
 
-/* --- base64url -------------------------------------------------------------------------------------------------------------------- */
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-size_t jwt_encode(const uint8_t *data, size_t len, char *ret)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i += 3) {
-		uint32_t v = (uint32_t)data[i] << 16;
-
-		if (i + 1 < len)
-			v |= (uint32_t)data[i + 1] << 8;
-		if (i + 2 < len)
-			v |= data[i + 2];
-		ret[n++] = alphabet[v >> 18];
-		ret[n++] = alphabet[v >> 12 & 63];
-		if (i + 1 < len)
-			ret[n++] = alphabet[v >> 6 & 63];
-		if (i + 2 < len)
-			ret[n++] = alphabet[v & 63];
-	}
-	ret[n] = '\0';
-	return n;
-}
-
-int jwt_decode(const char *text, size_t len, uint8_t *ret, size_t size)
-{
-	uint32_t bits = 0;
-	unsigned n_bits = 0;
-	size_t n = 0;
-
-	if (len % 4 == 1)
-		return -EBADMSG;
-	for (size_t i = 0; i < len; i++) {
-		const char *at = text[i] ? strchr(alphabet, text[i]) : NULL;
-
-		if (!at)
-			return -EBADMSG;
-		bits = bits << 6 | (uint32_t)(at - alphabet);
-		n_bits += 6;
-		if (n_bits >= 8) {
-			n_bits -= 8;
-			if (n == size)
-				return -EBADMSG;
-			ret[n++] = (uint8_t)(bits >> n_bits);
-		}
-	}
-	return bits & ((1u << n_bits) - 1) ? -EBADMSG : (int)n;
-}
-
-/* --- scopes -------------------------------------------------------------------------------------------------------------------------- */
-
-static const char *const scope_names[] = { "publish", "watch", "conference", "operate", "admin" };
-
-int mu_scope_parse(const char *text, uint32_t *ret)
-{
-	uint32_t scopes = 0;
-
-	while (*text) {
-		size_t n = strcspn(text, " "), i = 0;
-
-		while (i < MU_ARRAY_LEN(scope_names) && (strlen(scope_names[i]) != n || memcmp(scope_names[i], text, n) != 0))
-			i++;
-		if (n > 0 && i == MU_ARRAY_LEN(scope_names))
-			return -EINVAL;
-		if (n > 0)
-			scopes |= 1u << i;
-		text += n + (text[n] == ' ');
-	}
-	*ret = scopes;
-	return 0;
-}
-
-char *mu_scope_text(uint32_t scopes, char *ret, size_t size)
-{
-	size_t at = 0;
-
-	if (size > 0)
-		*ret = '\0';
-	for (size_t i = 0; i < MU_ARRAY_LEN(scope_names) && at < size; i++) {
-		if (scopes >> i & 1)
-			at += (size_t)snprintf(ret + at, size - at, "%s%s", at ? " " : "", scope_names[i]);
-	}
-	return ret;
-}
-
-bool mu_token_covers(const struct mu_token *t, const char *id)
-{
-	size_t n = strlen(t->endpoint);
-
-	if (n > 0 && t->endpoint[n - 1] == '*')
-		return strncmp(t->endpoint, id, n - 1) == 0;
-	return strcmp(t->endpoint, id) == 0;
-}
-
-/* --- checking ------------------------------------------------------------------------------------------------------------------------ */
-
-/* The three parts of header.claims.signature. */
+/** The three parts of a token as text: header.payload.signature (RFC 7515, section 7.1). */
 struct parts {
-	const char *text;
-	size_t header, claims, sig; /* lengths */
+	const char *at[3];
+	size_t len[3];
 };
 
-static int split(const char *jwt, struct parts *p)
+static int split(const char *jwt, struct parts *ret)
 {
-	const char *a = strchr(jwt, '.'), *b = a ? strchr(a + 1, '.') : NULL;
+	size_t len = strnlen(jwt, TOKEN_MAX + 1);
 
-	if (!b || strchr(b + 1, '.') || strlen(jwt) > JWT_SIZE_MAX)
+	if (len > TOKEN_MAX)
 		return -EBADMSG;
-	p->text = jwt;
-	p->header = (size_t)(a - jwt);
-	p->claims = (size_t)(b - a - 1);
-	p->sig = strlen(b + 1);
+	for (int i = 0; i < 3; i++) {
+		size_t n = strcspn(jwt, ".");
+
+		if (!n || jwt[n] != (i < 2 ? '.' : '\0'))
+			return -EBADMSG;
+		ret->at[i] = jwt;
+		ret->len[i] = n;
+		jwt += n + 1;
+	}
 	return 0;
 }
 
-static json_t *part_json(const char *text, size_t len)
+/** One part as a JSON object. Twice the same member: two readers would see two tokens (RFC 8725,
+ * section 2.4). */
+static json_t *parse_object(const struct parts *p, int part)
 {
-	uint8_t raw[JWT_SIZE_MAX];
-	int n = jwt_decode(text, len, raw, sizeof(raw));
-	json_t *j = n > 0 ? json_loadb((const char *)raw, (size_t)n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	uint8_t raw[TOKEN_MAX];
+	int len = mu_base64url_parse(p->at[part], p->len[part], raw);
+	json_t *j = len < 0 ? NULL : json_loadb((const char *)raw, (size_t)len, JSON_REJECT_DUPLICATES, NULL);
 
 	if (json_is_object(j))
 		return j;
@@ -142,251 +48,301 @@ static json_t *part_json(const char *text, size_t len)
 	return NULL;
 }
 
-/* ES256's signature is r and s side by side (RFC 7518, section 3.4); OpenSSL wants them in DER. */
-static int der_of(const uint8_t sig[JWT_SIG_LEN], uint8_t *ret, size_t size)
-{
-	ECDSA_SIG *s = ECDSA_SIG_new();
-	BIGNUM *r = BN_bin2bn(sig, 32, NULL), *v = BN_bin2bn(sig + 32, 32, NULL);
-	uint8_t *at = ret;
-	int n = -1;
+/* --- signatures
+ * ------------------------------------------------------------------------------------------------------ */
 
-	if (s && r && v && ECDSA_SIG_set0(s, r, v) == 1) {
-		r = v = NULL; /* the signature's now */
-		if (i2d_ECDSA_SIG(s, NULL) <= (int)size)
-			n = i2d_ECDSA_SIG(s, &at);
+/** JWS has r and s as they are, OpenSSL wants them in DER. @return bytes of *ret, to be freed by
+ * OPENSSL_free, or -1 */
+static int es256_to_der(const uint8_t sig[MU_JOSE_SIG], uint8_t **ret)
+{
+	ECDSA_SIG *es = ECDSA_SIG_new();
+	BIGNUM *r = BN_bin2bn(sig, 32, NULL), *s = BN_bin2bn(sig + 32, 32, NULL);
+	int len;
+
+	if (!es || !r || !s || !ECDSA_SIG_set0(es, r, s)) {
+		BN_free(r);
+		BN_free(s);
+		ECDSA_SIG_free(es);
+		return -1;
 	}
-	BN_free(r);
-	BN_free(v);
-	ECDSA_SIG_free(s);
-	return n;
+	len = i2d_ECDSA_SIG(es, ret);
+	ECDSA_SIG_free(es);
+	return len;
 }
 
-static bool signature_fits(const struct ring_key *k, const char *data, size_t len, const uint8_t sig[JWT_SIG_LEN])
+static bool es256_from_der(const uint8_t *der, size_t len, uint8_t ret[MU_JOSE_SIG])
 {
-	EVP_MD_CTX *c = EVP_MD_CTX_new();
-	uint8_t der[80];
-	const uint8_t *s = sig;
-	int n = JWT_SIG_LEN;
-	bool ok;
+	ECDSA_SIG *es = d2i_ECDSA_SIG(NULL, &der, (long)len);
+	bool ok = es && BN_bn2binpad(ECDSA_SIG_get0_r(es), ret, 32) == 32 &&
+		BN_bn2binpad(ECDSA_SIG_get0_s(es), ret + 32, 32) == 32;
 
-	if (k->alg == JWT_ES256) {
-		n = der_of(sig, der, sizeof(der));
-		s = der;
-	}
-	ok = c && n > 0 &&
-	     EVP_DigestVerifyInit(c, NULL, k->alg == JWT_ES256 ? EVP_sha256() : NULL, NULL, k->key) == 1 &&
-	     EVP_DigestVerify(c, s, (size_t)n, (const uint8_t *)data, len) == 1;
-	EVP_MD_CTX_free(c);
-	ERR_clear_error();
+	ECDSA_SIG_free(es);
 	return ok;
 }
 
-static bool names_alg(const char *alg, enum jwt_alg is)
+static bool is_es256(const struct mu_jose_key *key)
 {
-	return strcmp(alg, is == JWT_EDDSA ? "EdDSA" : "ES256") == 0;
+	return !strcmp(key->alg, "ES256");
 }
 
-static int check_signature(const struct mu_keyring *ring, const struct parts *p, struct mu_error *e)
+static bool signature_fits(
+	const struct mu_jose_key *key, const char *text, size_t len, const uint8_t sig[MU_JOSE_SIG])
 {
-	uint8_t sig[JWT_SIG_LEN];
-	json_t *h = part_json(p->text, p->header);
-	const char *alg = json_string_value(json_object_get(h, "alg")), *kid = json_string_value(json_object_get(h, "kid"));
-	const char *typ = json_string_value(json_object_get(h, "typ"));
-	bool fits = false;
-	int err = 0;
+	const EVP_MD *md = is_es256(key) ? EVP_sha256() : NULL;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t *der = NULL;
+	int n = is_es256(key) ? es256_to_der(sig, &der) : MU_JOSE_SIG;
+	bool ok = ctx && n > 0 && EVP_DigestVerifyInit(ctx, NULL, md, NULL, key->pkey) == 1 &&
+		EVP_DigestVerify(ctx, der ? der : sig, (size_t)n, (const uint8_t *)text, len) == 1;
 
-	if (!h || !alg || (typ && strcasecmp(typ, "JWT") != 0))
-		err = mu_error_set(e, -EBADMSG, "not a token: its header is not that of a JWT");
-	else if (json_object_get(h, "crit"))
-		err = mu_error_set(e, -EPERM, "the token asks for extensions (crit) that are not known here");
-	else if (jwt_decode(p->text + p->header + p->claims + 2, p->sig, sig, sizeof(sig)) != JWT_SIG_LEN)
-		err = mu_error_set(e, -EPERM, "the token's signature is not one of EdDSA or ES256");
-	for (size_t i = 0; err == 0 && i < ring->n; i++) {
-		const struct ring_key *k = &ring->keys[i];
+	OPENSSL_free(der);
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
 
-		if (names_alg(alg, k->alg) && (!kid || strcmp(kid, k->kid) == 0))
-			fits |= signature_fits(k, p->text, p->header + 1 + p->claims, sig);
+static bool make_signature(
+	const struct mu_jose_key *key, const char *text, size_t len, uint8_t ret[MU_JOSE_SIG])
+{
+	const EVP_MD *md = is_es256(key) ? EVP_sha256() : NULL;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t raw[128];
+	size_t n = sizeof(raw);
+	bool ok = ctx && EVP_DigestSignInit(ctx, NULL, md, NULL, key->pkey) == 1 &&
+		EVP_DigestSign(ctx, raw, &n, (const uint8_t *)text, len) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	if (!ok)
+		return false;
+	if (is_es256(key))
+		return es256_from_der(raw, n, ret);
+	memcpy(ret, raw, MU_JOSE_SIG);
+	return n == MU_JOSE_SIG;
+}
+
+/** Whether any key that may have made this signature did. The key says which algorithm it is for; the
+ * header's word only has to agree (RFC 8725, section 3.1), so neither "none" nor a MAC keyed with a public
+ * key is ever computed. */
+static int check_signature(
+	const struct mu_keyring *k, const struct parts *p, json_t *header, struct mu_error *e)
+{
+	const char *alg = json_string_value(json_object_get(header, "alg"));
+	json_t *kid = json_object_get(header, "kid");
+	size_t signed_len = p->len[0] + 1 + p->len[1];
+	uint8_t sig[TOKEN_MAX];
+	bool known = false;
+	int n = mu_base64url_parse(p->at[2], p->len[2], sig);
+
+	if (n < 0 || !alg || (kid && !json_is_string(kid)))
+		return mu_error_set(e, -EBADMSG, "malformed token");
+	/* We know no extensions (RFC 7515, section 4.1.11). */
+	if (json_object_get(header, "crit"))
+		return mu_error_set(e, -EPERM, "the token needs an extension that is not supported");
+	for (size_t i = 0; n == MU_JOSE_SIG && i < k->n; i++) {
+		if ((kid && strcmp(json_string_value(kid), k->keys[i].kid)) || strcmp(alg, k->keys[i].alg))
+			continue;
+		known = true;
+		if (signature_fits(&k->keys[i], p->at[0], signed_len, sig))
+			return 0;
 	}
-	if (err == 0 && !fits)
-		err = mu_error_set(e, -EPERM, "the token's signature fits none of this gateway's keys (auth.keys)");
-	json_decref(h);
+	return mu_error_set(e, -EPERM,
+		known ? "the token's signature is wrong" : "no key for the token's key id and algorithm");
+}
+
+/* --- claims
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/** Copy a text claim. @return 0 also if it is absent and not required; -EBADMSG: missing, empty, too long or
+ * no text */
+static int text_claim(
+	json_t *claims, const char *name, bool required, char *ret, size_t size, struct mu_error *e)
+{
+	json_t *j = json_object_get(claims, name);
+	const char *s = json_string_value(j);
+
+	if (!j && !required)
+		return 0;
+	/* Empty is no "everything": that takes leaving the claim out. Cut short it would name another. */
+	if (!s || !*s || json_string_length(j) >= size)
+		return mu_error_set(
+			e, -EBADMSG, "the token's claim \"%s\" is missing, empty or too long", name);
+	memcpy(ret, s, json_string_length(j) + 1);
+	return 0;
+}
+
+/** A NumericDate (RFC 7519, section 2): seconds, perhaps with a fraction. */
+static int time_claim(json_t *claims, const char *name, bool required, int64_t *ret, struct mu_error *e)
+{
+	json_t *j = json_object_get(claims, name);
+	double v = json_number_value(j);
+
+	if (!j && !required)
+		return 0;
+	if (!json_is_number(j) || !(v >= 0 && v < 1e12))
+		return mu_error_set(e, -EBADMSG, "the token's claim \"%s\" is missing or no time", name);
+	*ret = (int64_t)v;
+	return 0;
+}
+
+static int scope_claim(json_t *claims, uint32_t *ret, struct mu_error *e)
+{
+	const char *s = json_string_value(json_object_get(claims, "scope"));
+
+	if (!s || mu_scope_parse(s, ret) || !*ret)
+		return mu_error_set(
+			e, -EBADMSG, "the token's claim \"scope\" is missing or has an unknown word");
+	return 0;
+}
+
+/** A token for somebody else is not for us (RFC 7519, section 4.1.3). */
+static int audience_claim(json_t *claims, struct mu_error *e)
+{
+	json_t *aud = json_object_get(claims, "aud"), *one;
+	const char *s = json_string_value(aud);
+	size_t i;
+
+	if (!aud || (s && !strcmp(s, AUDIENCE)))
+		return 0;
+	json_array_foreach(
+		aud, i, one) if (json_is_string(one) && !strcmp(json_string_value(one), AUDIENCE)) return 0;
+	return mu_error_set(e, -EPERM, "the token's audience is not \"" AUDIENCE "\"");
+}
+
+static int read_claims(json_t *claims, int64_t now_s, struct mu_token *ret, struct mu_error *e)
+{
+	int err = text_claim(claims, "jti", true, ret->id, sizeof(ret->id), e);
+
+	err = err ? err : text_claim(claims, "sub", true, ret->subject, sizeof(ret->subject), e);
+	err = err ? err : text_claim(claims, "endpoint", false, ret->endpoint, sizeof(ret->endpoint), e);
+	err = err ? err : text_claim(claims, "iss", false, ret->issuer, sizeof(ret->issuer), e);
+	err = err ? err : time_claim(claims, "exp", true, &ret->expires_s, e);
+	err = err ? err : time_claim(claims, "nbf", false, &ret->not_before_s, e);
+	err = err ? err : scope_claim(claims, &ret->scopes, e);
+	err = err ? err : audience_claim(claims, e);
+	if (err)
+		return err;
+	if (now_s >= ret->expires_s + LEEWAY_S)
+		return mu_error_set(
+			e, -ETIME, "the token expired %lld s ago", (long long)(now_s - ret->expires_s));
+	if (now_s < ret->not_before_s - LEEWAY_S)
+		return mu_error_set(e, -ETIME, "the token is not valid for another %lld s",
+			(long long)(ret->not_before_s - now_s));
+	return 0;
+}
+
+int mu_token_verify(
+	const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e)
+{
+	struct mu_token t = { 0 };
+	struct parts p;
+	json_t *header = NULL, *claims = NULL;
+	int err = -EBADMSG;
+
+	if (!split(jwt, &p)) {
+		header = parse_object(&p, 0);
+		claims = parse_object(&p, 1);
+	}
+	if (!header || !claims)
+		mu_error_set(e, err, "malformed token");
+	else
+		err = check_signature(k, &p, header, e);
+	if (!err)
+		err = read_claims(claims, now_s, &t, e);
+	if (!err)
+		*ret = t;
+	json_decref(header);
+	json_decref(claims);
+	ERR_clear_error();
 	return err;
 }
 
-static bool copy_text(const json_t *claims, const char *name, char *ret, size_t size, const char *absent)
+bool mu_token_covers(const struct mu_token *t, const char *endpoint_id)
 {
-	const json_t *v = json_object_get(claims, name);
-	const char *text = v ? json_string_value(v) : absent;
+	size_t len = strlen(t->endpoint);
 
-	if (!text || strlen(text) >= size || (v && json_string_length(v) != strlen(text)))
-		return false;
-	strcpy(ret, text);
-	return true;
+	if (!len)
+		return true;
+	if (t->endpoint[len - 1] == '*')
+		return !strncmp(t->endpoint, endpoint_id, len - 1);
+	return !strcmp(t->endpoint, endpoint_id);
 }
 
-static int read_claims(const json_t *c, struct mu_token *t, struct mu_error *e)
-{
-	const json_t *exp = json_object_get(c, "exp"), *nbf = json_object_get(c, "nbf");
-	const char *scope = json_string_value(json_object_get(c, "scope"));
+/* --- signing
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
-	memset(t, 0, sizeof(*t));
-	if (!copy_text(c, "jti", t->id, sizeof(t->id), NULL) || !copy_text(c, "sub", t->subject, sizeof(t->subject), NULL) ||
-		!copy_text(c, "endpoint", t->endpoint, sizeof(t->endpoint), "*") ||
-		!copy_text(c, "iss", t->issuer, sizeof(t->issuer), ""))
-		return mu_error_set(e, -EBADMSG, "the token lacks jti or sub, or one of its texts is too long");
-	if (!json_is_integer(exp) || (nbf && !json_is_integer(nbf)))
-		return mu_error_set(e, -EBADMSG, "the token says no time at which it expires (exp)");
-	if (!scope || mu_scope_parse(scope, &t->scopes) < 0)
-		return mu_error_set(e, -EBADMSG, "the token's scope is missing or has an unknown word");
-	t->expires_s = json_integer_value(exp);
-	t->not_before_s = nbf ? json_integer_value(nbf) : 0;
-	return 0;
+static json_t *make_claims(const struct mu_token *t, int64_t now_s)
+{
+	char scope[128];
+	json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:I}", "jti", t->id, "sub", t->subject, "scope",
+		mu_scope_text(t->scopes, scope, sizeof(scope)), "iat", (json_int_t)now_s, "exp",
+		(json_int_t)t->expires_s);
+
+	/* A text that is no UTF-8 fails here: a token without its endpoint would be good for every one. */
+	if (!j || (t->endpoint[0] && json_object_set_new(j, "endpoint", json_string(t->endpoint))) ||
+		(t->issuer[0] && json_object_set_new(j, "iss", json_string(t->issuer))) ||
+		(t->not_before_s && json_object_set_new(j, "nbf", json_integer(t->not_before_s)))) {
+		json_decref(j);
+		return NULL;
+	}
+	return j;
 }
 
-int mu_token_verify(const struct mu_keyring *ring, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e)
-{
-	struct mu_token t;
-	struct parts p;
-	json_t *claims;
-	int err;
-
-	if (split(jwt, &p) < 0)
-		return mu_error_set(e, -EBADMSG, "not a token: three parts separated by dots, at most %d bytes", JWT_SIZE_MAX);
-	err = check_signature(ring, &p, e);
-	if (err < 0)
-		return err;
-	claims = part_json(jwt + p.header + 1, p.claims);
-	if (!claims)
-		return mu_error_set(e, -EBADMSG, "the token's claims are not a JSON object");
-	err = read_claims(claims, &t, e);
-	json_decref(claims);
-	if (err < 0)
-		return err;
-	if (t.expires_s <= now_s - LEEWAY_S)
-		return mu_error_set(e, -ETIME, "the token expired %lld s ago: ask for a new one", (long long)(now_s - t.expires_s));
-	if (t.not_before_s > now_s + LEEWAY_S)
-		return mu_error_set(e, -ETIME, "the token is valid only in %lld s", (long long)(t.not_before_s - now_s));
-	*ret = t;
-	return 0;
-}
-
-/* --- making --------------------------------------------------------------------------------------------------------------------------- */
-
-static int raw_of(const uint8_t *der, size_t len, uint8_t ret[JWT_SIG_LEN])
-{
-	ECDSA_SIG *s = d2i_ECDSA_SIG(NULL, &der, (long)len);
-	bool ok = s && BN_bn2binpad(ECDSA_SIG_get0_r(s), ret, 32) == 32 && BN_bn2binpad(ECDSA_SIG_get0_s(s), ret + 32, 32) == 32;
-
-	ECDSA_SIG_free(s);
-	return ok ? 0 : -EIO;
-}
-
-static int sign(EVP_PKEY *key, enum jwt_alg alg, const char *data, size_t len, uint8_t ret[JWT_SIG_LEN])
-{
-	EVP_MD_CTX *c = EVP_MD_CTX_new();
-	uint8_t sig[128];
-	size_t n = sizeof(sig);
-	bool ok = c && EVP_DigestSignInit(c, NULL, alg == JWT_ES256 ? EVP_sha256() : NULL, NULL, key) == 1 &&
-		  EVP_DigestSign(c, sig, &n, (const uint8_t *)data, len) == 1;
-
-	EVP_MD_CTX_free(c);
-	if (!ok)
-		return -EIO;
-	if (alg == JWT_ES256)
-		return raw_of(sig, n, ret);
-	memcpy(ret, sig, JWT_SIG_LEN);
-	return n == JWT_SIG_LEN ? 0 : -EIO;
-}
-
-static json_t *claims_of(const struct mu_token *t, int64_t now_s)
-{
-	char scopes[128];
-	json_t *c = json_pack("{ss ss ss ss sI sI}", "jti", t->id, "sub", t->subject, "scope",
-		mu_scope_text(t->scopes, scopes, sizeof(scopes)), "endpoint", t->endpoint[0] ? t->endpoint : "*", "iat",
-		(json_int_t)now_s, "exp", (json_int_t)t->expires_s);
-
-	if (c && t->issuer[0])
-		json_object_set_new(c, "iss", json_string(t->issuer));
-	if (c && t->not_before_s)
-		json_object_set_new(c, "nbf", json_integer(t->not_before_s));
-	return c;
-}
-
-/* @return characters appended */
-static size_t append_json(char *at, json_t *j)
+/** Append JSON as a part of a token. Takes j over. @return characters, 0: failed */
+static size_t append_object(json_t *j, char *ret, size_t room)
 {
 	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-	size_t n = text ? jwt_encode((const uint8_t *)text, strlen(text), at) : 0;
+	size_t len = text ? strlen(text) : 0, n = 0;
 
+	if (len && (len + 2) / 3 * 4 + 1 <= room)
+		n = mu_base64url((const uint8_t *)text, len, ret);
 	free(text);
 	json_decref(j);
 	return n;
 }
 
-static int build(EVP_PKEY *key, const struct mu_token *t, int64_t now_s, char **ret)
+/** @return 0, -EIO: it came out too long, or OpenSSL failed */
+static int make_token(
+	const struct mu_jose_key *key, const struct mu_token *t, int64_t now_s, char jwt[TOKEN_MAX + 1])
 {
-	enum jwt_alg alg = jwt_alg_of(key);
-	char kid[JWT_KID_LEN + 1], jwt[JWT_SIZE_MAX];
-	uint8_t sig[JWT_SIG_LEN];
-	size_t n;
+	json_t *header = json_pack("{s:s, s:s, s:s}", "alg", key->alg, "typ", "JWT", "kid", key->kid);
+	uint8_t sig[MU_JOSE_SIG];
+	size_t room = TOKEN_MAX - 90, n, m; /* 90: dots and signature */
 
-	if (jwt_thumbprint(key, kid) < 0)
-		return -EIO;
-	n = append_json(jwt, json_pack("{ss ss ss}", "alg", alg == JWT_EDDSA ? "EdDSA" : "ES256", "typ", "JWT", "kid", kid));
-	jwt[n++] = '.';
-	n += append_json(jwt + n, claims_of(t, now_s));
-	if (sign(key, alg, jwt, n, sig) < 0)
+	n = append_object(header, jwt, room);
+	if (!n)
 		return -EIO;
 	jwt[n++] = '.';
-	jwt_encode(sig, sizeof(sig), jwt + n);
-	*ret = strdup(jwt);
-	return *ret ? 0 : -ENOMEM;
+	m = append_object(make_claims(t, now_s), jwt + n, room - n);
+	if (!m || !make_signature(key, jwt, n + m, sig))
+		return -EIO;
+	n += m;
+	jwt[n++] = '.';
+	mu_base64url(sig, sizeof(sig), jwt + n);
+	return 0;
 }
 
 int mu_token_sign(const char *key_path, struct mu_token *t, int64_t now_s, char **ret, struct mu_error *e)
 {
-	EVP_PKEY *key = jwt_read_key(key_path, true, e);
+	char jwt[TOKEN_MAX + 1];
+	struct mu_jose_key key;
 	int err;
 
-	if (!key)
-		return -EINVAL;
-	if (jwt_alg_of(key) == JWT_NONE) {
-		EVP_PKEY_free(key);
-		return mu_error_set(e, -EINVAL, "%s: tokens need an Ed25519 or EC P-256 key", key_path);
-	}
+	if (!t->subject[0] || !t->scopes || t->expires_s <= now_s)
+		return mu_error_set(e, -EINVAL, "a token needs a subject, a scope and an end in the future");
+	err = mu_jose_key_read(key_path, &key, e);
+	if (err)
+		return err;
 	if (!t->id[0])
 		mu_random_text(t->id, 22);
-	err = build(key, t, now_s, ret);
-	EVP_PKEY_free(key);
-	return err < 0 ? mu_error_set(e, err, "signing with %s failed", key_path) : 0;
-}
-
-static int write_key(const char *path, mode_t mode, EVP_PKEY *key, bool private, struct mu_error *e)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
-	bool ok;
-
-	if (!f)
-		return mu_error_set(e, -errno, "%s: %s", path, errno == EEXIST ? "is there already; it is never overwritten" : strerror(errno));
-	ok = private ? PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 : PEM_write_PUBKEY(f, key) == 1;
-	ok &= fflush(f) == 0 && fsync(fd) == 0;
-	fclose(f);
-	return ok ? 0 : mu_error_set(e, -EIO, "%s: could not be written", path);
-}
-
-int mu_token_keygen(const char *path, struct mu_error *e)
-{
-	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	char public[4096];
-	int err;
-
-	if (!key)
-		return mu_error_set(e, -EIO, "OpenSSL makes no Ed25519 key");
-	snprintf(public, sizeof(public), "%s.pub", path);
-	err = write_key(path, 0600, key, true, e);
-	if (err == 0)
-		err = write_key(public, 0644, key, false, e);
-	EVP_PKEY_free(key);
-	return err;
+	if (!key.secret)
+		err = mu_error_set(e, -EINVAL, "%s: a public key cannot sign", key_path);
+	else if (make_token(&key, t, now_s, jwt))
+		err = mu_error_set(e, -EIO, "signing failed");
+	mu_jose_key_done(&key);
+	ERR_clear_error();
+	if (err)
+		return err;
+	*ret = strdup(jwt);
+	return *ret ? 0 : mu_error_set(e, -ENOMEM, "out of memory");
 }

@@ -1,12 +1,13 @@
 // Firefox ESR: VP8 only, Debian's has no H.264 in WebRTC.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { camera, cameraView, compare, firefox, missing, page, startGateway } from './lib.mjs';
+import { camera, cameraView, compare, firefox, missing, ownAddress, page, startGateway } from './lib.mjs';
 
 describe('Firefox', { skip: missing, timeout: 180000 }, () => {
   let gw, browser;
   before(async () => {
-    gw = await startGateway();
+    // Firefox offers no loopback candidates, and what it binds elsewhere reaches no loopback address.
+    gw = await startGateway({ media: { listen: ['127.0.0.1', ...ownAddress()] } });
     browser = await firefox();
   });
   after(async () => {

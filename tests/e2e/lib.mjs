@@ -40,6 +40,10 @@ const freeUdp = () => new Promise((yes, no) => {
   });
 });
 
+/** The machine's own IPv4 address, for a browser that gathers no loopback candidate; [] where there is only loopback. */
+export const ownAddress = () => Object.values(os.networkInterfaces()).flat()
+  .filter((a) => a.family === 'IPv4' && !a.internal).map((a) => a.address).slice(0, 1);
+
 /** Ends a child: SIGTERM, SIGKILL after a while. @return its exit code or signal */
 async function endChild(child, ms = 15000) {
   if (child.exitCode !== null || child.signalCode !== null) return child.exitCode ?? child.signalCode;

@@ -68,7 +68,8 @@ globalThis.muster = (() => {
     canvas.height = height;
     document.body.append(canvas);
     const ctx = canvas.getContext('2d');
-    const track = canvas.captureStream(0).getVideoTracks()[0];
+    const stream = canvas.captureStream(0), track = stream.getVideoTracks()[0];
+    const capture = track.requestFrame ? track : stream; // Firefox has it on the stream
     track.contentHint = 'detail'; // keep the size, give up frames if need be
     const source = { canvas, track, count: 0 };
     source.timer = setInterval(() => {
@@ -77,7 +78,7 @@ globalThis.muster = (() => {
       ctx.fillStyle = '#ff0';
       ctx.fillRect((source.count * 4) % width, height / 2, 24, 24);
       drawStrip(ctx, width, height, source.count++);
-      track.requestFrame();
+      capture.requestFrame();
     }, 1000 / fps);
     return source;
   }

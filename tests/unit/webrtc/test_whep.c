@@ -43,8 +43,8 @@ static void test_formats_publishers_first(void **state)
 	whep_file(f, "city/gst", "chromium-whep.sdp");
 	spec = &fake_last()->spec;
 	assert_int_equal(spec->out[0].formats[0].format.codec, MU_CODEC_H264);
-	assert_contains(
-		spec->out[0].formats[0].format.fmtp, "42e01f"); /* constrained baseline suits 42c01f best */
+	/* GStreamer says no profile and no mode, and sends fragments: only mode 1 takes them */
+	assert_contains(spec->out[0].formats[0].format.fmtp, "packetization-mode=1");
 }
 
 static void test_viewers_counted_and_closed(void **state)
