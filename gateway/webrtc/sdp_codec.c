@@ -100,11 +100,15 @@ static bool h264_profile(const char *fmtp, unsigned long *ret)
 	return !*end;
 }
 
+/* None is mode 0 by the letter. But one who says nothing at all (GStreamer's bare caps) sends fragments and
+ * takes them. */
 static int h264_mode(const char *fmtp)
 {
-	char text[8];
+	char text[16];
 
-	return sdp_param(fmtp, "packetization-mode", text, sizeof(text)) ? atoi(text) : 0;
+	if (sdp_param(fmtp, "packetization-mode", text, sizeof(text)))
+		return atoi(text);
+	return !sdp_param(fmtp, "profile-level-id", text, sizeof(text));
 }
 
 /* RFC 6184, section 8.2.2: mode and profile must fit, the level may differ. A stream of single NAL units
@@ -123,7 +127,7 @@ static int h264_suits(const char *from, const char *to)
 	 * anything. */
 	if (!has_a || !has_b)
 		return 1 + (mode_from == mode_to);
-	if (a >> 8 == b >> 8)
+	if (a >> 8 == b >> 8 || (profile_of(a) == profile_of(b) && profile_of(a) != OTHER))
 		return 3 + (mode_from == mode_to);
 	return decodes(profile_of(b), profile_of(a)) ? 1 + (mode_from == mode_to) : 0;
 }

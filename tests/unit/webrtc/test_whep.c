@@ -43,8 +43,8 @@ static void test_formats_publishers_first(void **state)
 	whep_file(f, "city/gst", "chromium-whep.sdp");
 	spec = &fake_last()->spec;
 	assert_int_equal(spec->out[0].formats[0].format.codec, MU_CODEC_H264);
-	/* GStreamer says no profile and no mode, and sends fragments: only mode 1 takes them */
-	assert_contains(spec->out[0].formats[0].format.fmtp, "packetization-mode=1");
+	/* constrained baseline suits 42c01f best */
+	assert_contains(spec->out[0].formats[0].format.fmtp, "packetization-mode=1;profile-level-id=42e01f");
 }
 
 static void test_viewers_counted_and_closed(void **state)
@@ -154,6 +154,9 @@ static void test_h264_matching(void **state)
 			"packetization-mode=1;profile-level-id=64001f", true },
 		{ "packetization-mode=1;profile-level-id=f4001f",
 			"packetization-mode=1;profile-level-id=64001f", false },
+		{ "", "packetization-mode=1;profile-level-id=42e01f", true }, /* GStreamer's, fragments */
+		{ "", "packetization-mode=0;profile-level-id=42e01f", false },
+		{ "packetization-mode=1;profile-level-id=42e01f", "", true },
 		{ "packetization-mode=1;profile-level-id=64001f", "packetization-mode=1", true },
 	};
 	struct mu_sdp_codec to = { .name = "H264", .clock = 90000, .channels = 1 };
