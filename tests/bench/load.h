@@ -26,7 +26,7 @@
 #include "secure/secure.h"
 
 #define LOAD_SOCKETS_MAX 32
-#define LOAD_PEERS_MAX	 60000 /* addresses in use at once: 127.1.0.1 and on */
+#define LOAD_PEERS_MAX	 60000 /* addresses in use at once: 127.1.0.1 and on, or as --base says */
 #define LOAD_DATAGRAM	 1600
 
 /* --- options --- */
@@ -46,6 +46,7 @@ struct load_options {
 	int64_t ramp_us;  /* between two joins, at least */
 	unsigned hold_ms; /* churn: how long a session stays after its first key frame */
 	int core, pid;
+	unsigned base; /* the first two bytes of all peers' addresses */
 	bool gro, spin, nack;
 	unsigned check, sockets;
 	const char *json;
