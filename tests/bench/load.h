@@ -129,6 +129,8 @@ struct signalling {
 	void (*start)(struct peer *p);
 	/** The server has to forget the session. Ends in peer_gone(). */
 	void (*stop)(struct peer *p);
+	/** Add what the server itself counted, while all are there; may be NULL. */
+	void (*stats)(json_t *report);
 };
 extern const struct signalling signal_whip, signal_janus, signal_yard;
 
