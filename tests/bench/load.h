@@ -140,7 +140,7 @@ struct load_counts {
 	uint64_t sent[MEDIA_COUNT];	/* packets with a stamp in the window */
 	uint64_t expected, unique;	/* packets viewers should have got and got, stamp in the window */
 	uint64_t received, bytes;	/* packets that came during the window */
-	uint64_t duplicates, bad, recovered, nacked, key_requests, asked_key, resent, late_sends;
+	uint64_t duplicates, replayed, bad, recovered, nacked, key_requests, asked_key, resent, late_sends;
 };
 struct load {
 	struct load_options o;

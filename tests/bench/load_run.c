@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define TICK_US	   5000
-#define DRAIN_US   600000 /* after the window: packets on their way still count as received */
+#define DRAIN_US   1500000 /* after the window: packets on their way still count as received */
 #define GIVE_UP_US 120000000
 
 enum phase { PHASE_PUBLISH, PHASE_SESSIONS, PHASE_WARMUP, PHASE_MEASURE, PHASE_DRAIN, PHASE_LEAVE, PHASE_DONE };
@@ -129,14 +129,17 @@ static void begin_leaving(struct load *l, int64_t now_us)
 	enter(PHASE_LEAVE, now_us);
 }
 
-/* Leave in small groups: a thousand DELETEs at once would only measure the listener's backlog. */
+/* Leave in small groups: a thousand DELETEs at once would only measure the listener's backlog. Publishers go last, for a
+ * server may end the sessions of those who watch them. */
 static void leave(struct load *l, int64_t now_us)
 {
 	unsigned leaving = 0, left = 0;
 
 	for (unsigned i = l->n_peers; i-- > 0;) {
+		bool may = leaving < 16 && (i >= l->o.publishers || !left);
+
 		leaving += l->peers[i]->state == PEER_ENDING;
-		if (l->peers[i]->state == PEER_UP && leaving < 16) {
+		if (l->peers[i]->state == PEER_UP && may) {
 			peer_leave(l->peers[i]);
 			leaving += l->peers[i]->state == PEER_ENDING;
 		}
@@ -284,8 +287,8 @@ static json_t *report(struct load *l)
 	}
 	json_object_set_new(r, "join_ms", stats_hist_ms(&l->join));
 	json_object_set_new(r, "keys_ms", stats_hist_ms(&l->handshake));
-	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "duplicates",
-			(json_int_t)l->c.duplicates, "bad", (json_int_t)l->c.bad, "recovered", (json_int_t)l->c.recovered,
+	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "duplicates",
+			(json_int_t)l->c.duplicates, "replayed", (json_int_t)l->c.replayed, "bad", (json_int_t)l->c.bad, "recovered", (json_int_t)l->c.recovered,
 			"key_requests", (json_int_t)l->c.key_requests,
 			"asked_key", (json_int_t)l->c.asked_key, "nacked", (json_int_t)l->c.nacked, "resent",
 			(json_int_t)l->c.resent, "late_sends", (json_int_t)l->c.late_sends));

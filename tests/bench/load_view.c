@@ -231,7 +231,7 @@ void view_rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
 	}
 	n = mu_srtp_rx_rtp(l->engine, p->rx, data, len, h.hlen, plain);
 	if (n < 0) {
-		l->c.duplicates += n == -EALREADY;
+		l->c.replayed += n == -EALREADY;
 		l->c.bad += n != -EALREADY;
 		return;
 	}
