@@ -92,7 +92,7 @@ static void dtls_send(void *arg, const uint8_t *data, size_t len)
 
 static void start_dtls(struct peer *p, int64_t now_us)
 {
-	const uint8_t(*fp)[MU_FINGERPRINT_LEN] = &p->remote.fingerprint;
+	const uint8_t(*fp)[MU_FINGERPRINT_LEN] = (const uint8_t(*)[MU_FINGERPRINT_LEN])&p->remote.fingerprint;
 
 	set_state(p, PEER_DTLS, now_us);
 	if (mu_dtls_new(p->load->dtls, p->remote.active, fp, 1, dtls_send, p, &p->dtls) < 0 ||

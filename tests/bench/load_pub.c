@@ -243,7 +243,7 @@ static void new_frame(struct publisher *pub, uint64_t ns)
 		pub->want_key = false;
 	}
 	/* an encoder's frames are never all alike; the same sequence in each run */
-	size += (uint32_t)((int)(pub->frame_number * 7919 % 1000) - 500) * (int)size / 2500;
+	size = size * (2000 + pub->frame_number * 7919 % 1001) / 2500;
 	f->size = f->key ? KEY_TIMES * size : size;
 	f->n = MU_MAX((f->size + room - 1) / room, 2u) + f->key;
 	f->next = 0;

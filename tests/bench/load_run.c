@@ -251,11 +251,9 @@ static void report_load(struct load *l, json_t *r)
 
 	/* viewers are dealt evenly to streams of one rate, so each should have had its share of what was sent */
 	l->c.expected = (uint64_t)((double)sent / (double)MU_MAX(l->o.publishers, 1u) * ready + 0.5);
-	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:I}", "sent", (json_int_t)sent, "expected",
+	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:f}", "sent", (json_int_t)sent, "expected",
 			(json_int_t)l->c.expected, "received_unique", (json_int_t)l->c.unique, "loss_percent",
-			l->c.expected ? 100.0 * ((double)l->c.expected - (double)l->c.unique) / (double)l->c.expected : 100.0,
-			"duplicates", (json_int_t)l->c.duplicates, "bad", (json_int_t)l->c.bad, "recovered",
-			(json_int_t)l->c.recovered));
+			l->c.expected ? 100.0 * ((double)l->c.expected - (double)l->c.unique) / (double)l->c.expected : 100.0));
 	json_object_update_new(r, json_pack("{s:f, s:f, s:f}", "packets_per_s", (double)l->c.received / span * 1e9, "mbit_per_s",
 			(double)l->c.bytes * 8e3 / span, "own_cpu_share", (double)(run.own_after - run.own_before) / span));
 	json_object_set_new(r, "latency_ms", stats_hist_ms(&l->latency));
@@ -286,7 +284,9 @@ static json_t *report(struct load *l)
 	}
 	json_object_set_new(r, "join_ms", stats_hist_ms(&l->join));
 	json_object_set_new(r, "keys_ms", stats_hist_ms(&l->handshake));
-	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:I, s:I}", "key_requests", (json_int_t)l->c.key_requests,
+	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "duplicates",
+			(json_int_t)l->c.duplicates, "bad", (json_int_t)l->c.bad, "recovered", (json_int_t)l->c.recovered,
+			"key_requests", (json_int_t)l->c.key_requests,
 			"asked_key", (json_int_t)l->c.asked_key, "nacked", (json_int_t)l->c.nacked, "resent",
 			(json_int_t)l->c.resent, "late_sends", (json_int_t)l->c.late_sends));
 	if (run.measured_to)

@@ -96,7 +96,7 @@ char *sdp_answer(const struct peer *p, const char *offer)
 
 	for (at = offer; (next = next_line(at, line, sizeof(line))); at = next) {
 		if (!strncmp(line, "a=group:BUNDLE", 14))
-			snprintf(group, sizeof(group), "%s", line + 14);
+			snprintf(group, sizeof(group), "%.255s", line + 14);
 	}
 	add_head(f, group);
 	for (at = offer; (next = next_line(at, line, sizeof(line))); at = next) {
