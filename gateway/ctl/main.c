@@ -29,7 +29,7 @@ static void usage(FILE *f)
 		f);
 }
 
-static void complain(const char *fmt, va_list ap)
+MU_PRINTF(1, 0) static void complain(const char *fmt, va_list ap)
 {
 	fputs("musterctl: ", stderr);
 	vfprintf(stderr, fmt, ap);

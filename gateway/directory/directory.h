@@ -12,6 +12,7 @@
 
 #define MU_ID_MAX     128
 #define MU_TRACKS_MAX 8
+#define MU_ENDPOINTS_MAX 65536
 
 enum mu_endpoint_state {
 	MU_ENDPOINT_IDLE, /* known, does not publish */
@@ -25,7 +26,7 @@ struct mu_endpoint_track {
 	struct mu_track *track; /* a reference */
 	char label[16];		/* "video", "audio" */
 	enum mu_kind kind;
-	struct mu_format formats[MU_FORMATS_MAX]; /* of the present publisher, best first */
+	struct mu_format *formats; /* of the present publisher, best first; the endpoint's */
 	unsigned n_formats;
 };
 struct mu_endpoint {
@@ -38,7 +39,6 @@ struct mu_endpoint {
 	unsigned viewers;
 	char subject[128];  /* who publishes */
 	char session[64];   /* id of the publishing session, "" none */
-	struct mu_list link;
 };
 
 struct mu_directory;
@@ -49,15 +49,24 @@ const char *mu_directory_site(const struct mu_directory *d);
 bool mu_endpoint_id_valid(const char *id);
 /** @return NULL: unknown */
 struct mu_endpoint *mu_directory_find(struct mu_directory *d, const char *id);
-/** Find or add. @return NULL: id not valid, not of this site, or the limit of endpoints is reached (e says which) */
+/** Find or add; the endpoint stays until mu_directory_free.
+ *  @return NULL: id not valid, not of this site, or the limit of endpoints is reached (e says which) */
 struct mu_endpoint *mu_directory_take(struct mu_directory *d, const char *id, struct mu_error *e);
 /** Change state; tells listeners "endpoint.live", "endpoint.lost", "endpoint.idle" with why. Going IDLE drops its tracks. */
 void mu_directory_set_state(struct mu_directory *d, struct mu_endpoint *ep, enum mu_endpoint_state s, const char *why);
+/** Add the track of this label, or give it its new publisher's formats (copied). An own reference of `t` is taken.
+ *  @return 0, -ENOMEM, -ENOSPC (MU_TRACKS_MAX): nothing changed */
+int mu_endpoint_set_track(struct mu_endpoint *ep, const char *label, struct mu_track *t, const struct mu_format *formats,
+	unsigned n);
+/** @return the track of this label, NULL: none */
+struct mu_endpoint_track *mu_endpoint_find_track(struct mu_endpoint *ep, const char *label);
 void mu_directory_set_viewers(struct mu_directory *d, struct mu_endpoint *ep, unsigned viewers);
 /** All endpoints, ordered by id: visit until false. */
 void mu_directory_each(struct mu_directory *d, bool (*fn)(void *arg, struct mu_endpoint *ep), void *arg);
 /** {"id", "state", "since", "tracks": [{"label", "kind", "codec"}], "viewers"}; a new reference. */
 json_t *mu_endpoint_json(const struct mu_endpoint *ep);
+/** A moment as the API writes it: "2026-11-24T22:04:40.123Z" (RFC 3339); a new reference. */
+json_t *mu_time_json(int64_t wall_us);
 
 /** An event: numbered from 1, kept in a ring of the last 1024 for readers that come back with Last-Event-ID. */
 struct mu_event {

@@ -15,15 +15,17 @@
 
 struct mu_ice {
 	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
+	char old_ufrag[MU_ICE_UFRAG + 1], old_pwd[MU_ICE_PWD + 1]; /* before a restart, until a nomination with the new; else "" */
 	struct mu_path pairs[MU_ICE_PAIRS]; /* where valid checks came from, latest use first */
 	unsigned n_pairs;
 	bool nominated;
 	struct mu_path selected;	    /* valid once nominated */
-	int64_t last_check_us;		    /* last valid check */
+	int64_t last_check_us;		    /* last valid check; once nominated, on the selected path (RFC 7675: consent is a path's) */
 };
 /** Fresh credentials, no pairs. */
 void mu_ice_init(struct mu_ice *ice);
-/** New credentials after an ICE restart; selected stays in use until the peer nominates again (RFC 8445, section 2.4). */
+/** New credentials after an ICE restart; selected stays in use, and checks with the old credentials are answered, until
+ *  the peer nominates with the new ones (RFC 8445, section 2.4). */
 void mu_ice_restart(struct mu_ice *ice);
 
 /** Whether a datagram looks like STUN (RFC 7983: first byte 0..3, magic cookie). */
@@ -36,7 +38,7 @@ enum mu_ice_event {
 	MU_ICE_IGNORED,	  /* not for us, or not valid: nothing changed, nothing to send */
 	MU_ICE_ANSWER,	  /* send the reply */
 	MU_ICE_VALID,	  /* send the reply; this path is validated: media and DTLS from it may be looked at */
-	MU_ICE_NOMINATED, /* as VALID, and it is now the selected path */
+	MU_ICE_NOMINATED, /* as VALID, and it is now the selected path; told again with each check that nominates */
 };
 /** One STUN datagram for this session. The reply, if any, is at most 128 bytes, never more than three times the request.
  *  @param reply     room for 256 bytes

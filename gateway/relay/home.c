@@ -69,8 +69,12 @@ static void look(struct mu_track *t, struct branch *b, struct mu_packet *p)
 	info = mu_payload_look(b->formats->f[p->codec].codec, p->data + p->hlen, payload);
 	if (info.frame_start)
 		p->flags |= MU_PACKET_FRAME;
-	if (info.key && t->kind == MU_VIDEO) {
+	/* Parameter sets and the picture may come in packets of their own, each a start: the first of them is where a decoder
+	 * begins, and the one that the cache must keep. */
+	if (info.key && t->kind == MU_VIDEO && !(t->have_key && p->ts == t->key_ts)) {
 		p->flags |= MU_PACKET_KEY;
+		t->have_key = true;
+		t->key_ts = p->ts;
 		b->stats.key_frames++;
 	}
 }

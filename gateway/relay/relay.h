@@ -11,7 +11,7 @@
 #include "net/net.h"
 #include "rtp/rtp.h"
 
-#define MU_FORMATS_MAX	    8	    /* codecs a track may change between */
+#define MU_FORMATS_MAX	    16	    /* codecs a track may change between: Chromium offers 15 */
 #define MU_BURST_MAX	    16
 #define MU_CACHE_US	    1000000 /* packets younger than this are always there for retransmission */
 #define MU_KEY_INTERVAL_US  500000  /* at most one key-frame request a source in this time */

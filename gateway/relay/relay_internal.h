@@ -64,6 +64,8 @@ struct mu_track {
 	bool source_started;
 	uint64_t seq_offset, source_first, highest; /* track numbers */
 	uint32_t ts_offset, last_ts;
+	bool have_key;
+	uint32_t key_ts; /* media time of the last key frame's start */
 	int64_t last_ts_us;
 	uint32_t wanted; /* bits: workers with viewers, home excepted */
 	unsigned formats_version;

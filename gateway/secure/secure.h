@@ -149,7 +149,8 @@ void mu_dtls_free(struct mu_dtls *d);
 /** Client only: send the first flight. */
 int mu_dtls_start(struct mu_dtls *d);
 /** One datagram from the peer's validated address. Garbage is dropped without harm.
- *  @return 0; -EPROTO (fingerprint does not match, no common profile: state is CLOSED, e says which) */
+ *  @return 0; -EPROTO (the handshake failed, the fingerprint does not match, no common profile: state is CLOSED, e says
+ *  which). A peer that closes an association that was up is no error: look at the state. */
 int mu_dtls_input(struct mu_dtls *d, const uint8_t *data, size_t len, struct mu_error *e);
 /** Retransmit if due. @return microseconds until it wants to be called again, -1 none. */
 int64_t mu_dtls_tick(struct mu_dtls *d);
@@ -192,13 +193,15 @@ void mu_keyring_free(struct mu_keyring *k);
 int mu_keyring_add_file(struct mu_keyring *k, const char *path, struct mu_error *e);
 size_t mu_keyring_size(const struct mu_keyring *k);
 /** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times with 30 s of
- *  leeway, and required claims: jti, sub, exp, scope. Control thread.
+ *  leeway, and required claims: jti, sub, exp, scope; "aud", if there, must have "muster". Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */
 int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e);
-/** Sign with a private key in a PEM file. An empty t->id is filled with a random one.
+/** Sign with a private key in a PEM file. An empty t->id is filled with a random one; subject, scopes and expires_s must
+ *  be set. @return 0, -ENOENT, -EINVAL, -EIO, -ENOMEM
  *  @param ret malloc'ed JWT, the caller frees */
 int mu_token_sign(const char *key_path, struct mu_token *t, int64_t now_s, char **ret, struct mu_error *e);
-/** Make an Ed25519 key pair: the private key at `path` (mode 0600, refused if it exists), the public at `path`.pub. */
+/** Make an Ed25519 key pair: the private key at `path` (mode 0600, refused if it exists), the public at `path`.pub.
+ *  @return 0, -EEXIST, another -errno of creating the files */
 int mu_token_keygen(const char *path, struct mu_error *e);
 
 #endif

@@ -184,6 +184,11 @@ const char *mu_transport_pwd(const struct mu_transport *t)
 	return t->control_pwd;
 }
 
+unsigned mu_transport_worker(const struct mu_transport *t)
+{
+	return mu_worker_index(t->worker);
+}
+
 int mu_transport_restart_ice(struct mu_transport *t)
 {
 	struct transport_msg *m;

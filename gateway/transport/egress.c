@@ -84,15 +84,14 @@ bool out_formats(struct out_stream *o, const struct mu_format *formats, unsigned
 
 /* --- noting ---------------------------------------------------------------------------------------------------------------------- */
 
-static void start(struct out_stream *o)
+static void start(struct out_stream *o, uint64_t first)
 {
 	/* RFC 3711, section 3.3.1: a start below 2^15 keeps both sides' idea of the roll-over counter the same though the
 	 * first packets are lost */
 	o->start = mu_random_u32() & 0x3fff;
 	o->rtx_index = mu_random_u32() & 0x3fff;
 	o->ts_offset = mu_random_u32();
-	o->base = o->sink.first_seq;
-	o->highest = o->base;
+	o->base = o->highest = o->sink.first_seq = first;
 	o->started = true;
 }
 
@@ -108,7 +107,7 @@ void egress_deliver(struct mu_sink *sink, struct mu_burst *b)
 		return;
 	}
 	if (!o->started)
-		start(o);
+		start(o, MU_MAX(sink->first_seq, b->pkts[0]->seq));
 	if (b->formats_version != o->formats_version)
 		out_formats(o, b->formats, b->n_formats, b->formats_version, b->pkts[0]->seq);
 	if (p->n_items == EGRESS_ITEMS)

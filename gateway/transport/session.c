@@ -175,7 +175,7 @@ void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struc
 	if (ev != MU_ICE_VALID && ev != MU_ICE_NOMINATED)
 		return;
 	own_address(t, &from->remote);
-	if (ev == MU_ICE_NOMINATED && t->ufrags[1].t && strcmp(t->ice.ufrag, t->ufrags[0].ufrag) == 0) {
+	if (ev == MU_ICE_NOMINATED && t->ufrags[1].t && t->ice.old_ufrag[0] == '\0') {
 		mu_list_remove(&t->ufrags[1].link); /* the restart is complete: the credentials before are done */
 		t->ufrags[1].t = NULL;
 	}
@@ -196,7 +196,8 @@ void session_restart_msg(struct mu_msg *msg)
 	struct mu_transport *t = m->t;
 
 	if (!mu_list_empty(&t->link)) {
-		register_ufrag(t, 1, t->ice.ufrag);
+		if (!t->ice.old_ufrag[0]) /* else a restart in a restart: what was nominated stays answered */
+			register_ufrag(t, 1, t->ice.ufrag);
 		mu_ice_restart(&t->ice);
 		memcpy(t->ice.ufrag, m->ufrag, sizeof(m->ufrag));
 		memcpy(t->ice.pwd, m->pwd, sizeof(m->pwd));

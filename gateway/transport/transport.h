@@ -18,7 +18,7 @@
 
 struct mu_transport_options {
 	struct mu_net_options net;
-	const char *srtp_engine;	  /* "auto", "ipsec-mb", "openssl", "libsrtp" */
+	const char *srtp_engine;	  /* "auto", "ipsec-mb", "openssl" */
 	const enum mu_srtp_profile *profiles; /* NULL: default order */
 	int64_t gather_us;		  /* 0..5000 */
 	uint64_t publisher_bps;		  /* an authorised publisher's limit, bits a second (RELIABILITY S14) */
@@ -115,6 +115,8 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, c
 /** Our ICE credentials, for the answer. Control thread. */
 const char *mu_transport_ufrag(const struct mu_transport *t);
 const char *mu_transport_pwd(const struct mu_transport *t);
+/** Index of its worker. Control thread. */
+unsigned mu_transport_worker(const struct mu_transport *t);
 /** ICE restart: new credentials at once, both sets are answered until the peer nominates with the new. Control thread. */
 int mu_transport_restart_ice(struct mu_transport *t);
 /** Say goodbye (RTCP BYE, close_notify), let go of tracks; CLOSED follows. Control thread. Harmless twice. */

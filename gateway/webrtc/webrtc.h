@@ -99,7 +99,7 @@ struct mu_sdp_media {
 	bool rtcp_mux, rtcp_mux_only, rtcp_rsize, bundle_only, ext_mixed;
 	struct mu_sdp_codec codecs[MU_SDP_CODECS_MAX];
 	unsigned n_codecs;
-	struct { enum mu_rtp_ext type; uint8_t id; } exts[24];
+	struct { enum mu_rtp_ext type; uint8_t id; enum mu_sdp_direction direction; } exts[24];
 	unsigned n_exts;
 	uint32_t ssrc, rtx_ssrc; /* first a=ssrc, and its FID partner; 0 none */
 	char msid[130];

@@ -1,0 +1,156 @@
+#include <errno.h>
+#include <glib-unix.h>
+#include <stdlib.h>
+
+#include "api/private.h"
+
+static gboolean audit_ready(gint fd, GIOCondition cond, gpointer arg)
+{
+	struct mu_api *a = arg;
+
+	(void)fd;
+	(void)cond;
+	mu_audit_dispatch(a->audit);
+	return G_SOURCE_CONTINUE;
+}
+
+static void audit_self(struct mu_api *a, const char *what)
+{
+	if (a->audit)
+		mu_audit_add(a->audit,
+			&(struct mu_audit_entry){
+				.who = "muster", .what = what, .target = a->site, .result = "done" });
+}
+
+static int open_state(struct mu_api *a, const char *dir, struct mu_error *e)
+{
+	char *db = dir ? g_build_filename(dir, "state.db", NULL) : NULL;
+	char *log = dir ? g_build_filename(dir, "audit.jsonl", NULL) : NULL;
+	int err = mu_revoked_new(db, &a->revoked, e);
+
+	if (err == 0 && log)
+		err = mu_audit_new(log, &a->audit, e);
+	if (a->audit)
+		a->audit_source = g_unix_fd_add(mu_audit_fd(a->audit), G_IO_IN, audit_ready, a);
+	if (err == 0)
+		mu_revoked_purge(a->revoked, mu_clock_wall_us() / 1000000);
+	g_free(db);
+	g_free(log);
+	return err < 0 && err != -ENOMEM ? -EIO : err;
+}
+
+static int load_certificate(const struct mu_api_options *o, GTlsCertificate **ret, struct mu_error *e)
+{
+	GError *ge = NULL;
+
+	*ret = g_tls_certificate_new_from_files(o->certificate, o->key ? o->key : o->certificate, &ge);
+	if (*ret)
+		return 0;
+	mu_error_set(e, -EINVAL, "certificate %s, key %s: %s", o->certificate,
+		o->key ? o->key : o->certificate, ge->message);
+	g_error_free(ge);
+	return -EINVAL;
+}
+
+static int serve(struct mu_api *a, const struct mu_api_options *o, struct mu_error *e)
+{
+	GTlsCertificate *cert = NULL;
+	int err = o->certificate ? load_certificate(o, &cert, e) : 0;
+
+	if (err < 0)
+		return err;
+	/* raw paths: ids need no escapes, and what is not decoded cannot mean two things */
+	a->server = soup_server_new("server-header", "muster", "raw-paths", TRUE, NULL);
+	mu_conns_init(&a->conns, a->server, cert);
+	g_clear_object(&cert);
+	mu_request_watch(a);
+	for (unsigned i = 0; err == 0 && i < o->n_listen; i++)
+		err = mu_conns_listen(&a->conns, &o->listen[i], e);
+	return err;
+}
+
+int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_error *e)
+{
+	struct mu_api *a = calloc(1, sizeof(*a));
+	int err;
+
+	if (!a)
+		return -ENOMEM;
+	a->webrtc = o->webrtc;
+	a->directory = o->directory;
+	a->media = o->media;
+	a->keyring = o->keyring;
+	a->bench_token = g_strdup(o->bench_token);
+	a->site = g_strdup(o->site ? o->site : "");
+	a->start_wall_us = mu_clock_wall_us();
+	mu_list_init(&a->waits);
+	mu_events_start(a);
+	err = open_state(a, o->state_dir, e);
+	if (err == 0)
+		err = serve(a, o, e);
+	if (err < 0) {
+		mu_api_free(a);
+		return err;
+	}
+	audit_self(a, "gateway.start");
+	a->started = true;
+	*ret = a;
+	return 0;
+}
+
+void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
+{
+	GTlsCertificate *cert = NULL;
+	struct mu_error e;
+
+	a->keyring = o->keyring;
+	g_free(a->bench_token);
+	a->bench_token = g_strdup(o->bench_token);
+	g_free(a->site);
+	a->site = g_strdup(o->site ? o->site : "");
+	if (a->conns.cert && o->certificate) {
+		if (load_certificate(o, &cert, &e) < 0)
+			mu_err("api", NULL, "%s; the old certificate stays in use", e.text);
+		else
+			mu_conns_set_certificate(&a->conns, cert);
+		g_clear_object(&cert);
+	}
+	audit_self(a, "gateway.reload");
+}
+
+/* Who still waits for an answer will not get one: its connection is closed. */
+static void drop_waits(struct mu_api *a)
+{
+	mu_list_for_each_safe (it, next, &a->waits) {
+		MU_CONTAINER_OF(it, struct mu_wait, link)->req = NULL;
+		mu_list_remove(it);
+	}
+}
+
+void mu_api_free(struct mu_api *a)
+{
+	if (!a)
+		return;
+	mu_events_stop(a);
+	drop_waits(a);
+	mu_conns_stop(&a->conns);
+	if (a->server) {
+		soup_server_disconnect(a->server);
+		g_object_unref(a->server);
+	}
+	mu_conns_done(&a->conns);
+	if (a->started)
+		audit_self(a, "gateway.stop");
+	if (a->audit_source)
+		g_source_remove(a->audit_source);
+	mu_audit_free(a->audit);
+	mu_revoked_free(a->revoked);
+	g_free(a->bench_token);
+	g_free(a->site);
+	free(a);
+}
+
+uint16_t mu_api_port(const struct mu_api *a, unsigned i)
+{
+	return mu_conns_port(&a->conns, i);
+}

@@ -1,0 +1,105 @@
+#include <glib.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "api/audit_line.h"
+
+#define PREV   ",\"prev\":\""
+#define HASH   "\",\"hash\":\""
+#define TAIL   "\"}"
+#define SUFFIX (sizeof(PREV) - 1 + MU_AUDIT_HASH + sizeof(HASH) - 1 + MU_AUDIT_HASH + sizeof(TAIL) - 1)
+#define NUMBER "{\"n\":"
+
+/* SHA-256 over prev and the line's own part, which is `part` and a closing brace. */
+static void digest(const char *prev, const char *part, size_t len, char ret[MU_AUDIT_HASH + 1])
+{
+	unsigned char md[32];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL))
+		abort(); /* no memory for some bytes: nothing can be vouched for */
+	EVP_DigestUpdate(ctx, prev, MU_AUDIT_HASH);
+	EVP_DigestUpdate(ctx, part, len);
+	EVP_DigestUpdate(ctx, "}", 1);
+	EVP_DigestFinal_ex(ctx, md, NULL);
+	EVP_MD_CTX_free(ctx);
+	for (size_t i = 0; i < sizeof(md); i++)
+		snprintf(ret + 2 * i, 3, "%02x", md[i]);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	char *valid;
+	json_t *o;
+
+	if (!text)
+		return json_null();
+	valid = g_utf8_make_valid(text, -1);
+	o = json_string(valid);
+	g_free(valid);
+	return o;
+}
+
+static void time_text(int64_t wall_us, char *ret, size_t size)
+{
+	time_t s = (time_t)(wall_us / 1000000);
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&s, &tm);
+	n = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(ret + n, size - n, ".%06dZ", (int)(wall_us % 1000000));
+}
+
+char *mu_audit_line_make(uint64_t n, int64_t wall_us, const struct mu_audit_entry *e, const char *prev,
+	char hash[MU_AUDIT_HASH + 1])
+{
+	char when[48], *part, *line = NULL;
+	json_t *o;
+
+	time_text(wall_us, when, sizeof(when));
+	o = json_pack("{sI ss so so so so so so}", "n", (json_int_t)n, "time", when, "who",
+		text_or_null(e->who), "from", text_or_null(e->from), "what", text_or_null(e->what), "target",
+		text_or_null(e->target), "result", text_or_null(e->result), "why", text_or_null(e->why));
+	part = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	if (!part)
+		return NULL;
+	part[strlen(part) - 1] = '\0';
+	digest(prev, part, strlen(part), hash);
+	if (asprintf(&line, "%s" PREV "%s" HASH "%s" TAIL "\n", part, prev, hash) < 0)
+		line = NULL;
+	free(part);
+	return line;
+}
+
+static bool hex(const char *p)
+{
+	return strspn(p, "0123456789abcdef") >= MU_AUDIT_HASH;
+}
+
+bool mu_audit_line_check(const char *line, size_t len, uint64_t want_n, const char *want_prev, uint64_t *n,
+	char hash[MU_AUDIT_HASH + 1])
+{
+	const char *prev, *said, *suffix;
+	char real[MU_AUDIT_HASH + 1];
+
+	if (len < SUFFIX + sizeof(NUMBER) || memchr(line, 0, len) ||
+		strncmp(line, NUMBER, sizeof(NUMBER) - 1) != 0)
+		return false;
+	suffix = line + len - SUFFIX;
+	prev = suffix + sizeof(PREV) - 1;
+	said = prev + MU_AUDIT_HASH + sizeof(HASH) - 1;
+	if (memcmp(suffix, PREV, sizeof(PREV) - 1) != 0 ||
+		memcmp(prev + MU_AUDIT_HASH, HASH, sizeof(HASH) - 1) != 0 ||
+		memcmp(said + MU_AUDIT_HASH, TAIL, sizeof(TAIL) - 1) != 0 || !hex(prev) || !hex(said))
+		return false;
+	*n = strtoull(line + sizeof(NUMBER) - 1, NULL, 10);
+	memcpy(hash, said, MU_AUDIT_HASH);
+	hash[MU_AUDIT_HASH] = '\0';
+	digest(prev, line, len - SUFFIX, real);
+	return *n == want_n && strncmp(prev, want_prev, MU_AUDIT_HASH) == 0 && strcmp(real, hash) == 0;
+}

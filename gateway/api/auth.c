@@ -1,0 +1,171 @@
+#include <errno.h>
+
+#include "api/private.h"
+
+#define TOKEN_MAX 4096
+#define ALL_SCOPES \
+	(MU_SCOPE_PUBLISH | MU_SCOPE_WATCH | MU_SCOPE_CONFERENCE | MU_SCOPE_OPERATE | MU_SCOPE_ADMIN)
+#define DENIALS_GAP_US \
+	100000 /* at most ten denials a second go to the audit log; it says how many each stands for */
+
+bool mu_has_scope(const struct mu_token *t, uint32_t scopes)
+{
+	return t->scopes & (scopes | MU_SCOPE_ADMIN);
+}
+
+bool mu_may(const struct mu_req *r, const char *endpoint)
+{
+	return mu_token_covers(&r->who, endpoint);
+}
+
+static void audit_denial(struct mu_req *r, const char *why)
+{
+	uint64_t n = mu_log_gate_pass(&r->api->denials, mu_clock_us(), DENIALS_GAP_US);
+	char text[300], target[300];
+
+	r->api->n_denied++;
+	if (!n)
+		return;
+	if (n > 1)
+		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)",
+			why, n - 1);
+	else
+		g_strlcpy(text, why, sizeof(text));
+	g_snprintf(target, sizeof(target), "%.16s %.200s", soup_server_message_get_method(r->msg),
+		g_uri_get_path(soup_server_message_get_uri(r->msg)));
+	mu_req_audit(r, "request", target, "denied", text);
+}
+
+/* RFC 6750, section 3: a request that shows no token gets no error code. */
+static void unauthorized(struct mu_req *r, bool shown, const char *why)
+{
+	SoupMessageHeaders *h = soup_server_message_get_response_headers(r->msg);
+
+	soup_message_headers_replace(h, "WWW-Authenticate",
+		shown ? "Bearer realm=\"muster\", error=\"invalid_token\"" : "Bearer realm=\"muster\"");
+	audit_denial(r, why);
+	mu_reply_problem(r, 401, shown ? "Invalid token" : "No token", "%s", why);
+}
+
+static void forbidden(struct mu_req *r, uint32_t scopes, const char *why)
+{
+	char text[80], header[200];
+
+	mu_scope_text(scopes, text, sizeof(text));
+	g_snprintf(header, sizeof(header),
+		"Bearer realm=\"muster\", error=\"insufficient_scope\", scope=\"%s\"", text);
+	soup_message_headers_replace(
+		soup_server_message_get_response_headers(r->msg), "WWW-Authenticate", header);
+	audit_denial(r, why);
+	mu_reply_problem(r, 403, "Not allowed", "%s", why);
+}
+
+static bool is_bench(const struct mu_api *a, const char *text)
+{
+	return a->bench_token && strlen(a->bench_token) == strlen(text) &&
+		mu_secret_equal(a->bench_token, text, strlen(text));
+}
+
+static bool identify(struct mu_req *r)
+{
+	const char *h = soup_message_headers_get_one(
+		soup_server_message_get_request_headers(r->msg), "Authorization");
+	int64_t now_s = mu_clock_wall_us() / 1000000;
+	struct mu_error e = { .text = "" };
+	int err;
+
+	if (!h || g_ascii_strncasecmp(h, "Bearer ", 7) != 0) {
+		unauthorized(r, false, "The request needs a token: send \"Authorization: Bearer <token>\".");
+		return false;
+	}
+	for (h += 7; *h == ' '; h++)
+		;
+	if (is_bench(r->api, h)) {
+		r->who = (struct mu_token){
+			.id = "bench", .subject = "bench", .endpoint = "*", .scopes = ALL_SCOPES, .expires_s = INT64_MAX
+		};
+		return r->has_token = true;
+	}
+	err = strlen(h) > TOKEN_MAX ? -EBADMSG : mu_token_verify(r->api->keyring, h, now_s, &r->who, &e);
+	if (err == -ETIME)
+		unauthorized(r, true, "The token has expired, or is not valid yet: ask for a new one.");
+	else if (err < 0)
+		unauthorized(r, true,
+			"The token is not one that this gateway takes: wrong signature, key or form.");
+	else if (mu_revoked_has(r->api->revoked, r->who.id)) {
+		r->has_token = true; /* its claims are proven: the log may name it */
+		unauthorized(r, true, "The token was revoked: ask for a new one.");
+	} else
+		return r->has_token = true;
+	return false;
+}
+
+/* A session belongs to the token that made it. Its id is a secret, yet not one that must stand alone. */
+static bool owns(struct mu_req *r)
+{
+	const struct mu_token *maker = mu_session_token(r->api->webrtc, r->vars[0]);
+	char id[MU_ID_MAX];
+
+	if (!maker) {
+		mu_reply_problem(r, 404, "No such session",
+			"There is no session %.100s: it has ended, or never was.", r->vars[0]);
+		return false;
+	}
+	if (strcmp(maker->id, r->who.id) == 0)
+		return true;
+	if (r->who.scopes & MU_SCOPE_ADMIN && mu_session_endpoint(r->api, r->vars[0], id) && mu_may(r, id))
+		return true;
+	forbidden(r, MU_SCOPE_ADMIN,
+		"The session was made with another token: only that one or an administrator's may change it.");
+	return false;
+}
+
+static bool covers(struct mu_req *r)
+{
+	char id[MU_ID_MAX];
+
+	if (r->route->site_wide && r->who.endpoint[0] && strcmp(r->who.endpoint, "*") != 0) {
+		forbidden(r, r->route->scopes,
+			"This needs a token for the whole site; this one is for single endpoints.");
+		return false;
+	}
+	if (!strstr(r->route->path, "{site}/{name}") || mu_may(r, mu_req_endpoint(r, id)))
+		return true;
+	forbidden(r, r->route->scopes, "The token is for other endpoints.");
+	return false;
+}
+
+/* Behind a proxy on this machine everybody has its address. */
+static bool from_here(const struct mu_req *r)
+{
+	SoupMessageHeaders *h = soup_server_message_get_request_headers(r->msg);
+
+	if (soup_message_headers_get_one(h, "Forwarded") ||
+		soup_message_headers_get_list(h, "X-Forwarded-For"))
+		return false;
+	return strcmp(r->from, "127.0.0.1") == 0 || strcmp(r->from, "::1") == 0;
+}
+
+bool mu_auth(struct mu_req *r)
+{
+	const struct mu_route *route = r->route;
+	const char *h = soup_message_headers_get_one(
+		soup_server_message_get_request_headers(r->msg), "Authorization");
+	char why[160], text[80];
+
+	if (route->open)
+		return true;
+	/* a scraper on the same machine, which could read the process's own figures anyway */
+	if (route->fn == mu_on_metrics && !h && from_here(r))
+		return true;
+	if (!identify(r))
+		return false;
+	if (route->own)
+		return owns(r);
+	if (mu_has_scope(&r->who, route->scopes))
+		return covers(r);
+	g_snprintf(why, sizeof(why), "The token lacks the scope this needs: %s.",
+		mu_scope_text(route->scopes, text, sizeof(text)));
+	forbidden(r, route->scopes, why);
+	return false;
+}

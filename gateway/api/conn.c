@@ -1,0 +1,365 @@
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+#include "api/conn.h"
+#include "api/guard.h"
+#include "api/listener.h"
+
+/* A slow client costs a descriptor and some memory for as long as we let it. So every connection that waits
+ * for its client stands in a queue, has a deadline, and the one that waits longest makes room for a new one:
+ * an attacker that opens thousands pushes out its own, while an honest request is complete before its turn
+ * comes. */
+
+struct peer {
+	char *address;
+	struct mu_list quiet;
+	unsigned n_quiet, n_open;
+};
+/* Data of the remote address object, which lives as long as the server's connection does. */
+struct conn {
+	struct mu_conns *all;
+	struct peer *peer;
+	GSocket *socket;        /* a reference */
+	GSocketAddress *remote; /* borrowed */
+	struct mu_list link, peer_link, all_link;
+	bool is_quiet;
+	guint timer;
+};
+static const char key[] = "mu-conn";
+
+/* Not closed: the HTTP server holds the stream, reads its end in the next turn and lets go in its own order.
+ */
+static void cut(struct conn *c)
+{
+	g_socket_shutdown(c->socket, TRUE, TRUE, NULL);
+}
+
+static void set_quiet(struct conn *c, bool quiet)
+{
+	if (c->is_quiet == quiet)
+		return;
+	c->is_quiet = quiet;
+	if (quiet) {
+		mu_list_append(&c->all->quiet, &c->link);
+		mu_list_append(&c->peer->quiet, &c->peer_link);
+		c->peer->n_quiet++;
+		c->all->n_quiet++;
+	} else {
+		mu_list_remove(&c->link);
+		mu_list_remove(&c->peer_link);
+		c->peer->n_quiet--;
+		c->all->n_quiet--;
+	}
+}
+
+static gboolean late(gpointer arg)
+{
+	struct conn *c = arg;
+
+	c->timer = 0;
+	c->all->n_timed_out++;
+	set_quiet(c, false);
+	cut(c);
+	return G_SOURCE_REMOVE;
+}
+
+static void arm(struct conn *c, unsigned ms)
+{
+	if (c->timer)
+		g_source_remove(c->timer);
+	c->timer = ms ? g_timeout_add(ms, late, c) : 0;
+}
+
+static void evict(struct conn *c)
+{
+	c->all->n_evicted++;
+	arm(c, 0);
+	set_quiet(c, false);
+	cut(c);
+}
+
+static void conn_free(gpointer arg)
+{
+	struct conn *c = arg;
+	struct peer *p = c->peer;
+
+	arm(c, 0);
+	set_quiet(c, false);
+	mu_list_remove(&c->all_link);
+	c->all->n_open--;
+	if (--p->n_open == 0) {
+		g_hash_table_remove(c->all->peers, p->address);
+		g_free(p->address);
+		g_free(p);
+	}
+	g_object_unref(c->socket);
+	g_free(c);
+}
+
+static struct peer *peer_take(struct mu_conns *all, GSocketAddress *remote)
+{
+	char *address =
+		g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote)));
+	struct peer *p = g_hash_table_lookup(all->peers, address);
+
+	if (p) {
+		g_free(address);
+		return p;
+	}
+	p = g_new0(struct peer, 1);
+	p->address = address;
+	mu_list_init(&p->quiet);
+	g_hash_table_insert(all->peers, p->address, p);
+	return p;
+}
+
+static void conn_new(struct mu_conns *all, GSocket *socket, GSocketAddress *remote)
+{
+	struct conn *c = g_new0(struct conn, 1);
+
+	c->all = all;
+	c->socket = g_object_ref(socket);
+	c->remote = remote;
+	c->peer = peer_take(all, remote);
+	c->peer->n_open++;
+	all->n_open++;
+	all->n_accepted++;
+	mu_list_init(&c->link);
+	mu_list_init(&c->peer_link);
+	mu_list_append(&all->open, &c->all_link);
+	if (c->peer->n_quiet >= all->limits.per_address)
+		evict(MU_CONTAINER_OF(c->peer->quiet.next, struct conn, peer_link));
+	else if (all->n_quiet >= all->limits.total)
+		evict(MU_CONTAINER_OF(all->quiet.next, struct conn, link));
+	set_quiet(c, true);
+	arm(c, all->limits.header_ms);
+	g_object_set_data_full(G_OBJECT(remote), key, c, conn_free);
+}
+
+void mu_conns_make_room(struct mu_conns *c)
+{
+	if (!mu_list_empty(&c->quiet))
+		evict(MU_CONTAINER_OF(c->quiet.next, struct conn, link));
+}
+
+/* --- from accept to the HTTP server
+ * ------------------------------------------------------------------------------------------ */
+
+static void serve(struct mu_conns *all, GIOStream *stream, GSocket *socket, GSocketAddress *local,
+	GSocketAddress *remote)
+{
+	GIOStream *guard = mu_guard_new(stream, socket);
+
+	soup_server_accept_iostream(all->server, guard, local, remote, NULL);
+	g_object_unref(guard);
+}
+
+struct handshake {
+	struct mu_conns *all; /* not to be touched once it is stopped */
+	GSocket *socket;
+	GSocketAddress *local, *remote;
+};
+
+static void handshake_done(GObject *tls, GAsyncResult *res, gpointer arg)
+{
+	struct handshake *h = arg;
+
+	if (g_tls_connection_handshake_finish(G_TLS_CONNECTION(tls), res, NULL) &&
+		!g_cancellable_is_cancelled(h->all->stop))
+		serve(h->all, G_IO_STREAM(tls), h->socket, h->local, h->remote);
+	g_object_unref(tls);
+	g_object_unref(h->socket);
+	g_object_unref(h->local);
+	g_object_unref(h->remote);
+	g_free(h);
+}
+
+static void secure(struct mu_conns *all, GIOStream *plain, GSocket *socket, GSocketAddress *local,
+	GSocketAddress *remote)
+{
+	static const char *const protocols[] = { "http/1.1", NULL };
+	GIOStream *tls = g_tls_server_connection_new(plain, all->cert, NULL);
+	struct handshake *h;
+
+	if (!tls)
+		return;
+	g_tls_connection_set_advertised_protocols(G_TLS_CONNECTION(tls), protocols);
+	g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(tls), FALSE);
+	h = g_new0(struct handshake, 1);
+	h->all = all;
+	h->socket = g_object_ref(socket);
+	h->local = g_object_ref(local);
+	h->remote = g_object_ref(remote);
+	g_tls_connection_handshake_async(
+		G_TLS_CONNECTION(tls), G_PRIORITY_DEFAULT, all->stop, handshake_done, h);
+}
+
+void mu_conns_accepted(struct mu_conns *all, GSocket *socket)
+{
+	GSocketAddress *local = g_socket_get_local_address(socket, NULL);
+	GSocketAddress *remote = g_socket_get_remote_address(socket, NULL);
+	GIOStream *stream;
+
+	if (local && remote) { /* else it is gone already */
+		g_socket_set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
+		conn_new(all, socket, remote);
+		stream = G_IO_STREAM(g_socket_connection_factory_create_connection(socket));
+		if (all->cert)
+			secure(all, stream, socket, local, remote);
+		else
+			serve(all, stream, socket, local, remote);
+		g_object_unref(stream);
+	}
+	g_clear_object(&local);
+	g_clear_object(&remote);
+}
+
+/* --- a request's steps
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static struct conn *conn_of(SoupServerMessage *msg)
+{
+	GSocketAddress *remote = soup_server_message_get_remote_address(msg);
+
+	return remote ? g_object_get_data(G_OBJECT(remote), key) : NULL;
+}
+
+static void got_headers(SoupServerMessage *msg, gpointer arg)
+{
+	struct conn *c = conn_of(msg);
+
+	(void)arg;
+	if (c)
+		arm(c, c->all->limits.body_ms);
+}
+
+static void got_body(SoupServerMessage *msg, gpointer arg)
+{
+	struct conn *c = conn_of(msg);
+
+	(void)arg;
+	if (!c)
+		return;
+	set_quiet(c, false);
+	arm(c, c->all->limits.answer_ms);
+}
+
+/* What follows is a close, which with TLS writes a last record and would wait for a peer that reads nothing.
+ */
+static void finished(SoupServerMessage *msg, gpointer arg)
+{
+	struct conn *c = conn_of(msg);
+	int unsent = 0;
+
+	(void)arg;
+	if (!c)
+		return;
+	arm(c, 0);
+	set_quiet(c, false);
+	if (c->all->cert && ioctl(g_socket_get_fd(c->socket), SIOCOUTQ, &unsent) == 0 && unsent > 32768)
+		g_socket_shutdown(c->socket, FALSE, TRUE, NULL);
+}
+
+static void started(SoupServer *server, SoupServerMessage *msg, gpointer arg)
+{
+	(void)server;
+	(void)arg;
+	g_signal_connect(msg, "got-headers", G_CALLBACK(got_headers), NULL);
+	g_signal_connect(msg, "got-body", G_CALLBACK(got_body), NULL);
+	g_signal_connect(msg, "finished", G_CALLBACK(finished), NULL);
+}
+
+void mu_conn_cut(SoupServerMessage *msg)
+{
+	struct conn *c = conn_of(msg);
+
+	if (c)
+		cut(c);
+}
+
+void mu_conn_stream(SoupServerMessage *msg)
+{
+	struct conn *c = conn_of(msg);
+
+	if (c)
+		arm(c, 0);
+}
+
+GSocket *mu_conn_socket(SoupServerMessage *msg)
+{
+	struct conn *c = conn_of(msg);
+
+	return c ? c->socket : NULL;
+}
+
+/* --- all of them
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert)
+{
+	c->limits = (struct mu_conn_limits){
+		.header_ms = 10000,
+		.body_ms = 30000,
+		.answer_ms = 60000,
+		.per_address = 64,
+		.total = 2048,
+	};
+	c->server = server;
+	c->cert = cert ? g_object_ref(cert) : NULL;
+	c->stop = g_cancellable_new();
+	c->peers = g_hash_table_new(g_str_hash, g_str_equal);
+	mu_list_init(&c->quiet);
+	mu_list_init(&c->open);
+	g_signal_connect(server, "request-started", G_CALLBACK(started), NULL);
+}
+
+void mu_conns_set_certificate(struct mu_conns *c, GTlsCertificate *cert)
+{
+	g_set_object(&c->cert, cert);
+}
+
+int mu_conns_listen(struct mu_conns *c, const struct mu_addr *at, struct mu_error *e)
+{
+	int err;
+
+	if (c->n_listeners == MU_ARRAY_LEN(c->listeners))
+		return mu_error_set(e, -ENOSPC, "more than %d addresses to listen on", MU_NET_LISTEN_MAX);
+	err = mu_listener_new(c, at, &c->listeners[c->n_listeners], e);
+	if (err == 0)
+		c->n_listeners++;
+	return err;
+}
+
+uint16_t mu_conns_port(const struct mu_conns *c, unsigned i)
+{
+	return i < c->n_listeners ? mu_listener_port(c->listeners[i]) : 0;
+}
+
+void mu_conns_stop(struct mu_conns *c)
+{
+	while (c->n_listeners)
+		mu_listener_free(c->listeners[--c->n_listeners]);
+	if (c->stop)
+		g_cancellable_cancel(c->stop);
+}
+
+/* A handshake under way, or a connection whose request was cut short and that still says why, ends by itself.
+ */
+void mu_conns_done(struct mu_conns *c)
+{
+	if (!c->peers)
+		return;
+	while (!mu_list_empty(&c->open)) {
+		struct conn *first = MU_CONTAINER_OF(c->open.next, struct conn, all_link);
+
+		cut(first);
+		g_object_set_data(G_OBJECT(first->remote), key, NULL);
+	}
+	g_hash_table_unref(c->peers);
+	g_object_unref(c->stop);
+	g_clear_object(&c->cert);
+}

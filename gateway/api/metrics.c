@@ -1,0 +1,326 @@
+/* Prometheus text format 0.0.4. Names: muster_<what>_<unit>, _total for counters; one label set a worker. */
+#include "api/private.h"
+
+#define STREAMS_MAX 1000 /* publishers' streams with figures of their own: bounds what a scrape costs */
+
+typedef double value_fn(const struct mu_media_stats *s);
+
+static void head(GString *t, const char *name, const char *type, const char *help)
+{
+	g_string_append_printf(t, "# HELP muster_%s %s\n# TYPE muster_%s %s\n", name, help, name, type);
+}
+
+static void value(GString *t, double v)
+{
+	char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+	if (v == (double)(int64_t)v)
+		g_string_append_printf(t, " %lld\n", (long long)v);
+	else
+		g_string_append_printf(t, " %s\n", g_ascii_formatd(text, sizeof(text), "%.9g", v));
+}
+
+static void single(GString *t, const char *name, const char *type, const char *help, double v)
+{
+	head(t, name, type, help);
+	g_string_append_printf(t, "muster_%s", name);
+	value(t, v);
+}
+
+/* --- figures of a worker: one row each
+ * ---------------------------------------------------------------------------------------- */
+
+#define FIELD(fn, expr)                                  \
+	static double fn(const struct mu_media_stats *s) \
+	{                                                \
+		return (double)(expr);                   \
+	}
+FIELD(rx_datagrams, s->net.rx_datagrams)
+FIELD(rx_bytes, s->net.rx_bytes)
+FIELD(rx_calls, s->net.rx_calls)
+FIELD(tx_datagrams, s->net.tx_datagrams)
+FIELD(tx_bytes, s->net.tx_bytes)
+FIELD(tx_messages, s->net.tx_messages)
+FIELD(tx_calls, s->net.tx_calls)
+FIELD(handed_out, s->net.handed_out)
+FIELD(handed_in, s->net.handed_in)
+FIELD(busy, (double)s->net.busy_us / 1e6)
+FIELD(turns, s->net.turns)
+FIELD(load_of, s->net.load)
+FIELD(stun_in, s->stun_in)
+FIELD(dtls_in, s->dtls_in)
+FIELD(rtp_in, s->rtp_in)
+FIELD(rtcp_in, s->rtcp_in)
+FIELD(rtp_out, s->rtp_out)
+FIELD(retransmitted, s->retransmitted)
+FIELD(nacks_in, s->nacks_in)
+FIELD(nacks_out, s->nacks_out)
+FIELD(key_in, s->key_requests_in)
+FIELD(key_out, s->key_requests_out)
+FIELD(held, s->packets_held)
+FIELD(slab, s->slab_bytes)
+FIELD(transports, s->transports)
+#undef FIELD
+
+static const struct {
+	const char *name, *type, *help;
+	value_fn *fn;
+} per_worker[] = {
+	{ "received_datagrams_total", "counter", "UDP datagrams received.", rx_datagrams },
+	{ "received_bytes_total", "counter", "UDP payload bytes received.", rx_bytes },
+	{ "receive_calls_total", "counter", "System calls that received.", rx_calls },
+	{ "sent_datagrams_total", "counter", "UDP datagrams sent.", tx_datagrams },
+	{ "sent_bytes_total", "counter", "UDP payload bytes sent.", tx_bytes },
+	{ "sent_messages_total", "counter", "Messages sent, each of one or more datagrams.", tx_messages },
+	{ "send_calls_total", "counter", "System calls that sent.", tx_calls },
+	{ "handed_out_total", "counter", "Packets handed to other workers.", handed_out },
+	{ "handed_in_total", "counter", "Packets taken over from other workers.", handed_in },
+	{ "worker_busy_seconds_total", "counter", "Time the worker spent awake.", busy },
+	{ "worker_turns_total", "counter", "Turns of the worker's loop.", turns },
+	{ "worker_load_ratio", "gauge", "Share of the last second spent awake.", load_of },
+	{ "stun_received_total", "counter", "STUN messages received.", stun_in },
+	{ "dtls_received_total", "counter", "DTLS datagrams received.", dtls_in },
+	{ "rtp_received_total", "counter", "RTP packets received.", rtp_in },
+	{ "rtcp_received_total", "counter", "RTCP packets received.", rtcp_in },
+	{ "rtp_sent_total", "counter", "RTP packets sent.", rtp_out },
+	{ "rtp_retransmitted_total", "counter", "RTP packets sent again on request.", retransmitted },
+	{ "nacks_received_total", "counter", "Packets that viewers asked for again.", nacks_in },
+	{ "nacks_sent_total", "counter", "Packets asked for again at publishers.", nacks_out },
+	{ "key_requests_received_total", "counter", "Key frames that viewers asked for (PLI, FIR).", key_in },
+	{ "key_requests_sent_total", "counter", "Key frames asked for at publishers (PLI).", key_out },
+	{ "packets_held", "gauge", "Packets in the worker's store.", held },
+	{ "packet_store_bytes", "gauge", "Bytes of the worker's store.", slab },
+	{ "transports", "gauge", "Transports on the worker.", transports },
+};
+
+static void workers(GString *t, const struct mu_media_stats *s, unsigned n)
+{
+	for (size_t m = 0; m < MU_ARRAY_LEN(per_worker); m++) {
+		head(t, per_worker[m].name, per_worker[m].type, per_worker[m].help);
+		for (unsigned i = 0; i < n; i++) {
+			g_string_append_printf(t, "muster_%s{worker=\"%u\"}", per_worker[m].name, i);
+			value(t, per_worker[m].fn(&s[i]));
+		}
+	}
+}
+
+static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
+{
+	head(t, "dropped_packets_total", "counter", "Packets that went no further, by where and why.");
+	for (unsigned i = 0; i < n; i++) {
+		const struct {
+			const char *stage;
+			uint64_t n;
+		} row[] = {
+			{ "socket_full", s[i].net.rx_dropped },
+			{ "unknown_address", s[i].unknown_address },
+			{ "stun_bad", s[i].stun_bad },
+			{ "dtls_unvalidated", s[i].dtls_unvalidated },
+			{ "bad_auth", s[i].bad_auth },
+			{ "replayed", s[i].replayed },
+			{ "malformed", s[i].malformed },
+			{ "over_limit", s[i].over_limit },
+			{ "no_packet", s[i].no_packet },
+			{ "hand_full", s[i].net.hand_dropped },
+			{ "send_failed", s[i].net.tx_failed },
+		};
+
+		for (size_t k = 0; k < MU_ARRAY_LEN(row); k++) {
+			g_string_append_printf(t, "muster_dropped_packets_total{worker=\"%u\",stage=\"%s\"}",
+				i, row[k].stage);
+			value(t, (double)row[k].n);
+		}
+	}
+}
+
+static void queue_times(GString *t, const struct mu_media_stats *s, unsigned n)
+{
+	static const char *const le[MU_HIST_BUCKETS] = { "5e-05", "0.0001", "0.00025", "0.0005", "0.001",
+		"0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "+Inf" };
+
+	head(t, "queue_seconds", "histogram",
+		"Time from a packet's arrival until it was handed to the kernel.");
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t sum = 0;
+
+		for (size_t b = 0; b < MU_HIST_BUCKETS; b++) {
+			sum += s[i].queue_us_bucket[b];
+			g_string_append_printf(
+				t, "muster_queue_seconds_bucket{worker=\"%u\",le=\"%s\"}", i, le[b]);
+			value(t, (double)sum);
+		}
+		g_string_append_printf(t, "muster_queue_seconds_sum{worker=\"%u\"}", i);
+		value(t, (double)s[i].queue_us_sum / 1e6);
+		/* of the buckets, not queue_count: the two must agree in what is scraped */
+		g_string_append_printf(t, "muster_queue_seconds_count{worker=\"%u\"}", i);
+		value(t, (double)sum);
+	}
+}
+
+/* --- sessions and endpoints
+ * ------------------------------------------------------------------------------------------------------ */
+
+static bool is_kind(const json_t *session, const char *kind)
+{
+	const char *k = json_string_value(json_object_get(session, "kind"));
+
+	return k && strcmp(k, kind) == 0;
+}
+
+static void session_counts(GString *t, json_t *all)
+{
+	static const char *const kinds[] = { "whip", "whep" };
+
+	head(t, "sessions", "gauge", "Sessions by kind.");
+	for (size_t k = 0; k < MU_ARRAY_LEN(kinds); k++) {
+		unsigned n = 0;
+		json_t *s;
+		size_t i;
+
+		json_array_foreach(all, i, s) n += is_kind(s, kinds[k]);
+		g_string_append_printf(t, "muster_sessions{kind=\"%s\"}", kinds[k]);
+		value(t, n);
+	}
+}
+
+static bool count_endpoint(void *arg, struct mu_endpoint *ep)
+{
+	unsigned *n = arg;
+
+	if ((unsigned)ep->state <= MU_ENDPOINT_LOST)
+		n[ep->state]++;
+	return true;
+}
+
+static void endpoint_counts(GString *t, struct mu_directory *d)
+{
+	unsigned n[MU_ENDPOINT_LOST + 1] = { 0 };
+
+	mu_directory_each(d, count_endpoint, n);
+	head(t, "endpoints", "gauge", "Endpoints by state.");
+	for (unsigned i = 0; i < MU_ARRAY_LEN(n); i++) {
+		g_string_append_printf(t, "muster_endpoints{state=\"%s\"}",
+			mu_endpoint_state_name((enum mu_endpoint_state)i));
+		value(t, n[i]);
+	}
+}
+
+static void label(GString *t, const char *name, const json_t *from, const char *key)
+{
+	const char *v = json_string_value(json_object_get(from, key));
+
+	g_string_append_printf(t, "%s=\"", name);
+	for (; v && *v; v++) {
+		if (*v == '"' || *v == '\\')
+			g_string_append_c(t, '\\');
+		g_string_append_c(t, *v == '\n' ? ' ' : *v);
+	}
+	g_string_append_c(t, '"');
+}
+
+static double rtt(const json_t *s)
+{
+	return json_number_value(json_object_get(s, "rtt_us")) / 1e6;
+}
+
+static double jitter(const json_t *s)
+{
+	return json_number_value(json_object_get(s, "jitter_us")) / 1e6;
+}
+
+static double loss(const json_t *s)
+{
+	double lost = json_number_value(json_object_get(s, "lost")),
+	       got = json_number_value(json_object_get(s, "packets"));
+
+	return lost > 0 ? lost / (lost + got) : 0;
+}
+
+static const struct {
+	const char *name, *help;
+	double (*fn)(const json_t *stream);
+} per_stream[] = {
+	{ "publisher_rtt_seconds", "Round-trip time to the publisher, by stream.", rtt },
+	{ "publisher_jitter_seconds", "Interarrival jitter (RFC 3550), by stream.", jitter },
+	{ "publisher_loss_ratio", "Share of the publisher's packets lost since it began, by stream.", loss },
+};
+
+static void publishers(GString *t, json_t *all)
+{
+	for (size_t m = 0; m < MU_ARRAY_LEN(per_stream); m++) {
+		unsigned n = 0;
+		json_t *s, *st;
+		size_t i, k;
+
+		head(t, per_stream[m].name, "gauge", per_stream[m].help);
+		json_array_foreach(all, i, s)
+		{
+			if (!is_kind(s, "whip"))
+				continue;
+			json_array_foreach(json_object_get(s, "streams"), k, st)
+			{
+				if (n++ >= STREAMS_MAX)
+					break;
+				g_string_append_printf(t, "muster_%s{", per_stream[m].name);
+				label(t, "endpoint", s, "endpoint");
+				label(t, ",mid", st, "mid");
+				label(t, ",kind", st, "kind");
+				g_string_append_c(t, '}');
+				value(t, per_stream[m].fn(st));
+			}
+		}
+	}
+}
+
+static void http(GString *t, const struct mu_api *a)
+{
+	single(t, "http_connections", "gauge", "Open HTTP connections.", a->conns.n_open);
+	single(t, "http_connections_total", "counter", "HTTP connections accepted.",
+		(double)a->conns.n_accepted);
+	single(t, "http_timeouts_total", "counter", "HTTP connections cut because the client was too slow.",
+		(double)a->conns.n_timed_out);
+	single(t, "http_evictions_total", "counter", "Waiting HTTP connections cut to make room.",
+		(double)a->conns.n_evicted);
+	single(t, "http_requests_total", "counter", "HTTP requests.", (double)a->n_requests);
+	single(t, "http_denied_total", "counter", "HTTP requests denied for their token.",
+		(double)a->n_denied);
+	single(t, "event_readers", "gauge", "Open event streams.", a->n_readers);
+	single(t, "event_readers_dropped_total", "counter",
+		"Event streams cut because they were read too slowly.", (double)a->n_events_dropped);
+}
+
+static void scraped(void *arg, const struct mu_media_stats *s, unsigned n)
+{
+	struct mu_wait *w = arg;
+	struct mu_req *r = mu_wait_req(w);
+	GString *t;
+	json_t *all;
+
+	if (!r) {
+		mu_wait_end(w);
+		return;
+	}
+	t = g_string_sized_new(16384);
+	all = mu_webrtc_sessions_json(r->api->webrtc, NULL);
+	head(t, "build_info", "gauge", "Version and SRTP engine; always 1.");
+	g_string_append_printf(t, "muster_build_info{version=\"%s\",engine=\"%s\"} 1\n", MU_VERSION,
+		mu_media_engine(r->api->media));
+	single(t, "start_time_seconds", "gauge", "When the gateway started, seconds since 1970.",
+		(double)r->api->start_wall_us / 1e6);
+	session_counts(t, all);
+	endpoint_counts(t, r->api->directory);
+	workers(t, s, n);
+	drops(t, s, n);
+	queue_times(t, s, n);
+	publishers(t, all);
+	http(t, r->api);
+	json_decref(all);
+	mu_reply_text(r, 200, "text/plain; version=0.0.4; charset=utf-8", t->str, t->len);
+	g_string_free(t, TRUE);
+	mu_wait_end(w);
+}
+
+void mu_on_metrics(struct mu_req *r)
+{
+	mu_media_ask_stats(r->api->media, scraped, mu_wait_begin(r));
+}

@@ -1,0 +1,161 @@
+/* What the files of api/ share. */
+#ifndef MU_API_PRIVATE_H
+#define MU_API_PRIVATE_H
+
+#include <libsoup/soup.h>
+
+#include "api/api.h"
+#include "api/audit.h"
+#include "api/conn.h"
+#include "api/revoked.h"
+
+#define MU_BODY_MAX     65536     /* bytes of any request's body (RELIABILITY P3) */
+#define MU_READERS_MAX  512       /* event streams at once */
+#define MU_READER_QUEUE (1 << 18) /* bytes that may wait for one reader of events; more, and it is dropped \
+				   */
+#define MU_VARS_MAX 2
+
+struct mu_api {
+	struct mu_webrtc *webrtc;
+	struct mu_directory *directory;
+	struct mu_media *media;
+	struct mu_keyring *keyring;
+	char *bench_token, *site;
+	SoupServer *server;
+	struct mu_conns conns;
+	struct mu_revoked *revoked;
+	struct mu_audit *audit; /* NULL: nothing is kept */
+	struct mu_log_gate denials;
+	struct mu_event_listener listener;
+	struct mu_list readers; /* of the event stream */
+	unsigned n_readers;
+	guint heartbeat, audit_source;
+	bool started;
+	struct mu_list waits; /* requests whose answer comes later */
+	int64_t start_wall_us;
+	uint64_t n_requests, n_denied, n_events_dropped;
+};
+
+/* --- request.c: one request, from its header to its answer
+ * --------------------------------------------------------------- */
+
+enum mu_body { MU_BODY_NONE, MU_BODY_SDP, MU_BODY_SDPFRAG, MU_BODY_JSON };
+struct mu_req;
+/** One row of the table: what is served, to whom. */
+struct mu_route {
+	const char *method, *path; /* as in openapi.yaml */
+	uint32_t scopes;           /* one of these is needed, or admin; 0: see `open` */
+	bool open;                 /* answered without a token */
+	bool own;                  /* needs the token that made the session, or admin */
+	bool site_wide;            /* a token for single endpoints is not enough */
+	enum mu_body body;
+	void (*fn)(struct mu_req *r);
+};
+struct mu_req {
+	struct mu_api *api;
+	SoupServerMessage *msg; /* borrowed: the request lives in it */
+	const struct mu_route *route;
+	char vars[MU_VARS_MAX][MU_ID_MAX];
+	struct mu_token who;
+	bool has_token, gone; /* gone: the client went away */
+	char from[64];
+	size_t body_len; /* so far */
+};
+void mu_request_watch(struct mu_api *a);
+/** The endpoint that vars[0] and vars[1] name. */
+char *mu_req_endpoint(const struct mu_req *r, char ret[MU_ID_MAX]);
+/** An integer of the query, within bounds. @return false: malformed; *ret untouched when absent */
+bool mu_req_number(const struct mu_req *r, const char *name, int64_t min, int64_t max, int64_t *ret);
+/** Read the JSON body, depth and size limited. Answers 400 itself. @return NULL: answered */
+json_t *mu_req_json(struct mu_req *r);
+/** Note a deed in the audit log. target, why: NULL none. */
+void mu_req_audit(
+	struct mu_req *r, const char *what, const char *target, const char *result, const char *why);
+
+/** An answer that comes later. The request is paused until mu_wait_end. */
+struct mu_wait {
+	struct mu_list link;
+	struct mu_req *req;     /* NULL once the API is freed */
+	SoupServerMessage *msg; /* a reference */
+};
+struct mu_wait *mu_wait_begin(struct mu_req *r);
+/** @return the request to answer now, or NULL: nobody waits any more. Call mu_wait_end in either case. */
+struct mu_req *mu_wait_req(struct mu_wait *w);
+void mu_wait_end(struct mu_wait *w);
+
+/* --- reply.c
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+/** RFC 9457. */
+void mu_reply_problem(struct mu_req *r, int status, const char *title, const char *fmt, ...) MU_PRINTF(4, 5);
+/** Takes the reference. */
+void mu_reply_json(struct mu_req *r, int status, json_t *body);
+void mu_reply_text(struct mu_req *r, int status, const char *type, const char *text, size_t len);
+/** From webrtc; frees its contents. */
+void mu_reply_web(struct mu_req *r, struct mu_web_reply *w);
+/** Headers of every answer: CORS, no sniffing, no cache. */
+void mu_reply_headers(SoupServerMessage *msg);
+/** Answer at once and close the connection, whatever of the request is still to come. */
+void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, const char *detail);
+/** A whole answer after which the connection closes; malloc'ed. */
+char *mu_closing_text(int status, const char *body);
+char *mu_problem_text(int status, const char *title, const char *detail, const char *instance);
+
+/* --- auth.c
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+/** Whether the request may go on; answers 401, 403 itself when not. */
+bool mu_auth(struct mu_req *r);
+/** Whether a token may see or change this endpoint by its pattern. */
+bool mu_may(const struct mu_req *r, const char *endpoint);
+bool mu_has_scope(const struct mu_token *t, uint32_t scopes);
+
+/* --- routes.c
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+const struct mu_route *mu_routes(size_t *n);
+/** Find a route. @param allow the methods the path has, for 405, when NULL is returned; "" for 404 */
+const struct mu_route *mu_route_find(const char *method, const char *path, char vars[MU_VARS_MAX][MU_ID_MAX],
+	char *allow, size_t allow_size);
+
+/** The endpoint of a session. @return false: no such session */
+bool mu_session_endpoint(struct mu_api *a, const char *id, char ret[MU_ID_MAX]);
+
+/* --- handlers
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+void mu_on_whip(struct mu_req *r);
+void mu_on_whep(struct mu_req *r);
+void mu_on_whep_head(struct mu_req *r);
+void mu_on_session_patch(struct mu_req *r);
+void mu_on_session_delete(struct mu_req *r);
+void mu_on_status(struct mu_req *r);
+void mu_on_endpoints(struct mu_req *r);
+void mu_on_endpoint(struct mu_req *r);
+void mu_on_sessions(struct mu_req *r);
+void mu_on_sessions_delete(struct mu_req *r);
+void mu_on_revoke(struct mu_req *r);
+void mu_on_revoked(struct mu_req *r);
+void mu_on_audit(struct mu_req *r);
+void mu_on_events(struct mu_req *r);
+void mu_on_health(struct mu_req *r);
+void mu_on_metrics(struct mu_req *r);
+void mu_on_openapi(struct mu_req *r);
+void mu_on_console(struct mu_req *r);
+
+void mu_events_start(struct mu_api *a);
+void mu_events_stop(struct mu_api *a);
+/** End the event streams opened with a token. */
+void mu_events_end_token(struct mu_api *a, const char *token_id);
+
+/* --- for tests
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+uint16_t mu_api_port(const struct mu_api *a, unsigned i);
+
+#endif

@@ -1,0 +1,150 @@
+/* WHIP and WHEP: from HTTP to webrtc and back; and the operator's hand on sessions. */
+#include "api/private.h"
+
+static void body_of(struct mu_req *r, GBytes **ret, const char **text, size_t *len)
+{
+	gsize n;
+
+	*ret = soup_message_body_flatten(soup_server_message_get_request_body(r->msg));
+	*text = g_bytes_get_data(*ret, &n);
+	if (!*text)
+		*text = "";
+	*len = n;
+}
+
+/* "/session/abc" -> "abc" */
+static const char *made(const struct mu_web_reply *w)
+{
+	return w->status == 201 && w->location ? strrchr(w->location, '/') + 1 : NULL;
+}
+
+static void audit_made(struct mu_req *r, const char *what, const char *endpoint, const struct mu_web_reply *w)
+{
+	char why[440];
+
+	if (w->status == 201)
+		g_snprintf(why, sizeof(why), "session %s", made(w) ? made(w) : "");
+	else
+		g_snprintf(why, sizeof(why), "%d %s", w->status, w->detail);
+	mu_req_audit(r, what, endpoint, w->status == 201 ? "done" : "refused", why);
+}
+
+typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret);
+
+static void post(struct mu_req *r, post_fn *fn, const char *what)
+{
+	struct mu_web_reply w = { 0 };
+	char endpoint[MU_ID_MAX];
+	const char *sdp;
+	GBytes *body;
+	size_t len;
+
+	if (!mu_endpoint_id_valid(mu_req_endpoint(r, endpoint))) {
+		mu_reply_problem(r, 400, "Bad endpoint id",
+			"An endpoint's id is <site>/<name>: a dotted site and a name of 1 to 64 letters, digits, dots, dashes.");
+		return;
+	}
+	body_of(r, &body, &sdp, &len);
+	fn(r->api->webrtc, &r->who, endpoint, sdp, len, &w);
+	g_bytes_unref(body);
+	audit_made(r, what, endpoint, &w);
+	mu_reply_web(r, &w);
+}
+
+void mu_on_whip(struct mu_req *r)
+{
+	post(r, mu_whip_post, "session.publish");
+}
+
+void mu_on_whep(struct mu_req *r)
+{
+	post(r, mu_whep_post, "session.watch");
+}
+
+/* draft-ietf-wish-whep: a player asks what an endpoint takes. */
+void mu_on_whep_head(struct mu_req *r)
+{
+	mu_reply_text(r, 200, "application/sdp", "", 0);
+}
+
+void mu_on_session_patch(struct mu_req *r)
+{
+	SoupMessageHeaders *h = soup_server_message_get_request_headers(r->msg);
+	struct mu_web_reply w = { 0 };
+	const char *text;
+	GBytes *body;
+	size_t len;
+
+	body_of(r, &body, &text, &len);
+	mu_session_patch(r->api->webrtc, r->vars[0], soup_message_headers_get_content_type(h, NULL),
+		soup_message_headers_get_list(h, "If-Match"), text, len, &w);
+	g_bytes_unref(body);
+	mu_reply_web(r, &w);
+}
+
+static void end(struct mu_req *r, const char *what)
+{
+	struct mu_web_reply w = { 0 };
+
+	mu_session_delete(r->api->webrtc, r->vars[0], &w);
+	mu_req_audit(
+		r, what, r->vars[0], w.status < 300 ? "done" : "refused", w.status < 300 ? NULL : w.detail);
+	mu_reply_web(r, &w);
+}
+
+void mu_on_session_delete(struct mu_req *r)
+{
+	end(r, "session.end");
+}
+
+void mu_on_sessions_delete(struct mu_req *r)
+{
+	char endpoint[MU_ID_MAX];
+
+	if (mu_session_endpoint(r->api, r->vars[0], endpoint) && !mu_may(r, endpoint)) {
+		mu_reply_problem(r, 403, "Not allowed",
+			"Session %.100s belongs to an endpoint this token is not for.", r->vars[0]);
+		mu_req_audit(r, "session.end_by_operator", r->vars[0], "denied",
+			"the token is for other endpoints");
+		return;
+	}
+	end(r, "session.end_by_operator");
+}
+
+bool mu_session_endpoint(struct mu_api *a, const char *id, char ret[MU_ID_MAX])
+{
+	json_t *all = mu_webrtc_sessions_json(a->webrtc, NULL), *s;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach(all, i, s)
+	{
+		const char *sid = json_string_value(json_object_get(s, "id"));
+		const char *ep = json_string_value(json_object_get(s, "endpoint"));
+
+		if (sid && ep && strcmp(sid, id) == 0) {
+			g_strlcpy(ret, ep, MU_ID_MAX);
+			found = true;
+			break;
+		}
+	}
+	json_decref(all);
+	return found;
+}
+
+void mu_on_sessions(struct mu_req *r)
+{
+	json_t *all = mu_webrtc_sessions_json(r->api->webrtc, NULL), *mine = json_array(), *s;
+	size_t i;
+
+	json_array_foreach(all, i, s)
+	{
+		const char *ep = json_string_value(json_object_get(s, "endpoint"));
+
+		if (ep && mu_may(r, ep))
+			json_array_append(mine, s);
+	}
+	json_decref(all);
+	mu_reply_json(r, 200, json_pack("{so}", "sessions", mine));
+}

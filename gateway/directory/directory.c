@@ -1,0 +1,238 @@
+/* The endpoints of this site. None is ever removed, so pointers to them hold as long as the directory does.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "directory/directory_internal.h"
+
+#define TOPIC        "directory"
+#define NAME_MAX_LEN 64
+
+const char *mu_endpoint_state_name(enum mu_endpoint_state s)
+{
+	static const char *const names[] = {
+		[MU_ENDPOINT_IDLE] = "idle",
+		[MU_ENDPOINT_LIVE] = "live",
+		[MU_ENDPOINT_LOST] = "lost",
+	};
+
+	return (size_t)s < MU_ARRAY_LEN(names) ? names[s] : "unknown";
+}
+
+/* A name ends up in paths and logs, so no name may be "." or ".." or begin like an option (RELIABILITY P9).
+ */
+static bool name_valid(const char *name)
+{
+	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	return n >= 1 && n <= NAME_MAX_LEN && !name[n] && name[0] != '.' && name[0] != '-';
+}
+
+/* Dotted labels as of a host name: letters, digits, inner hyphens. */
+static bool site_valid(const char *site, size_t len)
+{
+	char last = '.';
+
+	if (len == 0 || len >= MU_ID_MAX - NAME_MAX_LEN)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		char c = site[i];
+
+		if (!g_ascii_isalnum(c) && c != '.' && c != '-')
+			return false;
+		if (last == '.' && !g_ascii_isalnum(c))
+			return false;
+		if (c == '.' && last == '-')
+			return false;
+		last = c;
+	}
+	return g_ascii_isalnum(last);
+}
+
+bool mu_endpoint_id_valid(const char *id)
+{
+	const char *slash = strchr(id, '/');
+
+	return slash && site_valid(id, (size_t)(slash - id)) && name_valid(slash + 1);
+}
+
+/* --- tracks --- */
+
+static void drop_tracks(struct mu_endpoint *ep)
+{
+	for (unsigned i = 0; i < ep->n_tracks; i++) {
+		mu_track_unref(ep->tracks[i].track);
+		free(ep->tracks[i].formats);
+	}
+	memset(ep->tracks, 0, sizeof(ep->tracks));
+	ep->n_tracks = 0;
+}
+
+struct mu_endpoint_track *mu_endpoint_find_track(struct mu_endpoint *ep, const char *label)
+{
+	for (unsigned i = 0; i < ep->n_tracks; i++) {
+		if (strcmp(ep->tracks[i].label, label) == 0)
+			return &ep->tracks[i];
+	}
+	return NULL;
+}
+
+int mu_endpoint_set_track(struct mu_endpoint *ep, const char *label, struct mu_track *t,
+	const struct mu_format *formats, unsigned n)
+{
+	struct mu_endpoint_track *et = mu_endpoint_find_track(ep, label);
+	struct mu_format *copy;
+
+	if (!et && ep->n_tracks == MU_TRACKS_MAX)
+		return -ENOSPC;
+	copy = calloc(MU_MAX(n, 1u), sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++)
+		copy[i] = formats[i];
+	if (!et) {
+		et = &ep->tracks[ep->n_tracks++];
+		snprintf(et->label, sizeof(et->label), "%s", label);
+	}
+	t = mu_track_ref(t);
+	if (et->track)
+		mu_track_unref(et->track);
+	et->track = t;
+	et->kind = mu_track_kind(t);
+	free(et->formats);
+	et->formats = copy;
+	et->n_formats = n;
+	return 0;
+}
+
+/* --- the directory --- */
+
+static int by_id(const void *a, const void *b, void *arg)
+{
+	(void)arg;
+	return strcmp(a, b);
+}
+
+static void endpoint_free(void *arg)
+{
+	struct mu_endpoint *ep = arg;
+
+	drop_tracks(ep);
+	free(ep);
+}
+
+int mu_directory_new(const char *site, struct mu_directory **ret)
+{
+	struct mu_directory *d;
+
+	if (!site_valid(site, strlen(site)))
+		return -EINVAL;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	snprintf(d->site, sizeof(d->site), "%s", site);
+	d->endpoints = g_tree_new_full(by_id, NULL, NULL, endpoint_free);
+	events_init(&d->events);
+	*ret = d;
+	return 0;
+}
+
+void mu_directory_free(struct mu_directory *d)
+{
+	if (!d)
+		return;
+	g_tree_unref(d->endpoints);
+	events_done(&d->events);
+	free(d);
+}
+
+const char *mu_directory_site(const struct mu_directory *d)
+{
+	return d->site;
+}
+
+struct mu_endpoint *mu_directory_find(struct mu_directory *d, const char *id)
+{
+	return g_tree_lookup(d->endpoints, id);
+}
+
+static int may_add(const struct mu_directory *d, const char *id, struct mu_error *e)
+{
+	size_t site = strlen(d->site);
+
+	if (!mu_endpoint_id_valid(id))
+		return mu_error_set(e, -EINVAL,
+			"endpoint id \"%.140s\" is not <site>/<name>: a dotted site, and a name of 1 to 64 letters, "
+			"digits, dots, dashes and underscores that begins with a letter, digit or underscore",
+			id);
+	if (strncmp(id, d->site, site) != 0 || id[site] != '/')
+		return mu_error_set(e, -EINVAL, "endpoint %s is not of this site, which is %s", id, d->site);
+	if (g_tree_nnodes(d->endpoints) >= MU_ENDPOINTS_MAX)
+		return mu_error_set(e, -ENOSPC,
+			"endpoint %s is new, and the limit of %d endpoints is reached", id, MU_ENDPOINTS_MAX);
+	return 0;
+}
+
+struct mu_endpoint *mu_directory_take(struct mu_directory *d, const char *id, struct mu_error *e)
+{
+	struct mu_endpoint *ep = mu_directory_find(d, id);
+
+	if (ep || may_add(d, id, e) < 0)
+		return ep;
+	ep = calloc(1, sizeof(*ep));
+	if (!ep) {
+		mu_error_set(e, -ENOMEM, "out of memory for endpoint %s", id);
+		return NULL;
+	}
+	snprintf(ep->id, sizeof(ep->id), "%s", id);
+	ep->since_wall_us = mu_clock_wall_us();
+	g_tree_insert(d->endpoints, ep->id, ep);
+	return ep;
+}
+
+void mu_directory_set_state(
+	struct mu_directory *d, struct mu_endpoint *ep, enum mu_endpoint_state s, const char *why)
+{
+	char kind[48];
+	json_t *data;
+
+	if (s == MU_ENDPOINT_IDLE)
+		drop_tracks(ep); /* also those of a publisher that never got as far as being live */
+	if (ep->state == s)
+		return;
+	ep->state = s;
+	ep->since_wall_us = mu_clock_wall_us();
+	mu_info(TOPIC, ep->id, "%s: %s", mu_endpoint_state_name(s), why);
+	snprintf(kind, sizeof(kind), "endpoint.%s", mu_endpoint_state_name(s));
+	data = mu_endpoint_json(ep);
+	json_object_set_new(data, "why", json_string(why));
+	mu_directory_tell(d, kind, data);
+}
+
+void mu_directory_set_viewers(struct mu_directory *d, struct mu_endpoint *ep, unsigned viewers)
+{
+	(void)d; /* not an event: the sessions' own say it, and a crowd must not push others out of the ring
+		  */
+	ep->viewers = viewers;
+}
+
+struct visit {
+	bool (*fn)(void *arg, struct mu_endpoint *ep);
+	void *arg;
+};
+
+static gboolean visit_one(void *key, void *value, void *arg)
+{
+	const struct visit *v = arg;
+
+	(void)key;
+	return !v->fn(v->arg, value);
+}
+
+void mu_directory_each(struct mu_directory *d, bool (*fn)(void *arg, struct mu_endpoint *ep), void *arg)
+{
+	struct visit v = { fn, arg };
+
+	g_tree_foreach(d->endpoints, visit_one, &v);
+}

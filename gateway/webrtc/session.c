@@ -1,0 +1,316 @@
+/* Sessions: made, found, ended. What their ending does to an endpoint is in whip.c and whep.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "webrtc/session.h"
+
+const char *session_kind_name(enum session_kind k)
+{
+	return k == SESSION_WHIP ? "whip" : "whep";
+}
+
+struct session *session_find(struct mu_webrtc *w, const char *id)
+{
+	return g_hash_table_lookup(w->by_id, id);
+}
+
+void session_new_etag(struct session *s)
+{
+	char text[17];
+
+	mu_random_text(text, 16);
+	snprintf(s->etag, sizeof(s->etag), "\"%s\"", text);
+}
+
+void session_tell(const struct session *s, const char *kind, const char *why)
+{
+	json_t *data = json_pack(
+		"{ss ss ss}", "id", s->id, "kind", session_kind_name(s->kind), "endpoint", s->ep->id);
+
+	if (why)
+		json_object_set_new(data, "why", json_string(why));
+	mu_directory_tell(s->w->o.directory, kind, data);
+}
+
+static void session_free(struct session *s)
+{
+	mu_list_remove(&s->link);
+	s->w->n_sessions--;
+	mu_transport_free(s->t);
+	free(s->stats);
+	g_free(s->bundle);
+	free(s);
+}
+
+void session_end(struct session *s, enum session_end how, const char *why)
+{
+	if (s->ended)
+		return;
+	s->ended = true;
+	g_hash_table_remove(s->w->by_id, s->id);
+	mu_info(TOPIC, s->id, "%s of %s ends: %s", session_kind_name(s->kind), s->ep->id, why);
+	mu_transport_close(s->t, why);
+	session_tell(s, "session.closed", why);
+	if (s->kind == SESSION_WHIP)
+		whip_ended(s, how, why);
+	else
+		whep_ended(s);
+}
+
+/* --- heard from the transport --- */
+
+static void on_state(void *arg, enum mu_transport_state state, const char *why)
+{
+	struct session *s = arg;
+
+	if (state == MU_TRANSPORT_CONNECTED && !s->ended) {
+		s->connected = true;
+		session_tell(s, "session.connected", NULL);
+		if (s->kind == SESSION_WHIP)
+			whip_connected(s);
+	} else if (state == MU_TRANSPORT_CLOSED) {
+		session_end(s, SESSION_LOST, why && *why ? why : "the connection is gone");
+		session_free(s);
+	}
+}
+
+static void on_stats(void *arg, const struct mu_transport_stats *stats)
+{
+	struct session *s = arg;
+
+	if (!s->stats)
+		s->stats = malloc(sizeof(*s->stats));
+	if (s->stats)
+		*s->stats = *stats;
+}
+
+static const struct mu_transport_events events = { .state = on_state, .stats = on_stats };
+
+/* --- made --- */
+
+static void remember_for_restart(struct session *s, const struct plan *p)
+{
+	const struct mu_sdp_media *tagged = &p->offer.media[p->tagged];
+	GString *bundle = g_string_new("");
+	bool first = true;
+
+	memcpy(s->remote_ufrag, tagged->ufrag, sizeof(s->remote_ufrag));
+	memcpy(s->remote_pwd, tagged->pwd, sizeof(s->remote_pwd));
+	for (unsigned i = 0; i < p->offer.n_media; i++) {
+		const struct mu_sdp_media *m = &p->offer.media[i];
+
+		if (!p->answer.sections[i].accepted)
+			continue;
+		if (p->offer.n_bundle > 0)
+			g_string_append_printf(bundle, " %s", m->mid);
+		if (first) {
+			memcpy(s->mid, m->mid, sizeof(s->mid));
+			memcpy(s->type, m->type, sizeof(s->type));
+		}
+		first = false;
+	}
+	s->bundle = g_string_free(bundle, FALSE);
+}
+
+static bool write_answer(struct session *s, struct plan *p, struct mu_web_reply *r)
+{
+	char location[sizeof("/session/") + SESSION_ID_LEN];
+
+	p->answer.ufrag = mu_transport_ufrag(s->t);
+	p->answer.pwd = mu_transport_pwd(s->t);
+	p->answer.fingerprint = mu_identity_fingerprint(mu_media_identity(s->w->o.media));
+	candidates_gather(s->w, s->worker, &p->answer.candidates);
+	snprintf(location, sizeof(location), "/session/%s", s->id);
+	r->body = sdp_answer_write(&p->answer);
+	r->location = strdup(location);
+	if (!r->body || !r->location)
+		return false;
+	r->status = 201;
+	r->type = "application/sdp";
+	snprintf(r->etag, sizeof(r->etag), "%s", s->etag);
+	return true;
+}
+
+static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
+	struct mu_endpoint *ep, unsigned worker)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->w = w;
+	s->kind = kind;
+	s->token = *who;
+	s->ep = ep;
+	s->worker = worker;
+	s->since_wall_us = mu_clock_wall_us();
+	mu_random_text(s->id, SESSION_ID_LEN);
+	session_new_etag(s);
+	mu_list_init(&s->link);
+	return s;
+}
+
+struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
+	struct mu_endpoint *ep, unsigned worker, struct plan *p, struct mu_web_reply *r)
+{
+	struct session *s = session_new(w, kind, who, ep, worker);
+	int err = -ENOMEM;
+
+	if (s) {
+		p->spec.id = s->id;
+		p->spec.worker = worker;
+		err = mu_transport_new(w->o.media, &p->spec, &events, s, &s->t);
+	}
+	if (err < 0) {
+		mu_err(TOPIC, ep->id, "cannot make a transport: %s; the client was told to try again",
+			g_strerror(-err));
+		free(s);
+		r->retry_after_s = 1;
+		reply_refuse(r, 503, "no transport for %s could be made: try again", ep->id);
+		return NULL;
+	}
+	remember_for_restart(s, p);
+	mu_list_append(&w->sessions, &s->link);
+	w->n_sessions++;
+	if (!write_answer(s, p, r)) {
+		session_free(s);
+		mu_web_reply_done(r);
+		reply_refuse(r, 503, "out of memory for the answer: try again later");
+		return NULL;
+	}
+	g_hash_table_insert(w->by_id, s->id, s);
+	return s;
+}
+
+/* --- the table --- */
+
+static struct mu_addr *copy_addrs(const struct mu_addr *a, unsigned n)
+{
+	return n > 0 ? g_memdup2(a, n * sizeof(*a)) : NULL;
+}
+
+static void set_options(struct mu_webrtc *w, const struct mu_webrtc_options *o)
+{
+	struct mu_addr *advertise = copy_addrs(o->advertise, o->n_advertise);
+	struct mu_addr *listen = copy_addrs(o->listen, o->n_listen);
+
+	g_free((void *)(uintptr_t)w->o.advertise);
+	g_free((void *)(uintptr_t)w->o.listen);
+	w->o = *o;
+	w->o.advertise = advertise;
+	w->o.listen = listen;
+}
+
+int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
+{
+	struct mu_webrtc *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	set_options(w, o);
+	mu_list_init(&w->sessions);
+	w->by_id = g_hash_table_new(g_str_hash, g_str_equal);
+	w->holds = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	w->timer_add = g_timeout_add;
+	w->timer_remove = g_source_remove;
+	*ret = w;
+	return 0;
+}
+
+void mu_webrtc_free(struct mu_webrtc *w)
+{
+	if (!w)
+		return;
+	whip_stop_holds(w);
+	mu_list_for_each_safe (it, next, &w->sessions)
+		session_free(MU_CONTAINER_OF(it, struct session, link));
+	g_hash_table_unref(w->by_id);
+	g_hash_table_unref(w->holds);
+	g_free((void *)(uintptr_t)w->o.advertise);
+	g_free((void *)(uintptr_t)w->o.listen);
+	free(w);
+}
+
+void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *o)
+{
+	struct mu_webrtc_options n = *o;
+
+	n.media = w->o.media;
+	n.directory = w->o.directory;
+	set_options(w, &n);
+}
+
+const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id)
+{
+	struct session *s = session_find(w, id);
+
+	return s ? &s->token : NULL;
+}
+
+void mu_session_delete(struct mu_webrtc *w, const char *id, struct mu_web_reply *ret)
+{
+	struct session *s = session_find(w, id);
+
+	if (!s) {
+		reply_refuse(ret, 404, "session %.64s is not here: it has ended or never was", id);
+		return;
+	}
+	session_end(s, SESSION_MEANT, "deleted");
+	ret->status = 200;
+}
+
+unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const char *why)
+{
+	unsigned n = 0;
+
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->ended || strcmp(s->token.id, token_id) != 0)
+			continue;
+		session_end(s, SESSION_LOST, why);
+		n++;
+	}
+	return n;
+}
+
+void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
+{
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (now_s >= s->token.expires_s)
+			session_end(s, SESSION_LOST, "its token has expired");
+	}
+}
+
+void mu_webrtc_drain(struct mu_webrtc *w)
+{
+	if (w->draining)
+		return;
+	w->draining = true;
+	mu_directory_tell(
+		w->o.directory, "gateway.draining", json_pack("{sI}", "sessions", (json_int_t)w->n_sessions));
+}
+
+void mu_webrtc_close_all(struct mu_webrtc *w, const char *why)
+{
+	mu_list_for_each_safe (it, next, &w->sessions)
+		session_end(MU_CONTAINER_OF(it, struct session, link), SESSION_MEANT, why);
+}
+
+unsigned mu_webrtc_sessions(const struct mu_webrtc *w)
+{
+	return w->n_sessions;
+}
+
+void mu_webrtc_refresh_stats(struct mu_webrtc *w)
+{
+	mu_list_for_each (it, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (!s->ended)
+			mu_transport_ask_stats(s->t);
+	}
+}

@@ -1,0 +1,53 @@
+/* Sessions as the API shows them. */
+#include "webrtc/session.h"
+
+static json_t *stream_json(const struct mu_stream_stats *s)
+{
+	return json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI sI si si sf}", "mid", s->mid, "direction",
+		s->out ? "out" : "in", "kind", s->kind == MU_AUDIO ? "audio" : "video", "codec",
+		mu_codec_name(s->codec), "ssrc", (json_int_t)s->ssrc, "packets", (json_int_t)s->packets,
+		"bytes", (json_int_t)s->bytes, "lost", (json_int_t)s->lost, "nacks", (json_int_t)s->nacks,
+		"retransmitted", (json_int_t)s->retransmitted, "repaired", (json_int_t)s->repaired,
+		"key_requests", (json_int_t)s->key_requests, "key_frames", (json_int_t)s->key_frames,
+		"dropped", (json_int_t)s->dropped, "jitter_us", (int)s->jitter_us, "rtt_us", (int)s->rtt_us,
+		"fraction_lost", s->remote_fraction_lost / 256.0);
+}
+
+static void add_stats(json_t *o, const struct mu_transport_stats *st)
+{
+	json_t *streams = json_array();
+	char text[MU_ADDR_TEXT];
+
+	if (st->profile != MU_SRTP_NONE)
+		json_object_set_new(o, "profile", json_string(mu_srtp_profile_name(st->profile)));
+	if (st->remote.sa.sa_family != AF_UNSPEC)
+		json_object_set_new(o, "remote", json_string(mu_addr_text(&st->remote, text)));
+	for (unsigned i = 0; i < st->n_streams; i++)
+		json_array_append_new(streams, stream_json(&st->streams[i]));
+	json_object_set_new(o, "streams", streams);
+}
+
+json_t *session_json(const struct session *s)
+{
+	json_t *o = json_pack("{ss ss ss ss ss so sn sn s[]}", "id", s->id, "kind",
+		session_kind_name(s->kind), "endpoint", s->ep->id, "subject", s->token.subject, "state",
+		s->connected ? "connected" : "new", "since", mu_time_json(s->since_wall_us), "profile",
+		"remote", "streams");
+
+	if (s->stats)
+		add_stats(o, s->stats);
+	return o;
+}
+
+json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint)
+{
+	json_t *all = json_array();
+
+	mu_list_for_each (it, &w->sessions) {
+		const struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (!s->ended && (!endpoint || strcmp(s->ep->id, endpoint) == 0))
+			json_array_append_new(all, session_json(s));
+	}
+	return all;
+}

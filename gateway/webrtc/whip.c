@@ -1,0 +1,365 @@
+/* WHIP (RFC 9725): an offer becomes a publisher of an endpoint. */
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "webrtc/session.h"
+
+static bool sends(const struct mu_sdp_media *m)
+{
+	return m->direction == MU_SDP_SENDONLY || m->direction == MU_SDP_SENDRECV;
+}
+
+/* RFC 9725, section 4.2: one audio and one video at most, and nothing that only receives. */
+static bool find_wanted(const struct mu_sdp *o, bool wanted[MU_SDP_MEDIA_MAX], struct mu_web_reply *r)
+{
+	unsigned audio = 0, video = 0, any = 0;
+
+	for (unsigned i = 0; i < o->n_media; i++) {
+		const struct mu_sdp_media *m = &o->media[i];
+
+		any |= sdp_media_usable(m);
+		wanted[i] = sdp_media_usable(m) && sends(m);
+		if (wanted[i])
+			(*(strcmp(m->type, "audio") == 0 ? &audio : &video))++;
+	}
+	if (audio > 1 || video > 1)
+		return reply_refuse(r, 422,
+			"the offer sends %u audio and %u video: a publisher sends at most one of each (RFC 9725, section "
+			"4.2); more need endpoints of their own",
+			audio, video);
+	if (any && audio + video == 0)
+		return reply_refuse(r, 422,
+			"no audio or video of the offer is sendonly or sendrecv: this address takes publishers, viewers "
+			"use WHEP");
+	return true;
+}
+
+/* --- one section: what of it we take --- */
+
+static bool takes_ext(enum mu_rtp_ext type)
+{
+	switch (type) {
+	case MU_EXT_MID:
+	case MU_EXT_AUDIO_LEVEL:
+	case MU_EXT_TWCC:
+	case MU_EXT_VIDEO_ORIENTATION:
+	case MU_EXT_PLAYOUT_DELAY:
+	case MU_EXT_VIDEO_CONTENT_TYPE:
+	case MU_EXT_COLOR_SPACE:
+	case MU_EXT_ABS_CAPTURE_TIME:
+	case MU_EXT_DEPENDENCY_DESCRIPTOR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void take_exts(const struct mu_sdp_media *m, struct sdp_section *s, struct mu_stream_in *in)
+{
+	for (unsigned i = 0; i < m->n_exts; i++) {
+		enum mu_sdp_direction d = m->exts[i].direction;
+
+		if (!takes_ext(m->exts[i].type) || d == MU_SDP_RECVONLY || d == MU_SDP_INACTIVE)
+			continue;
+		s->exts[s->n_exts].type = m->exts[i].type;
+		s->exts[s->n_exts].id = m->exts[i].id;
+		/* RFC 8285, section 5: the answer mirrors a direction that the offer states */
+		s->exts[s->n_exts++].direction = d == MU_SDP_SENDONLY ? MU_SDP_RECVONLY : MU_SDP_SENDRECV;
+		mu_ext_map_set(&in->exts, m->exts[i].type, m->exts[i].id);
+	}
+}
+
+/* The first format is what the sender uses; what it has no feedback for we cannot ask. */
+static void take_feedback(struct sdp_section *s, struct mu_stream_in *in)
+{
+	const struct mu_sdp_codec *c = s->codecs[0];
+
+	s->nack = in->nack = c->nack;
+	s->pli = in->pli = c->pli;
+	s->fir = in->fir = c->fir;
+	s->twcc = in->twcc = c->twcc && in->exts.id_of[MU_EXT_TWCC];
+	s->remb = in->remb = c->remb && !s->twcc;
+}
+
+static bool is_taken(const struct mu_stream_in *in, const struct mu_sdp_codec *rtx)
+{
+	for (unsigned i = 0; i < in->n_formats; i++) {
+		if (in->rtx_pt[i] == rtx->pt)
+			return true;
+	}
+	return false;
+}
+
+/* All formats that we relay, in the offerer's order (its preference), and their RTX. */
+static void take_formats(
+	const struct mu_sdp_media *m, enum mu_kind kind, struct sdp_section *s, struct mu_stream_in *in)
+{
+	for (unsigned i = 0; i < m->n_codecs && in->n_formats < MU_FORMATS_MAX; i++) {
+		enum mu_codec codec = sdp_codec_of(&m->codecs[i]);
+		const struct mu_sdp_codec *rtx = sdp_rtx_of(m, m->codecs[i].pt);
+
+		if (codec == MU_CODEC_NONE || mu_codec_kind(codec) != kind)
+			continue;
+		sdp_format_set(&in->formats[in->n_formats], &m->codecs[i]);
+		in->rtx_pt[in->n_formats++] = rtx ? rtx->pt : 0;
+	}
+	for (unsigned i = 0, next = 0; i < m->n_codecs; i++) {
+		const struct mu_sdp_codec *c = &m->codecs[i];
+
+		if (next < in->n_formats && c->pt == in->formats[next].pt) {
+			s->codecs[s->n_codecs++] = c;
+			next++;
+		} else if (strcasecmp(c->name, "rtx") == 0 && is_taken(in, c)) {
+			s->codecs[s->n_codecs++] = c;
+		}
+	}
+}
+
+static bool take_section(struct plan *p, unsigned i, struct mu_web_reply *r)
+{
+	const struct mu_sdp_media *m = &p->offer.media[i];
+	struct sdp_section *s = &p->answer.sections[i];
+	struct mu_stream_in *in = &p->spec.in[p->spec.n_in++];
+	enum mu_kind kind = strcmp(m->type, "audio") == 0 ? MU_AUDIO : MU_VIDEO;
+	char names[160];
+
+	take_formats(m, kind, s, in);
+	if (in->n_formats == 0)
+		return reply_refuse(r, 406, "m-line %u (%s) offers %s; the gateway relays %s", i + 1, m->type,
+			sdp_codec_names(m, names, sizeof(names)),
+			kind == MU_AUDIO ? "opus, G722, PCMA, PCMU" : "H264, VP8, VP9, AV1, H265");
+	take_exts(m, s, in);
+	take_feedback(s, in);
+	s->accepted = true;
+	s->direction = MU_SDP_RECVONLY;
+	memcpy(in->mid, m->mid, sizeof(in->mid));
+	in->ssrc = m->ssrc;
+	in->rtx_ssrc = m->rtx_ssrc;
+	return true;
+}
+
+static bool take_sections(struct plan *p, struct mu_web_reply *r)
+{
+	bool wanted[MU_SDP_MEDIA_MAX] = { false };
+
+	if (!find_wanted(&p->offer, wanted, r) || !plan_check(p, wanted, r))
+		return false;
+	for (unsigned i = 0; i < p->offer.n_media; i++) {
+		if (wanted[i] && !take_section(p, i, r))
+			return false;
+	}
+	return true;
+}
+
+/* --- the endpoint --- */
+
+static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, struct mu_web_reply *r)
+{
+	struct mu_directory *d = w->o.directory;
+	struct mu_error e;
+	struct mu_endpoint *ep = mu_directory_take(d, id, &e);
+	size_t site = strlen(mu_directory_site(d));
+	bool ours =
+		mu_endpoint_id_valid(id) && strncmp(id, mu_directory_site(d), site) == 0 && id[site] == '/';
+
+	if (!ep)
+		reply_refuse(r, ours ? 503 : 400, "%s", e.text);
+	return ep;
+}
+
+/* A client that returns before its old session was found dead is the same publisher, whatever the policy. */
+static bool may_take_over(const struct session *old, const struct mu_token *who)
+{
+	return old->w->o.second == MU_SECOND_TAKE_OVER ||
+		(strcmp(old->token.subject, who->subject) == 0 && strcmp(old->token.id, who->id) == 0);
+}
+
+static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
+	struct session **ret_old, struct mu_web_reply *r)
+{
+	struct session *old = ep->session[0] ? session_find(w, ep->session) : NULL;
+
+	*ret_old = old;
+	if (!old || may_take_over(old, who))
+		return true;
+	return reply_refuse(r, 409,
+		"%s is published already, by %s since session %.6s...: end that one first", ep->id,
+		ep->subject, ep->session);
+}
+
+static const char *label_of(const struct mu_stream_in *in)
+{
+	return mu_codec_kind(in->formats[0].codec) == MU_AUDIO ? "audio" : "video";
+}
+
+/* Tracks outlive publishers, so that viewers do: the one of this label if there is one, else a new one. */
+static int take_tracks(
+	struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, struct mu_transport_spec *spec)
+{
+	for (unsigned i = 0; i < spec->n_in; i++) {
+		struct mu_stream_in *in = &spec->in[i];
+		const struct mu_endpoint_track *et = mu_endpoint_find_track(ep, label_of(in));
+		char id[MU_ID_MAX + 16];
+		int err;
+
+		if (et) {
+			in->track = mu_track_ref(et->track);
+			continue;
+		}
+		snprintf(id, sizeof(id), "%s/%s", ep->id, label_of(in));
+		err = mu_track_new(
+			mu_media_net(w->o.media), home, id, mu_codec_kind(in->formats[0].codec), &in->track);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static void drop_tracks(struct mu_transport_spec *spec)
+{
+	for (unsigned i = 0; i < spec->n_in; i++)
+		spec->in[i].track = mu_track_unref(spec->in[i].track);
+}
+
+static int give_tracks(struct mu_endpoint *ep, unsigned home, const struct mu_transport_spec *spec)
+{
+	for (unsigned i = 0; i < spec->n_in; i++) {
+		const struct mu_stream_in *in = &spec->in[i];
+		int err = mu_endpoint_set_track(ep, label_of(in), in->track, in->formats, in->n_formats);
+
+		if (err < 0)
+			return err;
+	}
+	ep->home = home;
+	return 0;
+}
+
+static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_endpoint *ep,
+	struct session *old, struct plan *p, struct mu_web_reply *r)
+{
+	unsigned home = ep->n_tracks > 0 ? ep->home : mu_media_pick_worker(w->o.media);
+	struct session *s;
+
+	if (take_tracks(w, ep, home, &p->spec) < 0) {
+		reply_refuse(r, 503, "out of memory for the tracks of %s: try again later", ep->id);
+		return;
+	}
+	s = session_open(w, SESSION_WHIP, who, ep, home, p, r);
+	if (!s)
+		return;
+	snprintf(ep->session, sizeof(ep->session), "%s", s->id);
+	snprintf(ep->subject, sizeof(ep->subject), "%s", who->subject);
+	if (old)
+		session_end(old, SESSION_LOST, "another publisher took over");
+	session_tell(s, "session.created", NULL);
+	if (give_tracks(ep, home, &p->spec) < 0) {
+		mu_web_reply_done(r);
+		session_end(s, SESSION_LOST, "out of memory");
+		reply_refuse(r, 503, "out of memory for the tracks of %s: try again later", ep->id);
+	}
+}
+
+void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret)
+{
+	struct plan *p = plan_new(w, sdp, len, ret);
+	struct mu_endpoint *ep;
+	struct session *old;
+
+	if (!p)
+		return;
+	if (take_sections(p, ret)) {
+		ep = take_endpoint(w, endpoint, ret);
+		if (ep && may_publish(w, ep, who, &old, ret))
+			publish(w, who, ep, old, p, ret);
+		drop_tracks(&p->spec);
+	}
+	plan_free(p);
+}
+
+/* --- what becomes of the endpoint --- */
+
+struct hold {
+	struct mu_webrtc *w;
+	struct mu_endpoint *ep;
+	guint timer;
+};
+
+static void stop_hold(struct mu_webrtc *w, struct mu_endpoint *ep)
+{
+	const struct hold *h = g_hash_table_lookup(w->holds, ep);
+
+	if (!h)
+		return;
+	w->timer_remove(h->timer);
+	g_hash_table_remove(w->holds, ep);
+}
+
+void whip_stop_holds(struct mu_webrtc *w)
+{
+	GHashTableIter it;
+	gpointer h;
+
+	g_hash_table_iter_init(&it, w->holds);
+	while (g_hash_table_iter_next(&it, NULL, &h))
+		w->timer_remove(((const struct hold *)h)->timer);
+	g_hash_table_remove_all(w->holds);
+}
+
+static void go_idle(struct mu_webrtc *w, struct mu_endpoint *ep, const char *why)
+{
+	stop_hold(w, ep);
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->ep == ep && s->kind == SESSION_WHEP)
+			session_end(s, SESSION_MEANT, "publisher left");
+	}
+	mu_directory_set_state(w->o.directory, ep, MU_ENDPOINT_IDLE, why);
+}
+
+static gboolean hold_over(gpointer arg)
+{
+	struct hold h = *(const struct hold *)arg;
+
+	g_hash_table_remove(h.w->holds, h.ep);
+	/* A publisher that is just connecting gets its chance: when it fails, the hold begins anew. */
+	if (h.ep->state == MU_ENDPOINT_LOST && !h.ep->session[0])
+		go_idle(h.w, h.ep, "its publisher did not come back");
+	return G_SOURCE_REMOVE;
+}
+
+static void start_hold(struct mu_webrtc *w, struct mu_endpoint *ep)
+{
+	struct hold *h = g_new(struct hold, 1);
+
+	stop_hold(w, ep);
+	h->w = w;
+	h->ep = ep;
+	h->timer = w->timer_add((guint)MU_MIN(w->o.hold_us / 1000, (int64_t)G_MAXUINT), hold_over, h);
+	g_hash_table_insert(w->holds, ep, h);
+}
+
+void whip_connected(struct session *s)
+{
+	if (strcmp(s->ep->session, s->id) != 0)
+		return;
+	stop_hold(s->w, s->ep);
+	mu_directory_set_state(s->w->o.directory, s->ep, MU_ENDPOINT_LIVE, "its publisher is connected");
+}
+
+void whip_ended(struct session *s, enum session_end how, const char *why)
+{
+	struct mu_endpoint *ep = s->ep;
+
+	if (strcmp(ep->session, s->id) != 0)
+		return; /* another took over: the endpoint is that one's */
+	ep->session[0] = '\0';
+	if (how == SESSION_MEANT || ep->state == MU_ENDPOINT_IDLE || s->w->o.hold_us <= 0) {
+		go_idle(s->w, ep, why);
+		return;
+	}
+	mu_directory_set_state(s->w->o.directory, ep, MU_ENDPOINT_LOST, why);
+	start_hold(s->w, ep);
+}

@@ -1,0 +1,61 @@
+// GStreamer's webrtcbin, publishing and watching: a third stack beside the two browsers'.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { camera, cameraView, chromium, missing, page, pause, startGateway, until } from './lib.mjs';
+
+describe('webrtcbin', { skip: missing, timeout: 240000 }, () => {
+  let gw;
+  before(async () => { gw = await startGateway(); });
+  after(async () => { await gw?.stop(); });
+
+  for (const codec of ['H264', 'VP8']) {
+    test(`publishes ${codec} and watches`, async () => {
+      const id = `city/gst-${codec.toLowerCase()}`, cam = camera(gw, id, { codec });
+      try {
+        await gw.state(id, 'live');
+        const seen = await cameraView(gw, id);
+        assert.equal(seen.codec, codec);
+        const span = seen.last - seen.first + 1;
+        assert.ok(seen.distinct >= 0.95 * span && span > 60, JSON.stringify(seen));
+        assert.equal(seen.backwards, 0);
+        assert.ok(seen.audio_dbfs > -40 && seen.audio_buffers > 100, JSON.stringify(seen));
+        assert.ok(seen.first_frame_ms < 3000, `first picture after ${seen.first_frame_ms} ms`);
+      } finally {
+        assert.equal(await cam.stop(), 0, cam.log);
+      }
+      await until(async () => (await gw.endpoint(id)).state === 'idle', 5000, 'idle after DELETE');
+    });
+  }
+
+  test('is watched in Chromium, and consent outlives 30 seconds', async () => {
+    const id = 'city/gst-long', cam = camera(gw, id), browser = await chromium();
+    try {
+      await gw.state(id, 'live');
+      const view = await page(browser);
+      await view.muster('watch', { url: gw.whep(id), token: gw.token('watch') });
+      await view.muster('pictures', 'view', 20);
+      await pause(35000);
+      await view.muster('forget', 'view');
+      await view.muster('pictures', 'view', 40, 5000);
+      const seen = await view.muster('seen', 'view');
+      assert.ok(seen.backwards === 0 && seen.last - seen.first + 1 <= seen.distinct / 0.95, JSON.stringify(seen));
+    } finally {
+      await browser.close();
+      await cam.stop();
+    }
+  });
+
+  test('comes back by itself after the gateway was killed', async () => {
+    const id = 'city/gst-back', cam = camera(gw, id);
+    try {
+      await gw.state(id, 'live');
+      await gw.kill();
+      await gw.start();
+      await gw.state(id, 'live', 40000);
+      const seen = await cameraView(gw, id, { seconds: 2 });
+      assert.ok(seen.decoded > 20, JSON.stringify(seen));
+    } finally {
+      await cam.stop();
+    }
+  });
+});

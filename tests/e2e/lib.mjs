@@ -1,0 +1,220 @@
+// Starts what the end-to-end tests need: a gateway of their own on free ports, browsers, the synthetic camera.
+import { spawn } from 'node:child_process';
+import crypto from 'node:crypto';
+import dgram from 'node:dgram';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import puppeteer from 'puppeteer-core';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+export const build = process.env.MUSTER_BUILD || path.join(here, '../../build');
+const musterd = path.join(build, 'gateway/daemon/musterd');
+const cameraProgram = path.join(build, 'tests/tools/muster-camera');
+/** Why tests cannot run here, or false: for node:test's skip. */
+export const missing = fs.existsSync(musterd) ? false : `${musterd} is not built`;
+
+export async function until(test, ms, what) {
+  for (const end = Date.now() + ms; Date.now() < end;) {
+    const value = await test();
+    if (value) return value;
+    await new Promise((yes) => setTimeout(yes, 50));
+  }
+  throw new Error(`${what}: not within ${ms} ms`);
+}
+export const pause = (ms) => new Promise((yes) => setTimeout(yes, ms));
+
+const freeTcp = () => new Promise((yes, no) => {
+  const s = net.createServer().once('error', no).listen(0, '127.0.0.1', () => {
+    const { port } = s.address();
+    s.close(() => yes(port));
+  });
+});
+const freeUdp = () => new Promise((yes, no) => {
+  const s = dgram.createSocket('udp4').once('error', no).bind(0, '127.0.0.1', () => {
+    const { port } = s.address();
+    s.close(() => yes(port));
+  });
+});
+
+/** The machine's own IPv4 address, for a browser that gathers no loopback candidate; [] where there is only loopback. */
+export const ownAddress = () => Object.values(os.networkInterfaces()).flat()
+  .filter((a) => a.family === 'IPv4' && !a.internal).map((a) => a.address).slice(0, 1);
+
+/** Ends a child: SIGTERM, SIGKILL after a while. @return its exit code or signal */
+async function endChild(child, ms = 15000) {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode ?? child.signalCode;
+  const gone = new Promise((yes) => child.once('exit', (code, signal) => yes(code ?? signal)));
+  const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+  child.kill('SIGTERM');
+  const how = await gone;
+  clearTimeout(timer);
+  return how;
+}
+
+// --- tokens -----------------------------------------------------------------------------------------------------------------
+
+const b64 = (x) => Buffer.from(x).toString('base64url');
+/** An Ed25519 key that signs tokens (RFC 8037), named by its thumbprint (RFC 7638). */
+export function signer() {
+  const { privateKey, publicKey } = crypto.generateKeyPairSync('ed25519');
+  const { x } = publicKey.export({ format: 'jwk' });
+  const kid = crypto.createHash('sha256').update(`{"crv":"Ed25519","kty":"OKP","x":"${x}"}`).digest('base64url');
+  return {
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }),
+    /** Claims and header may be overridden, to forge. */
+    sign(scope, { endpoint, header = {}, ...claims } = {}) {
+      const now = Math.floor(Date.now() / 1000);
+      const body = { jti: crypto.randomUUID(), sub: 'e2e', scope, iat: now, exp: now + 600, ...claims };
+      if (endpoint) body.endpoint = endpoint;
+      const head = { alg: 'EdDSA', typ: 'JWT', kid, ...header };
+      const text = `${b64(JSON.stringify(head))}.${b64(JSON.stringify(body))}`;
+      const signature = head.alg === 'none' ? '' : b64(crypto.sign(null, Buffer.from(text), privateKey));
+      return `${text}.${signature}`;
+    },
+  };
+}
+export const claimsOf = (jwt) => JSON.parse(Buffer.from(jwt.split('.')[1], 'base64url'));
+
+// --- the gateway ---------------------------------------------------------------------------------------------------------
+
+/** Start musterd with a configuration of its own. `overrides` is merged group by group. */
+export async function startGateway(overrides = {}) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'muster-e2e-'));
+  const key = signer();
+  fs.writeFileSync(path.join(dir, 'token.pub'), key.publicPem);
+  const config = {
+    site: 'city', state: path.join(dir, 'state'),
+    http: { listen: [`127.0.0.1:${await freeTcp()}`] },
+    media: { workers: 1, port: await freeUdp(), listen: ['127.0.0.1'] },
+    auth: { keys: [path.join(dir, 'token.pub')] },
+    log: { level: 'debug', target: 'stderr' },
+    drain: { deadline: '2s' },
+  };
+  for (const [group, rows] of Object.entries(overrides)) {
+    config[group] = typeof rows === 'object' && !Array.isArray(rows) ? { ...config[group], ...rows } : rows;
+  }
+  const file = path.join(dir, 'musterd.yaml');
+  fs.writeFileSync(file, yaml(config));
+  const gw = { dir, config, file, url: `http://${config.http.listen[0]}`, log: '', key };
+  gw.whip = (id) => `${gw.url}/whip/${id}`;
+  gw.whep = (id) => `${gw.url}/whep/${id}`;
+  gw.token = (scope, options) => key.sign(scope, options);
+  gw.start = async () => {
+    gw.child = spawn(musterd, ['--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const out of [gw.child.stdout, gw.child.stderr]) out.on('data', (d) => { gw.log += d; });
+    await until(async () => {
+      if (gw.child.exitCode !== null) throw new Error(`musterd ended with ${gw.child.exitCode}:\n${gw.log}`);
+      return fetch(`${gw.url}/healthz`).then((r) => r.ok, () => false);
+    }, 10000, 'readiness');
+  };
+  gw.api = async (where, { method = 'GET', body, token = key.sign('admin') } = {}) => {
+    const r = await fetch(gw.url + where, {
+      method,
+      headers: { Authorization: `Bearer ${token}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
+      body: body && JSON.stringify(body),
+    });
+    const text = await r.text();
+    return { status: r.status, json: /json/.test(r.headers.get('content-type') || '') ? JSON.parse(text) : null, text };
+  };
+  gw.endpoint = async (id) => (await gw.api(`/v1/endpoints/${id}`)).json;
+  gw.state = (id, state, ms = 10000) => until(async () => (await gw.endpoint(id))?.state === state, ms, `${id} ${state}`);
+  gw.kill = () => new Promise((yes) => { gw.child.once('exit', yes); gw.child.kill('SIGKILL'); });
+  gw.stop = async () => {
+    const how = await endChild(gw.child);
+    fs.rmSync(dir, { recursive: true, force: true });
+    return how;
+  };
+  await gw.start();
+  return gw;
+}
+/** Block style, so that an error names a line that a person can find. */
+function yaml(value, indent = '') {
+  if (Array.isArray(value)) return value.map((v) => `${indent}- ${JSON.stringify(v)}\n`).join('');
+  return Object.entries(value).map(([k, v]) => typeof v === 'object' ? `${indent}${k}:\n${yaml(v, indent + '  ')}`
+    : `${indent}${k}: ${typeof v === 'string' && /^[\w./-]+$/.test(v) ? v : JSON.stringify(v)}\n`).join('');
+}
+
+// --- browsers --------------------------------------------------------------------------------------------------------------
+
+const CHROMIUM = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--disable-default-apps', '--mute-audio',
+  '--autoplay-policy=no-user-gesture-required', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+  '--auto-select-desktop-capture-source=Entire screen', '--disable-features=WebRtcHideLocalIpsWithMdns',
+  '--disable-background-timer-throttling', '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows',
+  '--allow-loopback-in-peer-connection'];
+const FIREFOX = {
+  'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true,
+  'media.peerconnection.ice.obfuscate_host_addresses': false, 'media.peerconnection.ice.loopback': true,
+  'media.autoplay.default': 0, 'media.autoplay.blocking_policy': 0, 'media.gmp-manager.updateEnabled': false,
+  'dom.min_background_timeout_value': 10, 'dom.timeout.enable_budget_timer_throttling': false,
+  'network.captive-portal-service.enabled': false, 'network.connectivity-service.enabled': false,
+  'app.normandy.enabled': false, 'browser.safebrowsing.malware.enabled': false,
+  'browser.safebrowsing.phishing.enabled': false,
+};
+export const chromium = () => puppeteer.launch({ executablePath: '/usr/bin/chromium', headless: true, args: CHROMIUM });
+export const firefox = () => puppeteer.launch({ browser: 'firefox', executablePath: '/usr/bin/firefox-esr', headless: true,
+  protocolTimeout: 60000, extraPrefsFirefox: FIREFOX });
+
+let blank; // a page of another origin than the gateway's: so every test also needs its CORS headers
+const blankUrl = () => (blank ??= new Promise((yes) => {
+  const s = http.createServer((q, r) => {
+    r.writeHead(200, { 'content-type': 'text/html' });
+    r.end(q.url === '/favicon.ico' ? '' : '<!doctype html><meta charset=utf-8><title>t</title><body></body>');
+  });
+  s.unref();
+  s.listen(0, '127.0.0.1', () => yes(`http://127.0.0.1:${s.address().port}/`));
+}));
+/** A page in a window of its own (a hidden one draws nothing), with page.js in it. page.muster(name, ...args) calls it. */
+export async function page(browser) {
+  const firefoxIs = /firefox/i.test(await browser.version());
+  const p = firefoxIs ? await browser.newPage({ type: 'window' }) : await (await browser.createBrowserContext()).newPage();
+  await p.goto(await blankUrl());
+  await p.addScriptTag({ content: fs.readFileSync(path.join(here, 'page.js'), 'utf8') });
+  p.on('pageerror', (e) => console.error('page:', e.message));
+  p.muster = (name, ...args) => p.evaluate((n, a) => globalThis.muster[n](...a), name, args);
+  return p;
+}
+
+/** What a viewer gets of what a publisher sends, over `ms`. */
+export async function compare(pub, view, ms = 5000) {
+  await view.muster('pictures', 'view', 5);
+  const before = await pub.muster('figures', 'pub');
+  await view.muster('forget', 'view');
+  await pause(ms);
+  const after = await pub.muster('figures', 'pub');
+  const seen = await view.muster('seen', 'view');
+  return { sent: after.framesSent - before.framesSent, ...seen };
+}
+
+// --- the synthetic camera -----------------------------------------------------------------------------------------------------
+
+/** Publish until stopped. */
+export function camera(gw, id, { codec = 'H264', token = gw.token('publish', { endpoint: id }), args = [] } = {}) {
+  const file = path.join(gw.dir, `camera-${crypto.randomUUID()}.token`);
+  fs.writeFileSync(file, token);
+  const child = spawn(cameraProgram, ['--url', gw.whip(id), '--token-file', file, '--codec', codec, '--label', id,
+    '--size', '320x180', '--fps', '20', '--bitrate', '400', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const cam = { child, log: '' };
+  child.stderr.on('data', (d) => { cam.log += d; });
+  cam.stop = () => endChild(child);
+  return cam;
+}
+/** Watch for `seconds` from the first picture on. @return its report */
+export async function cameraView(gw, id, { codec, seconds = 5, token = gw.token('watch', { endpoint: id }) } = {}) {
+  const file = path.join(gw.dir, `view-${crypto.randomUUID()}.token`);
+  fs.writeFileSync(file, token);
+  const child = spawn(cameraProgram, ['--view', '--url', gw.whep(id), '--token-file', file, '--seconds', String(seconds),
+    ...(codec ? ['--codec', codec] : [])], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '', err = '';
+  child.stdout.on('data', (d) => { out += d; });
+  child.stderr.on('data', (d) => { err += d; });
+  const timer = setTimeout(() => child.kill('SIGTERM'), (seconds + 20) * 1000);
+  await new Promise((yes) => child.once('close', yes));
+  clearTimeout(timer);
+  if (!out) throw new Error(`no report: ${err}`);
+  return { ...JSON.parse(out.trim().split('\n').at(-1)), err };
+}

@@ -1,0 +1,204 @@
+/* The same program as a viewer: decodes, reads the frame numbers, hears the tone, and says what it got. */
+#include <gst/video/video.h>
+#include <math.h>
+#include <string.h>
+
+#include "peer.h"
+#include "strip.h"
+
+/* Written by streaming threads, under the lock. */
+static struct {
+	GMutex lock;
+	gint64 first_us, last_us; /* first and last picture */
+	unsigned frames, read;	  /* pictures, and those with a number */
+	unsigned distinct, backwards;
+	uint32_t first, last; /* numbers */
+	unsigned width, height;
+	unsigned audio_buffers;
+	double audio_squares, audio_samples;
+	char codec[16];
+} seen;
+
+static GstPadProbeReturn on_picture(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
+{
+	GstCaps *caps = gst_pad_get_current_caps(pad);
+	GstVideoFrame frame;
+	GstVideoInfo video;
+	uint32_t number;
+
+	(void)arg;
+	if (!caps)
+		return GST_PAD_PROBE_OK;
+	if (gst_video_info_from_caps(&video, caps) &&
+		gst_video_frame_map(&frame, &video, GST_PAD_PROBE_INFO_BUFFER(info), GST_MAP_READ)) {
+		bool read = strip_read(GST_VIDEO_FRAME_PLANE_DATA(&frame, 0),
+			(size_t)GST_VIDEO_FRAME_PLANE_STRIDE(&frame, 0), (unsigned)GST_VIDEO_FRAME_WIDTH(&frame),
+			(unsigned)GST_VIDEO_FRAME_HEIGHT(&frame), &number);
+
+		g_mutex_lock(&seen.lock);
+		seen.width = (unsigned)GST_VIDEO_FRAME_WIDTH(&frame);
+		seen.height = (unsigned)GST_VIDEO_FRAME_HEIGHT(&frame);
+		seen.last_us = g_get_monotonic_time();
+		if (!seen.frames++)
+			seen.first_us = seen.last_us;
+		if (read) {
+			if (!seen.read++)
+				seen.first = number;
+			else if (number < seen.last)
+				seen.backwards++;
+			seen.distinct += seen.read == 1 || number != seen.last;
+			seen.last = number;
+		}
+		g_mutex_unlock(&seen.lock);
+		gst_video_frame_unmap(&frame);
+	}
+	gst_caps_unref(caps);
+	return GST_PAD_PROBE_OK;
+}
+
+static GstPadProbeReturn on_sound(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
+{
+	GstMapInfo map;
+	double squares = 0;
+
+	(void)pad;
+	(void)arg;
+	if (!gst_buffer_map(GST_PAD_PROBE_INFO_BUFFER(info), &map, GST_MAP_READ))
+		return GST_PAD_PROBE_OK;
+	for (gsize i = 0; i + 2 <= map.size; i += 2) {
+		int16_t sample;
+
+		memcpy(&sample, map.data + i, 2);
+		squares += (double)sample * sample;
+	}
+	g_mutex_lock(&seen.lock);
+	seen.audio_buffers++;
+	seen.audio_squares += squares;
+	seen.audio_samples += (double)(map.size / 2);
+	g_mutex_unlock(&seen.lock);
+	gst_buffer_unmap(GST_PAD_PROBE_INFO_BUFFER(info), &map);
+	return GST_PAD_PROBE_OK;
+}
+
+/* Explicit depayloaders and decoders: decodebin inside a parsed bin stops after one buffer in GStreamer 1.22. */
+static const struct {
+	const char *encoding, *decoder;
+	GstPadProbeCallback probe;
+} decoders[] = {
+	{ "H264", "queue ! rtph264depay wait-for-keyframe=true ! avdec_h264 ! videoconvert", on_picture },
+	{ "VP8", "queue ! rtpvp8depay wait-for-keyframe=true ! vp8dec ! videoconvert", on_picture },
+	{ "OPUS", "queue ! rtpopusdepay ! opusdec ! audioconvert ! audio/x-raw,format=S16LE", on_sound },
+};
+
+static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
+{
+	struct peer *p = arg;
+	GstCaps *caps;
+	const char *encoding;
+
+	(void)webrtc;
+	if (GST_PAD_DIRECTION(pad) != GST_PAD_SRC)
+		return;
+	caps = gst_pad_get_current_caps(pad);
+	encoding = caps ? gst_structure_get_string(gst_caps_get_structure(caps, 0), "encoding-name") : NULL;
+	for (size_t i = 0; encoding && i < G_N_ELEMENTS(decoders); i++) {
+		GstElement *bin, *sink;
+		GstPad *at;
+		gchar *text;
+
+		if (g_ascii_strcasecmp(encoding, decoders[i].encoding))
+			continue;
+		text = g_strdup_printf("%s%s ! fakesink name=end sync=false async=false", decoders[i].decoder,
+			decoders[i].probe == on_picture ? " ! video/x-raw,format=I420" : "");
+		bin = gst_parse_bin_from_description(text, TRUE, NULL);
+		g_free(text);
+		gst_bin_add(GST_BIN(p->pipeline), bin);
+		at = gst_element_get_static_pad(bin, "sink");
+		gst_pad_link(pad, at);
+		gst_object_unref(at);
+		sink = gst_bin_get_by_name(GST_BIN(bin), "end");
+		at = gst_element_get_static_pad(sink, "sink");
+		gst_pad_add_probe(at, GST_PAD_PROBE_TYPE_BUFFER, decoders[i].probe, NULL, NULL);
+		gst_object_unref(at);
+		gst_object_unref(sink);
+		if (decoders[i].probe == on_picture)
+			g_strlcpy(seen.codec, decoders[i].encoding, sizeof(seen.codec));
+		gst_element_sync_state_with_parent(bin);
+	}
+	if (caps)
+		gst_caps_unref(caps);
+}
+
+GstElement *view_pipeline(const struct options *o)
+{
+	GstElement *pipeline = gst_pipeline_new(NULL), *webrtc = gst_element_factory_make("webrtcbin", "w");
+
+	(void)o;
+	if (!webrtc) {
+		g_printerr("no element \"webrtcbin\"\n");
+		gst_object_unref(pipeline);
+		return NULL;
+	}
+	gst_util_set_object_arg(G_OBJECT(webrtc), "bundle-policy", "max-bundle");
+	gst_bin_add(GST_BIN(pipeline), webrtc);
+	return pipeline;
+}
+
+static void receive(GstElement *webrtc, const char *text, bool nack)
+{
+	GstCaps *caps = gst_caps_from_string(text);
+	GstWebRTCRTPTransceiver *t = NULL;
+
+	g_signal_emit_by_name(webrtc, "add-transceiver", GST_WEBRTC_RTP_TRANSCEIVER_DIRECTION_RECVONLY, caps, &t);
+	if (t) {
+		g_object_set(t, "do-nack", nack, NULL);
+		gst_object_unref(t);
+	}
+	gst_caps_unref(caps);
+}
+
+void view_ask(struct peer *p)
+{
+	static const char h264[] = "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=96,"
+				   "packetization-mode=(string)1,profile-level-id=(string)42e01f,rtcp-fb-nack-pli=true";
+	static const char vp8[] =
+		"application/x-rtp,media=video,encoding-name=VP8,clock-rate=90000,payload=98,rtcp-fb-nack-pli=true";
+	gchar *video = p->o->codec ? g_strdup(!strcmp(p->o->codec, "VP8") ? vp8 : h264) : g_strdup_printf("%s; %s", h264, vp8);
+
+	g_signal_connect(p->webrtc, "pad-added", G_CALLBACK(on_pad), p);
+	receive(p->webrtc, video, true);
+	receive(p->webrtc, "application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload=97,encoding-params=(string)2",
+		false);
+	g_free(video);
+}
+
+bool view_complete(const struct options *o)
+{
+	bool complete;
+
+	g_mutex_lock(&seen.lock);
+	complete = o->seconds > 0 && seen.first_us &&
+		g_get_monotonic_time() - seen.first_us >= (gint64)(o->seconds * G_USEC_PER_SEC);
+	g_mutex_unlock(&seen.lock);
+	return complete;
+}
+
+bool view_report(const struct peer *p)
+{
+	double rms, dbfs, span;
+	bool any;
+
+	g_mutex_lock(&seen.lock);
+	any = seen.read > 0;
+	rms = seen.audio_samples > 0 ? sqrt(seen.audio_squares / seen.audio_samples) / 32768 : 0;
+	dbfs = rms > 1e-6 ? 20 * log10(rms) : -120;
+	span = (double)(seen.last_us - seen.first_us) / G_USEC_PER_SEC;
+	g_print("{\"connected_ms\": %d, \"first_frame_ms\": %d, \"codec\": \"%s\", \"width\": %u, \"height\": %u, "
+		"\"seconds\": %.3f, \"frames\": %u, \"decoded\": %u, \"distinct\": %u, \"backwards\": %u, \"first\": %u, "
+		"\"last\": %u, \"audio_buffers\": %u, \"audio_dbfs\": %.1f}\n",
+		p->connected_us ? (int)((p->connected_us - p->started_us) / 1000) : -1,
+		seen.first_us ? (int)((seen.first_us - p->started_us) / 1000) : -1, seen.codec, seen.width, seen.height, span,
+		seen.frames, seen.read, seen.distinct, seen.backwards, seen.first, seen.last, seen.audio_buffers, dbfs);
+	g_mutex_unlock(&seen.lock);
+	return any;
+}

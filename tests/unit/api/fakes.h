@@ -1,0 +1,55 @@
+/* Stand-ins for the modules below the API: no media, no SDP, tokens in plain text. */
+#ifndef FAKES_H
+#define FAKES_H
+
+#include "api/private.h"
+
+/** What the fake webrtc was told last, and what it answers. */
+struct fake {
+	struct mu_endpoint endpoints[8];
+	unsigned n_endpoints;
+	struct {
+		char id[32], endpoint[MU_ID_MAX];
+		struct mu_token who;
+	} sessions[64];
+	unsigned n_sessions, made;
+	int post_status; /* 201 makes a session */
+	char sdp[128];   /* begin of the last body */
+	char ended_token[64], if_match[64], type[64];
+	struct mu_event_listener *listener;
+	json_t *kept;    /* events told so far */
+	bool late_stats; /* mu_media_ask_stats answers only when fake_stats is called */
+};
+extern struct fake fake;
+void fake_init(void);
+void fake_done(void);
+void fake_stats(void);
+
+/** A token as the fake mu_token_verify reads it: "jti,subject,scopes,endpoint,seconds to live". Static
+ * buffer. */
+const char *fake_token(const char *jti, const char *scopes, const char *endpoint, int ttl_s);
+
+/* --- a client in the same thread
+ * ------------------------------------------------------------------------------------------ */
+
+struct answer {
+	int status; /* 0: closed without an answer; -1: nothing within the time */
+	char head[4096], body[65536];
+	size_t body_len;
+	bool closed;
+	long ms;
+};
+int client_open(uint16_t port);
+void client_send(int fd, const char *data, size_t len);
+/** Turn the main loop until an answer is complete, the peer closes, or the time is over. */
+void client_read(int fd, struct answer *ret, int timeout_ms);
+/** Turn the main loop for a while. */
+void client_turn(int ms);
+/** One request on a connection of its own. token: NULL none. type, body: NULL none; extra: more header lines,
+ * or "". */
+const struct answer *ask(uint16_t port, const char *method, const char *path, const char *token,
+	const char *type, const char *body, const char *extra);
+/** The value of a header, or NULL. Static buffer. */
+const char *header(const struct answer *a, const char *name);
+
+#endif

@@ -1,0 +1,300 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <glib.h>
+
+#include "api/audit.h"
+#include "api/audit_line.h"
+#include "api/revoked.h"
+
+static char dir[] = "/tmp/muster-audit-XXXXXX", path[64], db[64];
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/muster-audit-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/audit.jsonl", dir);
+	snprintf(db, sizeof(db), "%s/state.db", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char name[80];
+
+	(void)state;
+	unlink(path);
+	for (int i = 0; i < 3; i++) {
+		const char *end[] = { "", "-wal", "-shm" };
+
+		snprintf(name, sizeof(name), "%s%s", db, end[i]);
+		unlink(name);
+	}
+	return rmdir(dir);
+}
+
+static struct mu_audit *open_log(void)
+{
+	struct mu_audit *a;
+	struct mu_error e;
+
+	assert_int_equal(mu_audit_new(path, &a, &e), 0);
+	return a;
+}
+
+static void add(struct mu_audit *a, int n)
+{
+	for (int i = 0; i < n; i++)
+		mu_audit_add(a,
+			&(struct mu_audit_entry){ .who = "duty \"one\"\n#j",
+				.from = "192.0.2.1",
+				.what = "session.publish",
+				.target = "city/a",
+				.result = "done" });
+}
+
+static void keep(void *arg, json_t *page)
+{
+	*(json_t **)arg = page;
+}
+
+static json_t *read_page(struct mu_audit *a, uint64_t after, unsigned limit)
+{
+	json_t *page = NULL;
+
+	mu_audit_read(a, after, limit, keep, &page);
+	while (!page) {
+		mu_audit_dispatch(a);
+		usleep(200);
+	}
+	return page;
+}
+
+static void expect(uint64_t after, unsigned limit, size_t entries, bool verified, int broken_at)
+{
+	struct mu_audit *a = open_log();
+	json_t *page = read_page(a, after, limit);
+
+	assert_int_equal(json_array_size(json_object_get(page, "entries")), entries);
+	assert_int_equal(json_is_true(json_object_get(page, "verified")), verified);
+	assert_int_equal(json_integer_value(json_object_get(page, "broken_at")), broken_at);
+	json_decref(page);
+	mu_audit_free(a);
+}
+
+/* What `hash` means, worked out a second time and apart: SHA-256(prev || line without prev and hash). */
+static void check_by_hand(const char *line)
+{
+	json_t *o = json_loads(line, 0, NULL);
+	const char *prev = json_string_value(json_object_get(o, "prev"));
+	GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+
+	assert_non_null(prev);
+	g_checksum_update(sum, (const guchar *)prev, -1);
+	g_checksum_update(sum, (const guchar *)line, strstr(line, ",\"prev\"") - line);
+	g_checksum_update(sum, (const guchar *)"}", 1);
+	assert_string_equal(json_string_value(json_object_get(o, "hash")), g_checksum_get_string(sum));
+	g_checksum_free(sum);
+	json_decref(o);
+}
+
+static char *slurp(gsize *len)
+{
+	GMappedFile *f = g_mapped_file_new(path, FALSE, NULL);
+	char *text;
+
+	assert_non_null(f);
+	*len = g_mapped_file_get_length(f);
+	text = g_strndup(g_mapped_file_get_contents(f), *len);
+	g_mapped_file_unref(f);
+	return text;
+}
+
+static void test_chain_goes_on_after_a_restart(void **state)
+{
+	struct mu_audit *a;
+	char *text, **lines;
+	gsize len;
+
+	(void)state;
+	a = open_log();
+	add(a, 3);
+	mu_audit_free(a);
+	a = open_log();
+	add(a, 2);
+	mu_audit_free(a);
+	expect(0, 100, 5, true, 0);
+	expect(3, 100, 2, true, 0);
+	expect(1, 2, 2, true, 0);
+	text = slurp(&len);
+	lines = g_strsplit(text, "\n", 0);
+	for (int i = 0; i < 5; i++)
+		check_by_hand(lines[i]);
+	assert_non_null(strstr(lines[0], MU_AUDIT_ZERO));
+	assert_non_null(strstr(lines[0], "\"n\":1,"));
+	g_strfreev(lines);
+	g_free(text);
+}
+
+static void test_reading_far_into_a_long_log(void **state)
+{
+	struct mu_audit *a = open_log();
+	json_t *page;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		add(a, 300);
+		page = read_page(a, 0, 1); /* a batch of its own */
+		json_decref(page);
+	}
+	page = read_page(a, 2990, 100);
+	assert_int_equal(json_array_size(json_object_get(page, "entries")), 10);
+	assert_true(json_is_true(json_object_get(page, "verified")));
+	assert_int_equal(json_integer_value(json_object_get(page, "last")), 3000);
+	json_decref(page);
+	mu_audit_free(a);
+	expect(2500, 1000, 500, true, 0);
+}
+
+static void test_any_changed_byte_is_found(void **state)
+{
+	struct mu_audit *a = open_log();
+	char *good, *bad;
+	gsize len;
+
+	(void)state;
+	add(a, 4);
+	mu_audit_free(a);
+	good = slurp(&len);
+	for (gsize at = 0; at < len; at += 23) {
+		int line = 1;
+		uint64_t n;
+
+		for (gsize i = 0; i < at; i++)
+			line += good[i] == '\n';
+		bad = g_memdup2(good, len);
+		bad[at] = bad[at] == 'x' ? 'y' : 'x';
+		assert_true(g_file_set_contents(path, bad, (gssize)len, NULL));
+		a = open_log();
+		json_t *page = read_page(a, 0, 100);
+
+		n = (uint64_t)json_integer_value(json_object_get(page, "broken_at"));
+		if (at + 1 == len) /* the last newline: an unfinished line */
+			assert_int_equal(n, 0);
+		else if (n != (uint64_t)line)
+			fail_msg("byte %zu of line %d: broken_at %d", (size_t)at, line, (int)n);
+		json_decref(page);
+		mu_audit_free(a);
+		g_free(bad);
+	}
+	g_free(good);
+}
+
+static void test_removed_lines_are_found(void **state)
+{
+	struct mu_audit *a = open_log();
+	char *text, *second, *third;
+	json_t *page;
+	gsize len;
+
+	(void)state;
+	add(a, 4);
+	page = read_page(a, 0, 10);
+	json_decref(page);
+	text = slurp(&len);
+	second = strchr(text, '\n') + 1;
+	third = strchr(second, '\n') + 1;
+	/* the tail, under a running gateway: it knows what it wrote */
+	assert_int_equal(truncate(path, third - text), 0);
+	page = read_page(a, 0, 10);
+	assert_int_equal(json_integer_value(json_object_get(page, "broken_at")), 3);
+	json_decref(page);
+	mu_audit_free(a);
+	/* one from the middle */
+	memmove(second, third, len - (size_t)(third - text) + 1);
+	assert_true(g_file_set_contents(path, text, -1, NULL));
+	expect(0, 100, 3, false, 2);
+	/* and entries go on behind it */
+	a = open_log();
+	add(a, 1);
+	mu_audit_free(a);
+	expect(0, 100, 4, false, 2);
+	g_free(text);
+}
+
+static void test_unfinished_last_line_is_cut_off(void **state)
+{
+	struct mu_audit *a = open_log();
+	FILE *f;
+
+	(void)state;
+	add(a, 2);
+	mu_audit_free(a);
+	f = fopen(path, "a");
+	fputs("{\"n\":3,\"time", f);
+	fclose(f);
+	expect(0, 100, 3, true, 0); /* two, and the note about the repair */
+}
+
+static void test_revoked_outlive_a_restart(void **state)
+{
+	struct mu_revoked *r;
+	struct mu_error e;
+
+	(void)state;
+	assert_int_equal(mu_revoked_new(db, &r, &e), 0);
+	assert_int_equal(mu_revoked_add(r, "a", "boss", 1000, 5000, &e), 0);
+	assert_int_equal(mu_revoked_add(r, "b", "boss", 1001, 0, &e), 0);
+	assert_int_equal(mu_revoked_add(r, "a'; DROP TABLE revoked;--", "boss", 1002, 0, &e), 0);
+	mu_revoked_free(r);
+	assert_int_equal(mu_revoked_new(db, &r, &e), 0);
+	assert_true(mu_revoked_has(r, "a"));
+	assert_true(mu_revoked_has(r, "b"));
+	assert_true(mu_revoked_has(r, "a'; DROP TABLE revoked;--"));
+	assert_false(mu_revoked_has(r, "c"));
+	assert_int_equal(mu_revoked_purge(r, 5030), 0); /* within the leeway of clocks */
+	assert_int_equal(mu_revoked_purge(r, 5061), 1);
+	mu_revoked_free(r);
+	assert_int_equal(mu_revoked_new(db, &r, &e), 0);
+	assert_false(mu_revoked_has(r, "a"));
+	assert_true(mu_revoked_has(r, "b"));
+	mu_revoked_free(r);
+}
+
+static void test_a_second_revocation_does_not_shorten_the_first(void **state)
+{
+	struct mu_revoked *r;
+	struct mu_error e;
+
+	(void)state;
+	assert_int_equal(mu_revoked_new(NULL, &r, &e), 0);
+	mu_revoked_add(r, "a", "boss", 1000, 9000, &e);
+	mu_revoked_add(r, "a", "boss", 1001, 2000, &e);
+	assert_int_equal(mu_revoked_purge(r, 3000), 0);
+	mu_revoked_add(r, "a", "boss", 1002, 0, &e);
+	mu_revoked_add(r, "a", "boss", 1003, 2000, &e);
+	assert_int_equal(mu_revoked_purge(r, 99999), 0);
+	mu_revoked_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_chain_goes_on_after_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reading_far_into_a_long_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_any_changed_byte_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed_lines_are_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unfinished_last_line_is_cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_revoked_outlive_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_second_revocation_does_not_shorten_the_first, setup, teardown),
+	};
+
+	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
+	return cmocka_run_group_tests_name("api audit", tests, NULL, NULL);
+}

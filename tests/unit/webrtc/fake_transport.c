@@ -1,0 +1,336 @@
+#include "fake_transport.h"
+
+struct fake fake;
+
+void assert_contains(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+void assert_lacks(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("\"%s\" is in:\n%s", part, text);
+}
+
+/* --- media --- */
+
+static struct mu_identity *identity;
+
+struct mu_net *mu_media_net(struct mu_media *m)
+{
+	return (struct mu_net *)m; /* never looked into */
+}
+
+const struct mu_identity *mu_media_identity(const struct mu_media *m)
+{
+	(void)m;
+	return identity;
+}
+
+unsigned mu_media_pick_worker(struct mu_media *m)
+{
+	(void)m;
+	return fake.worker;
+}
+
+uint16_t mu_net_port(const struct mu_net *n, unsigned i, unsigned listen)
+{
+	(void)n;
+	return (uint16_t)(50000 + i + 100 * listen);
+}
+
+/* --- tracks --- */
+
+struct mu_track {
+	unsigned refs, home;
+	enum mu_kind kind;
+	char id[160];
+};
+
+int mu_track_new(struct mu_net *net, unsigned home, const char *id, enum mu_kind kind, struct mu_track **ret)
+{
+	struct mu_track *t = calloc(1, sizeof(*t));
+
+	(void)net;
+	t->refs = 1;
+	t->home = home;
+	t->kind = kind;
+	snprintf(t->id, sizeof(t->id), "%s", id);
+	fake.n_tracks++;
+	*ret = t;
+	return 0;
+}
+
+struct mu_track *mu_track_ref(struct mu_track *t)
+{
+	t->refs++;
+	return t;
+}
+
+struct mu_track *mu_track_unref(struct mu_track *t)
+{
+	if (t && --t->refs == 0) {
+		free(t);
+		fake.n_tracks--;
+	}
+	return NULL;
+}
+
+const char *mu_track_id(const struct mu_track *t)
+{
+	return t->id;
+}
+
+enum mu_kind mu_track_kind(const struct mu_track *t)
+{
+	return t->kind;
+}
+
+/* --- transports --- */
+
+int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec,
+	const struct mu_transport_events *ev, void *arg, struct mu_transport **ret)
+{
+	struct mu_transport *t;
+
+	(void)m;
+	if (fake.refuse_transports)
+		return -ENOMEM;
+	t = calloc(1, sizeof(*t));
+	t->spec = *spec;
+	snprintf(t->id, sizeof(t->id), "%s", spec->id);
+	t->spec.id = t->id;
+	t->events = ev;
+	t->arg = arg;
+	mu_random_text(t->ufrag, 8);
+	mu_random_text(t->pwd, 24);
+	for (unsigned i = 0; i < spec->n_in; i++)
+		mu_track_ref(spec->in[i].track);
+	for (unsigned i = 0; i < spec->n_out; i++)
+		mu_track_ref(spec->out[i].track);
+	fake.t[fake.n++ % MU_ARRAY_LEN(fake.t)] = t;
+	fake.n_alive++;
+	*ret = t;
+	return 0;
+}
+
+const char *mu_transport_ufrag(const struct mu_transport *t)
+{
+	return t->ufrag;
+}
+
+const char *mu_transport_pwd(const struct mu_transport *t)
+{
+	return t->pwd;
+}
+
+int mu_transport_restart_ice(struct mu_transport *t)
+{
+	if (fake.refuse_restarts)
+		return -EPROTO;
+	t->restarts++;
+	mu_random_text(t->ufrag, 8);
+	mu_random_text(t->pwd, 24);
+	return 0;
+}
+
+void mu_transport_close(struct mu_transport *t, const char *why)
+{
+	if (!t->closing)
+		snprintf(t->why, sizeof(t->why), "%s", why);
+	t->closing = true;
+}
+
+void mu_transport_free(struct mu_transport *t)
+{
+	if (!t)
+		return;
+	for (unsigned i = 0; i < t->spec.n_in; i++)
+		mu_track_unref(t->spec.in[i].track);
+	for (unsigned i = 0; i < t->spec.n_out; i++)
+		mu_track_unref(t->spec.out[i].track);
+	for (unsigned i = 0; i < MU_ARRAY_LEN(fake.t); i++) {
+		if (fake.t[i] == t)
+			fake.t[i] = NULL;
+	}
+	fake.n_alive--;
+	free(t);
+}
+
+void mu_transport_ask_stats(struct mu_transport *t)
+{
+	t->asks++;
+}
+
+struct mu_transport *fake_last(void)
+{
+	return fake.t[(fake.n - 1) % MU_ARRAY_LEN(fake.t)];
+}
+
+void fake_fire(struct mu_transport *t, enum mu_transport_state s, const char *why)
+{
+	t->events->state(t->arg, s, why);
+}
+
+/* --- timers --- */
+
+static guint timer_add(guint ms, GSourceFunc fn, gpointer arg)
+{
+	fake.timer = fn;
+	fake.timer_arg = arg;
+	fake.timer_ms = ms;
+	return ++fake.n_timers;
+}
+
+static gboolean timer_remove(guint id)
+{
+	if (id == fake.n_timers)
+		fake.timer = NULL;
+	return TRUE;
+}
+
+/* --- fixture --- */
+
+static void hear(struct mu_event_listener *l, const struct mu_event *ev)
+{
+	struct fixture *f = MU_CONTAINER_OF(l, struct fixture, l);
+	const char *why = json_string_value(json_object_get(ev->data, "why"));
+	size_t len = strlen(f->events);
+	char *all = json_dumps(ev->data, 0);
+
+	assert_lacks(all, "secret-token"); /* tokens and SDP never go into events */
+	assert_lacks(all, "ice-pwd");
+	free(all);
+	snprintf(f->events + len, sizeof(f->events) - len, "%s%s%s\n", ev->kind, why ? ": " : "",
+		why ? why : "");
+}
+
+int fixture_setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	memset(&fake, 0, sizeof(fake));
+	assert_int_equal(mu_identity_new(&identity), 0);
+	assert_int_equal(mu_directory_new("city", &f->d), 0);
+	assert_int_equal(mu_addr_parse("192.0.2.1", 0, &f->listen[0]), 0);
+	assert_int_equal(mu_addr_parse("2001:db8::1", 0, &f->listen[1]), 0);
+	f->o = (struct mu_webrtc_options){
+		.media = (struct mu_media *)f, /* never looked into */
+		.directory = f->d,
+		.listen = f->listen,
+		.n_listen = 2,
+		.hold_us = 10000000,
+		.max_sessions = 100,
+	};
+	assert_int_equal(mu_webrtc_new(&f->o, &f->w), 0);
+	f->w->timer_add = timer_add;
+	f->w->timer_remove = timer_remove;
+	f->l.fn = hear;
+	mu_directory_listen(f->d, &f->l);
+	f->token = (struct mu_token){ .id = "secret-token", .subject = "unit 7", .expires_s = 2000000000 };
+	*state = f;
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	mu_web_reply_done(&f->r);
+	mu_webrtc_close_all(f->w, "the test ends");
+	for (unsigned i = 0; i < MU_ARRAY_LEN(fake.t); i++) {
+		if (fake.t[i])
+			fake_fire(fake.t[i], MU_TRANSPORT_CLOSED, "");
+	}
+	assert_int_equal(mu_webrtc_sessions(f->w), 0);
+	mu_webrtc_free(f->w);
+	mu_directory_free(f->d);
+	mu_identity_free(identity);
+	assert_int_equal(fake.n_alive, 0);
+	assert_int_equal(fake.n_tracks, 0);
+	free(f);
+	return 0;
+}
+
+char *sdp_load(const char *name)
+{
+	char path[512];
+	gchar *text;
+	char *copy;
+
+	snprintf(path, sizeof(path), MU_TEST_DATA "/sdp/%s", name);
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		fail_msg("cannot read %s", path);
+	copy = strdup(text);
+	g_free(text);
+	return copy;
+}
+
+char *sdp_replace(char *sdp, const char *from, const char *to)
+{
+	gchar **parts = g_strsplit(sdp, from, -1);
+	gchar *joined = g_strjoinv(to, parts);
+	char *copy = strdup(joined);
+
+	assert_contains(sdp, from);
+	g_strfreev(parts);
+	g_free(joined);
+	free(sdp);
+	return copy;
+}
+
+typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
+	size_t len, struct mu_web_reply *ret);
+
+static const char *post(struct fixture *f, post_fn *fn, const char *endpoint, char *sdp)
+{
+	mu_web_reply_done(&f->r);
+	fn(f->w, &f->token, endpoint, sdp, strlen(sdp), &f->r);
+	free(sdp);
+	if (f->r.status >= 400) {
+		assert_null(f->r.body);
+		assert_null(f->r.location);
+		assert_true(strlen(f->r.detail) > 10);
+		assert_non_null(f->r.title);
+		return "";
+	}
+	assert_int_equal(f->r.status, 201);
+	assert_string_equal(f->r.type, "application/sdp");
+	assert_true(strncmp(f->r.location, "/session/", 9) == 0);
+	assert_int_equal(f->r.etag[0], '"');
+	return f->r.location + 9;
+}
+
+const char *whip_text(struct fixture *f, const char *endpoint, char *sdp)
+{
+	return post(f, mu_whip_post, endpoint, sdp);
+}
+
+const char *whip_file(struct fixture *f, const char *endpoint, const char *name)
+{
+	return whip_text(f, endpoint, sdp_load(name));
+}
+
+const char *whep_text(struct fixture *f, const char *endpoint, char *sdp)
+{
+	return post(f, mu_whep_post, endpoint, sdp);
+}
+
+const char *whep_file(struct fixture *f, const char *endpoint, const char *name)
+{
+	return whep_text(f, endpoint, sdp_load(name));
+}
+
+struct mu_transport *publish(struct fixture *f, const char *name)
+{
+	struct mu_transport *t;
+
+	whip_file(f, "city/cam", name);
+	if (f->r.status != 201)
+		fail_msg("%d %s", f->r.status, f->r.detail);
+	t = fake_last();
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	return t;
+}

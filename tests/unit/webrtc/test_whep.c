@@ -1,0 +1,189 @@
+#include "fake_transport.h"
+
+static void test_unknown_and_idle(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_error e;
+
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 404);
+	mu_directory_take(f->d, "city/cam", &e);
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 409);
+	assert_true(f->r.retry_after_s > 0);
+	whip_file(f, "city/cam", "chromium-whip.sdp"); /* not yet connected */
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 409);
+}
+
+static void test_formats_publishers_first(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-whip.sdp");
+	const struct mu_transport_spec *spec;
+
+	fake.worker = 2;
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	spec = &fake_last()->spec;
+	assert_int_equal(spec->worker, 2);
+	assert_int_equal(spec->n_out, 2);
+	assert_ptr_equal(spec->out[0].track, p->spec.in[1].track);
+	assert_int_equal(spec->out[0].formats[0].format.codec, MU_CODEC_VP8);
+	assert_int_equal(spec->out[0].formats[0].rtx_pt, 97);
+	assert_true(spec->out[0].nack);
+	assert_true(spec->out[0].rtx_ssrc != 0 && spec->out[0].rtx_ssrc != spec->out[0].ssrc);
+	assert_int_equal(spec->out[1].rtx_ssrc, 0);
+	assert_int_equal(spec->out[1].formats[0].format.codec, MU_CODEC_OPUS);
+	/* VP9 profiles 1 and 3, AV1 profile 1 and H.264 4:4:4 are not announced by the publisher */
+	assert_contains(f->r.body,
+		"m=video 50002 UDP/TLS/RTP/SAVPF 96 97 102 103 104 107 108 109 114 115 116 117 39 40 45 46 98 99 100 101\r\n");
+	/* the same viewer of a publisher with another codec first */
+	whip_file(f, "city/gst", "gstreamer-whip.sdp");
+	fake_fire(fake_last(), MU_TRANSPORT_CONNECTED, "");
+	whep_file(f, "city/gst", "chromium-whep.sdp");
+	spec = &fake_last()->spec;
+	assert_int_equal(spec->out[0].formats[0].format.codec, MU_CODEC_H264);
+	/* constrained baseline suits 42c01f best */
+	assert_contains(spec->out[0].formats[0].format.fmtp, "packetization-mode=1;profile-level-id=42e01f");
+}
+
+static void test_viewers_counted_and_closed(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-whip.sdp"), *v;
+	const struct mu_endpoint *ep = mu_directory_find(f->d, "city/cam");
+	struct mu_web_reply r = { 0 };
+	char id[64];
+
+	snprintf(id, sizeof(id), "%s", whep_file(f, "city/cam", "chromium-whep.sdp"));
+	v = fake_last();
+	fake_fire(v, MU_TRANSPORT_CONNECTED, "");
+	whep_file(f, "city/cam", "firefox-whep.sdp");
+	assert_int_equal(ep->viewers, 2);
+	mu_session_delete(f->w, id, &r);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(ep->viewers, 1);
+	assert_int_equal(ep->state, MU_ENDPOINT_LIVE);
+	v = fake_last();
+	mu_session_delete(f->w, ep->session, &r);
+	assert_true(p->closing);
+	assert_string_equal(v->why, "publisher left");
+	assert_int_equal(ep->viewers, 0);
+	assert_contains(f->events, "session.closed: publisher left");
+}
+
+static void test_viewers_outlive_a_lost_publisher(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-whip.sdp"), *v;
+
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	v = fake_last();
+	fake_fire(p, MU_TRANSPORT_CLOSED, "gone");
+	assert_false(v->closing);
+	whep_file(f, "city/cam", "firefox-whep.sdp"); /* lost but held counts as live */
+	assert_int_equal(f->r.status, 201);
+	publish(f, "firefox-whip.sdp");
+	assert_false(v->closing);
+	assert_ptr_equal(v->spec.out[0].track, fake.t[3]->spec.in[1].track);
+}
+
+static void test_no_codec_in_common(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "firefox-whip.sdp");
+	whep_file(f, "city/cam", "h264-only-whep.sdp");
+	assert_int_equal(f->r.status, 406);
+	assert_contains(f->r.detail, "VP8");
+	assert_contains(f->r.detail, "H264");
+	assert_int_equal(mu_directory_find(f->d, "city/cam")->viewers, 0);
+}
+
+static void test_no_track_of_a_kind(void **state)
+{
+	struct fixture *f = *state;
+	char *sdp = sdp_replace(sdp_load("h264-only-whep.sdp"), "a=recvonly", "a=sendonly");
+
+	whip_text(f, "city/cam", sdp);
+	fake_fire(fake_last(), MU_TRANSPORT_CONNECTED, "");
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
+	assert_contains(f->r.body, "a=inactive\r\n");
+	assert_contains(f->r.body, "a=group:BUNDLE 0 1\r\n");
+	assert_int_equal(fake_last()->spec.n_out, 1);
+}
+
+static void test_publishing_offer(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	whep_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 422);
+	assert_contains(f->r.detail, "WHIP");
+}
+
+/* RFC 6184, section 8.2.2; profiles of table 5 */
+static void test_h264_matching(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		bool suits;
+	} cases[] = {
+		{ "packetization-mode=1;profile-level-id=42e01f",
+			"packetization-mode=1;profile-level-id=42e034", true },
+		{ "packetization-mode=1;profile-level-id=42c01f",
+			"profile-level-id=42E01F; packetization-mode=1", true },
+		{ "packetization-mode=1;profile-level-id=42e01f",
+			"packetization-mode=0;profile-level-id=42e01f", false },
+		{ "profile-level-id=42e01f", "packetization-mode=1;profile-level-id=42e01f", true },
+		{ "packetization-mode=1;profile-level-id=42e01f",
+			"packetization-mode=1;profile-level-id=42001f", true },
+		{ "packetization-mode=1;profile-level-id=42e01f",
+			"packetization-mode=1;profile-level-id=4d001f", true },
+		{ "packetization-mode=1;profile-level-id=4d001f",
+			"packetization-mode=1;profile-level-id=42e01f", false },
+		{ "packetization-mode=1;profile-level-id=42001f",
+			"packetization-mode=1;profile-level-id=42e01f", false },
+		{ "packetization-mode=1;profile-level-id=4d401f",
+			"packetization-mode=1;profile-level-id=4d001f", true },
+		{ "packetization-mode=1;profile-level-id=64001f",
+			"packetization-mode=1;profile-level-id=4d001f", false },
+		{ "packetization-mode=1;profile-level-id=4d001f",
+			"packetization-mode=1;profile-level-id=64001f", true },
+		{ "packetization-mode=1;profile-level-id=f4001f",
+			"packetization-mode=1;profile-level-id=64001f", false },
+		{ "", "packetization-mode=1;profile-level-id=42e01f", true }, /* GStreamer's, fragments */
+		{ "", "packetization-mode=0;profile-level-id=42e01f", false },
+		{ "packetization-mode=1;profile-level-id=42e01f", "", true },
+		{ "packetization-mode=1;profile-level-id=64001f", "packetization-mode=1", true },
+	};
+	struct mu_sdp_codec to = { .name = "H264", .clock = 90000, .channels = 1 };
+	struct mu_format from = { .codec = MU_CODEC_H264, .channels = 1 };
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
+		snprintf(from.fmtp, sizeof(from.fmtp), "%s", cases[i].from);
+		snprintf(to.fmtp, sizeof(to.fmtp), "%s", cases[i].to);
+		if ((sdp_format_suits(&from, &to) > 0) != cases[i].suits)
+			fail_msg("%s to %s", cases[i].from, cases[i].to);
+	}
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_unknown_and_idle),
+		T(test_formats_publishers_first),
+		T(test_viewers_counted_and_closed),
+		T(test_viewers_outlive_a_lost_publisher),
+		T(test_no_codec_in_common),
+		T(test_no_track_of_a_kind),
+		T(test_publishing_offer),
+		cmocka_unit_test(test_h264_matching),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,338 @@
+#include "fake_transport.h"
+
+static struct mu_endpoint *cam(struct fixture *f)
+{
+	struct mu_endpoint *ep = mu_directory_find(f->d, "city/cam");
+
+	assert_non_null(ep);
+	return ep;
+}
+
+/* --- offers --- */
+
+static void test_refused_offers(void **state)
+{
+	static const struct {
+		const char *file, *from, *to;
+		int status;
+		const char *says;
+	} cases[] = {
+		{ "chromium-whip.sdp", "a=sendonly", "a=recvonly", 422, "WHEP" },
+		{ "chromium-whip.sdp", "a=sendonly", "a=inactive", 422, "WHEP" },
+		{ "chromium-whip.sdp", "a=group:BUNDLE 0 1", "a=x", 400, "BUNDLE" },
+		{ "chromium-whip.sdp", "a=group:BUNDLE 0 1", "a=group:BUNDLE 0", 400, "m-line 2 (video)" },
+		{ "chromium-whip.sdp", "a=rtcp-mux", "a=x", 400, "rtcp-mux" },
+		{ "chromium-whip.sdp", "a=fingerprint:sha-256", "a=x:sha-256", 400, "sha-256" },
+		{ "chromium-whip.sdp", "a=fingerprint:sha-256", "a=fingerprint:sha-1", 400, "sha-256" },
+		{ "chromium-whip.sdp", "UDP/TLS/RTP/SAVPF", "RTP/AVP", 400, "RTP/AVP" },
+		{ "chromium-whip.sdp", "UDP/TLS/RTP/SAVPF", "RTP/AVPF", 400, "DTLS" },
+		{ "chromium-whip.sdp", "a=ice-ufrag", "a=x", 400, "ice-ufrag" },
+		{ "chromium-whip.sdp", "t=0 0", "t=0 0\r\na=ice-lite", 400, "full ICE" },
+		{ "firefox-whip.sdp", "m=audio", "m=video", 422, "0 audio and 2 video" },
+		{ "firefox-whip.sdp", "m=audio", "m=text", 400, "" },
+		{ "firefox-whip.sdp", "VP", "XP", 0, "" },
+		{ "h264-only-whep.sdp", "a=recvonly",
+			"a=sendonly\r\na=rtpmap:100 red/90000\r\na=rtpmap:101 ulpfec/90000", 406, "red" },
+		{ "chromium-whip.sdp", "v=0", "v=7", 400, "line 1" },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
+		char *sdp = sdp_replace(sdp_load(cases[i].file), cases[i].from, cases[i].to);
+
+		if (i == 14) /* the later rtpmap must be the one that counts */
+			sdp = sdp_replace(sdp_replace(sdp, "a=rtpmap:100 H264/90000", "a=x"),
+				"a=rtpmap:101 H264/90000", "a=x");
+		whip_text(f, "city/cam", sdp);
+		if (cases[i].status == 0 || cases[i].says[0] == '\0')
+			continue; /* taken in part: only that it ends well */
+		if (f->r.status != cases[i].status)
+			fail_msg("case %zu: %d %s", i, f->r.status, f->r.detail);
+		assert_contains(f->r.detail, cases[i].says);
+	}
+}
+
+static void test_too_large(void **state)
+{
+	struct fixture *f = *state;
+	GString *t = g_string_new("v=0\r\n");
+
+	while (t->len <= MU_SDP_SIZE_MAX)
+		g_string_append(t, "a=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n");
+	whip_text(f, "city/cam", strdup(t->str));
+	assert_int_equal(f->r.status, 413);
+	g_string_free(t, TRUE);
+	t = g_string_new("v=0\r\n");
+	for (int i = 0; i < 65; i++)
+		g_string_append(t, "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n");
+	whip_text(f, "city/cam", strdup(t->str));
+	assert_int_equal(f->r.status, 413);
+	assert_contains(f->r.detail, "line 66");
+	g_string_free(t, TRUE);
+	assert_int_equal(fake.n, 0);
+	assert_null(mu_directory_find(f->d, "city/cam"));
+}
+
+static void test_bad_endpoints(void **state)
+{
+	struct fixture *f = *state;
+
+	whip_file(f, "city/../x", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 400);
+	whip_file(f, "town/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 400);
+	assert_contains(f->r.detail, "not of this site");
+}
+
+static void test_limits(void **state)
+{
+	struct fixture *f = *state;
+
+	f->o.max_sessions = 1;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	whip_file(f, "city/cam2", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 503);
+	assert_true(f->r.retry_after_s > 0);
+	f->o.max_sessions = 10;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	mu_webrtc_drain(f->w);
+	whip_file(f, "city/cam2", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 503);
+	assert_true(f->r.retry_after_s > 0);
+	assert_contains(f->events, "gateway.draining");
+}
+
+static void test_transport_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	fake.refuse_transports = true;
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 503);
+	assert_int_equal(fake.n_tracks, 0);
+	assert_int_equal(mu_webrtc_sessions(f->w), 0);
+}
+
+/* --- life --- */
+
+static void test_life(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *t;
+	char id[64];
+
+	snprintf(id, sizeof(id), "%s", whip_file(f, "city/cam", "chromium-whip.sdp"));
+	t = fake_last();
+	assert_int_equal(strlen(id), 24);
+	assert_string_equal(mu_session_token(f->w, id)->subject, "unit 7");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	assert_string_equal(t->spec.in[0].mid, "0");
+	assert_int_equal(t->spec.in[0].formats[0].codec, MU_CODEC_OPUS);
+	assert_string_equal(mu_track_id(t->spec.in[1].track), "city/cam/video");
+	assert_int_equal(t->spec.in[1].formats[0].codec, MU_CODEC_VP8);
+	assert_int_equal(t->spec.in[1].rtx_pt[0], 97);
+	assert_true(t->spec.in[1].nack && t->spec.in[1].twcc && !t->spec.in[1].remb);
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LIVE);
+	assert_string_equal(cam(f)->session, id);
+	mu_web_reply_done(&f->r);
+	mu_session_delete(f->w, id, &f->r);
+	assert_int_equal(f->r.status, 200);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	assert_int_equal(cam(f)->n_tracks, 0);
+	assert_true(t->closing);
+	assert_null(mu_session_token(f->w, id));
+	assert_int_equal(mu_webrtc_sessions(f->w), 1); /* its goodbye is under way */
+	mu_session_delete(f->w, id, &f->r);
+	assert_int_equal(f->r.status, 404);
+	fake_fire(t, MU_TRANSPORT_CLOSED, "deleted");
+	assert_int_equal(mu_webrtc_sessions(f->w), 0);
+	assert_int_equal(fake.n_tracks, 0);
+	assert_string_equal(f->events,
+		"session.created\nsession.connected\nendpoint.live: its publisher is connected\n"
+		"session.closed: deleted\nendpoint.idle: deleted\n");
+}
+
+static void test_lost_held_and_back(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *t = publish(f, "chromium-whip.sdp");
+	struct mu_track *video = t->spec.in[1].track;
+
+	fake_fire(t, MU_TRANSPORT_CLOSED, "consent expired");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	assert_int_equal(fake.timer_ms, 10000);
+	assert_non_null(fake.timer);
+	fake.worker = 5; /* its tracks are at home on another */
+	whip_file(f, "city/cam", "firefox-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	assert_ptr_equal(fake_last()->spec.in[1].track, video);
+	assert_int_equal(fake_last()->spec.worker, 0);
+	fake_fire(fake_last(), MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LIVE);
+	assert_null(fake.timer);
+	assert_int_equal(cam(f)->n_tracks, 2);
+	assert_int_equal(mu_endpoint_find_track(cam(f), "video")->formats[0].pt, 120);
+}
+
+static void test_lost_for_good(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_fire(publish(f, "chromium-whip.sdp"), MU_TRANSPORT_CLOSED, "gone");
+	assert_int_equal(fake.timer(fake.timer_arg), G_SOURCE_REMOVE);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	assert_int_equal(fake.n_tracks, 0);
+}
+
+static void test_hold_ends_while_it_returns(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_fire(publish(f, "chromium-whip.sdp"), MU_TRANSPORT_CLOSED, "gone");
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	fake.timer(fake.timer_arg);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST); /* it gets its chance */
+	fake.timer = NULL;
+	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
+	assert_non_null(fake.timer); /* and when it fails, the hold begins anew */
+	fake.timer(fake.timer_arg);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+}
+
+static void test_never_connected(void **state)
+{
+	struct fixture *f = *state;
+
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	assert_int_equal(fake.n_tracks, 0);
+	assert_lacks(f->events, "endpoint.");
+}
+
+static void test_hold_is_pending_at_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_fire(publish(f, "chromium-whip.sdp"), MU_TRANSPORT_CLOSED, "gone");
+	assert_non_null(fake.timer); /* the teardown frees it */
+}
+
+/* --- two at once --- */
+
+static void test_second_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	snprintf(f->token.id, sizeof(f->token.id), "another");
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	assert_contains(f->r.detail, "unit 7");
+	assert_int_equal(fake.n, 1);
+}
+
+static void test_second_takes_over(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *old = publish(f, "chromium-whip.sdp");
+
+	f->o.second = MU_SECOND_TAKE_OVER;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	snprintf(f->token.id, sizeof(f->token.id), "another");
+	snprintf(f->token.subject, sizeof(f->token.subject), "unit 8");
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	assert_true(old->closing);
+	assert_contains(old->why, "took over");
+	assert_ptr_equal(fake_last()->spec.in[1].track, old->spec.in[1].track);
+	fake_fire(old, MU_TRANSPORT_CLOSED, "");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LIVE);
+	assert_string_equal(cam(f)->subject, "unit 8");
+	fake_fire(fake_last(), MU_TRANSPORT_CONNECTED, "");
+	assert_lacks(f->events, "endpoint.lost");
+}
+
+static void test_same_client_returns_unnoticed(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *old = publish(f, "chromium-whip.sdp");
+
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	assert_true(old->closing);
+}
+
+/* --- ended from outside --- */
+
+static void test_token_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *t = publish(f, "chromium-whip.sdp");
+
+	assert_int_equal(mu_webrtc_end_token(f->w, "another", "revoked"), 0);
+	assert_int_equal(mu_webrtc_end_token(f->w, "secret-token", "token revoked"), 1);
+	assert_string_equal(t->why, "token revoked");
+	assert_int_equal(mu_webrtc_end_token(f->w, "secret-token", "token revoked"), 0);
+	fake_fire(t, MU_TRANSPORT_CLOSED, "");
+	t = publish(f, "chromium-whip.sdp");
+	mu_webrtc_expire(f->w, f->token.expires_s - 1);
+	assert_false(t->closing);
+	mu_webrtc_expire(f->w, f->token.expires_s);
+	assert_true(t->closing);
+}
+
+static void test_json(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *t = publish(f, "chromium-whip.sdp");
+	struct mu_transport_stats st = { .profile = MU_SRTP_AEAD_AES_128_GCM, .n_streams = 1 };
+	json_t *all, *s;
+
+	mu_webrtc_refresh_stats(f->w);
+	assert_int_equal(t->asks, 1);
+	mu_addr_parse("192.0.2.9:4000", 0, &st.remote);
+	st.streams[0] =
+		(struct mu_stream_stats){ .mid = "1", .kind = MU_VIDEO, .codec = MU_CODEC_VP8, .packets = 7 };
+	t->events->stats(t->arg, &st);
+	all = mu_webrtc_sessions_json(f->w, "city/cam");
+	assert_int_equal(json_array_size(all), 1);
+	s = json_array_get(all, 0);
+	assert_string_equal(json_string_value(json_object_get(s, "kind")), "whip");
+	assert_string_equal(json_string_value(json_object_get(s, "state")), "connected");
+	assert_string_equal(json_string_value(json_object_get(s, "remote")), "192.0.2.9:4000");
+	s = json_array_get(json_object_get(s, "streams"), 0);
+	assert_int_equal(json_integer_value(json_object_get(s, "packets")), 7);
+	assert_string_equal(json_string_value(json_object_get(s, "codec")), "VP8");
+	json_decref(all);
+	all = mu_webrtc_sessions_json(f->w, "city/other");
+	assert_int_equal(json_array_size(all), 0);
+	json_decref(all);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_refused_offers),
+		T(test_too_large),
+		T(test_bad_endpoints),
+		T(test_limits),
+		T(test_transport_fails),
+		T(test_life),
+		T(test_lost_held_and_back),
+		T(test_lost_for_good),
+		T(test_hold_ends_while_it_returns),
+		T(test_never_connected),
+		T(test_hold_is_pending_at_the_end),
+		T(test_second_is_refused),
+		T(test_second_takes_over),
+		T(test_same_client_returns_unnoticed),
+		T(test_token_ends),
+		T(test_json),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
