@@ -120,7 +120,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->http.listen.n, 1);
 	assert_string_equal(mu_addr_text(&c->http.listen.items[0], t), "127.0.0.1:8080");
 	assert_int_equal(c->media.workers, 0);
-	assert_int_equal(c->media.gather_us, 2000);
+	assert_int_equal(c->media.gather_us, 1000);
 	assert_int_equal(c->media.receive_buffer, 4 << 20);
 	assert_int_equal(c->srtp.profiles.n, 3);
 	assert_int_equal(c->endpoints.hold_us, 10000000);
