@@ -442,7 +442,7 @@ static void on_kept(const char *path)
 
 static void test_swap_takes_what_can_change(void **state)
 {
-	struct mu_config *a = load_text(GOOD "media: {gather: 1ms}\n");
+	struct mu_config *a = load_text(GOOD "media: {gather: 3ms}\n");
 	struct mu_config *b = load_text(
 		"site: town\nauth: {keys: [a.pub, b.pub]}\nlog: {level: debug}\nhttp: {certificate: c, key: k}\n");
 
@@ -451,7 +451,7 @@ static void test_swap_takes_what_can_change(void **state)
 	mu_config_swap(a, b, on_taken, on_kept);
 	assert_string_equal(told, "-site +http.certificate +http.key -media.gather +auth.keys +log.level ");
 	assert_string_equal(a->site, "city");
-	assert_int_equal(a->media.gather_us, 1000);
+	assert_int_equal(a->media.gather_us, 3000);
 	assert_int_equal(a->auth.keys.n, 2);
 	assert_int_equal(a->log.level, MU_LOG_DEBUG);
 	assert_non_null(a->http.key);
