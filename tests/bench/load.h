@@ -26,7 +26,7 @@
 #include "secure/secure.h"
 
 #define LOAD_SOCKETS_MAX 32
-#define LOAD_PEERS_MAX	 60000 /* addresses in use at once: 127.1.0.1 and on */
+#define LOAD_PEERS_MAX	 60000 /* addresses in use at once: 127.1.0.1 and on, or as --base says */
 #define LOAD_DATAGRAM	 1600
 
 /* --- options --- */
@@ -46,6 +46,7 @@ struct load_options {
 	int64_t ramp_us;  /* between two joins, at least */
 	unsigned hold_ms; /* churn: how long a session stays after its first key frame */
 	int core, pid;
+	unsigned base; /* the first two bytes of all peers' addresses */
 	bool gro, spin, nack;
 	unsigned check, sockets;
 	const char *json;
@@ -128,6 +129,8 @@ struct signalling {
 	void (*start)(struct peer *p);
 	/** The server has to forget the session. Ends in peer_gone(). */
 	void (*stop)(struct peer *p);
+	/** Add what the server itself counted, while all are there; may be NULL. */
+	void (*stats)(json_t *report);
 };
 extern const struct signalling signal_whip, signal_janus, signal_yard;
 

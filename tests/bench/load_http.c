@@ -125,22 +125,64 @@ static void read_header(const char *head, const char *name, char *ret, size_t si
 	ret[0] = 0;
 }
 
+/* Chunks (RFC 9112, section 7.1) into one body, in place. @return whether the last one was there */
+static bool unchunk(char *body, const char *end)
+{
+	char *to = body, *at = body, *line;
+
+	while ((line = strstr(at, "\r\n"))) {
+		size_t n = strtoul(at, NULL, 16);
+
+		if (!n || n > (size_t)(end - line)) {
+			*to = 0;
+			return !n;
+		}
+		memmove(to, line + 2, n);
+		to += n;
+		at = line + 2 + n + 2;
+		if (at > end)
+			break;
+	}
+	return false;
+}
+
+/* A chunked body is looked at as a copy until its last chunk has come. */
+static bool chunked_complete(const struct request *r, size_t head)
+{
+	char *copy = malloc(r->in_len + 1);
+	bool whole;
+
+	if (!copy)
+		return false;
+	memcpy(copy, r->in, r->in_len + 1);
+	whole = unchunk(copy + head, copy + r->in_len);
+	free(copy);
+	return whole;
+}
+
 /* @return whether the whole answer is here. `closed`: the server has hung up, so there will be no more */
 static bool complete(struct request *r, bool closed)
 {
 	struct http_reply reply = { .status = 0, .body = "" };
-	char *end = r->in ? strstr(r->in, "\r\n\r\n") : NULL, length[32];
+	char *end = r->in ? strstr(r->in, "\r\n\r\n") : NULL, length[32], coding[32];
+	bool chunked;
 
 	if (!end)
 		return false;
 	read_header(r->in, "Content-Length", length, sizeof(length));
+	read_header(r->in, "Transfer-Encoding", coding, sizeof(coding));
+	chunked = !strcasecmp(coding, "chunked");
 	sscanf(r->in, "HTTP/%*s %d", &reply.status);
-	if (!closed && reply.status != 204 && !length[0])
+	if (chunked && !chunked_complete(r, (size_t)(end + 4 - r->in)))
+		return false;
+	if (!closed && !chunked && reply.status != 204 && !length[0])
 		return false;
 	if (length[0] && r->in_len - (size_t)(end + 4 - r->in) < strtoul(length, NULL, 10))
 		return false;
 	read_header(r->in, "Location", reply.location, sizeof(reply.location));
 	read_header(r->in, "ETag", reply.etag, sizeof(reply.etag));
+	if (chunked)
+		unchunk(end + 4, r->in + r->in_len);
 	reply.body = end + 4;
 	finish(r, &reply);
 	return true;

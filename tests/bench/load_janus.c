@@ -177,4 +177,4 @@ static void stop(struct peer *p)
 	post(p, json_pack("{s:s}", "janus", "destroy"), on_destroyed);
 }
 
-const struct signalling signal_janus = { start, stop };
+const struct signalling signal_janus = { start, stop, NULL };

@@ -35,12 +35,13 @@ static const char usage[] =
 	"  --gro                 readers take coalesced datagrams\n"
 	"  --spin                never sleep, so that the server need not wake us\n"
 	"  --sockets N           UDP sockets to share among the peers (4)\n"
+	"  --base A.B            peers' addresses are A.B.0.1 and on; they must be local (127.1)\n"
 	"  --json FILE           write the report there too\n";
 
 enum {
 	O_URL = 256, O_JANUS, O_YARD, O_TOKEN, O_SITE, O_MODE, O_PUBS, O_VIEWERS, O_SESSIONS, O_CONCURRENCY, O_CHURN_PUBLISH,
 	O_HOLD, O_RAMP, O_PROFILE, O_WARMUP, O_SECONDS, O_BITRATE, O_FPS, O_KEY, O_PACE, O_PACE_TICK, O_PID, O_CORE, O_CHECK,
-	O_NACK, O_GRO, O_SPIN, O_SOCKETS, O_JSON,
+	O_NACK, O_GRO, O_SPIN, O_SOCKETS, O_BASE, O_JSON,
 };
 static const struct option options[] = { { "url", 1, NULL, O_URL }, { "janus", 1, NULL, O_JANUS },
 	{ "yardstick", 1, NULL, O_YARD }, { "token", 1, NULL, O_TOKEN }, { "site", 1, NULL, O_SITE },
@@ -51,7 +52,7 @@ static const struct option options[] = { { "url", 1, NULL, O_URL }, { "janus", 1
 	{ "bitrate", 1, NULL, O_BITRATE }, { "fps", 1, NULL, O_FPS }, { "key", 1, NULL, O_KEY }, { "pace", 1, NULL, O_PACE },
 	{ "pace-tick", 1, NULL, O_PACE_TICK }, { "pid", 1, NULL, O_PID }, { "core", 1, NULL, O_CORE },
 	{ "check", 1, NULL, O_CHECK }, { "nack", 0, NULL, O_NACK }, { "gro", 0, NULL, O_GRO }, { "spin", 0, NULL, O_SPIN },
-	{ "sockets", 1, NULL, O_SOCKETS }, { "json", 1, NULL, O_JSON }, { 0 } };
+	{ "sockets", 1, NULL, O_SOCKETS }, { "base", 1, NULL, O_BASE }, { "json", 1, NULL, O_JSON }, { 0 } };
 
 static unsigned number(const char *text, unsigned min, unsigned max)
 {
@@ -63,6 +64,17 @@ static unsigned number(const char *text, unsigned min, unsigned max)
 		exit(2);
 	}
 	return (unsigned)v;
+}
+
+static unsigned two_bytes(const char *text)
+{
+	unsigned a, b;
+
+	if (sscanf(text, "%3u.%3u", &a, &b) != 2 || a > 255 || b > 255) {
+		fprintf(stderr, "mu-load: %s is not like 127.1\n", text);
+		exit(2);
+	}
+	return a << 8 | b;
 }
 
 static int word(const char *text, const char *const *words, size_t n)
@@ -191,6 +203,9 @@ static bool own_option(struct load_options *o, int opt, const char *arg)
 	case O_SPIN:
 		o->spin = true;
 		return true;
+	case O_BASE:
+		o->base = two_bytes(arg);
+		return true;
 	case O_SOCKETS:
 		o->sockets = number(arg, 1, LOAD_SOCKETS_MAX);
 		return true;
@@ -261,7 +276,7 @@ int main(int argc, char **argv)
 
 	l->o = (struct load_options){ .url = "http://127.0.0.1:8088", .token = "bench", .site = "bench", .publishers = 1,
 		.viewers = 50, .sessions = 100, .profile = MU_SRTP_AEAD_AES_128_GCM, .pace = 2.5, .bitrate = 2500000,
-		.fps = 30, .key_every_s = 10, .warmup_s = 2, .seconds = 5, .core = -1, .check = 1, .sockets = 4 };
+		.fps = 30, .key_every_s = 10, .warmup_s = 2, .seconds = 5, .core = -1, .base = 127 << 8 | 1, .check = 1, .sockets = 4 };
 	read_options(argc, argv, &l->o);
 	l->signal = l->o.yardstick ? &signal_yard : l->o.janus ? &signal_janus : &signal_whip;
 	l->bare = l->o.yardstick != NULL;

@@ -83,7 +83,7 @@ void net_assign(struct peer *p)
 
 	p->fd = fds[s];
 	p->port = ports[s];
-	p->local.s_addr = htonl(127u << 24 | 1u << 16 | (p->index / 250) << 8 | (p->index % 250 + 1));
+	p->local.s_addr = htonl(p->load->o.base << 16 | (p->index / 250) << 8 | (p->index % 250 + 1));
 }
 
 static struct peer *find_peer(struct load *l, struct in_addr to)
@@ -91,7 +91,7 @@ static struct peer *find_peer(struct load *l, struct in_addr to)
 	uint32_t a = ntohl(to.s_addr);
 	uint32_t index = (a >> 8 & 255) * 250 + (a & 255) - 1;
 
-	if (a >> 16 != (127u << 8 | 1) || !(a & 255) || (a & 255) > 250 || index >= LOAD_PEERS_MAX)
+	if (a >> 16 != l->o.base || !(a & 255) || (a & 255) > 250 || index >= LOAD_PEERS_MAX)
 		return NULL;
 	return l->by_index[index];
 }

@@ -8,6 +8,7 @@
 #define SETUP_LIMIT_US	 10000000
 #define CONSENT_EVERY_US 2500000
 #define CONSENT_LIMIT_US 30000000 /* RFC 7675, section 5.1 */
+#define KEY_LIMIT_US	 15000000 /* from keys to the first key frame */
 #define LEAVE_LIMIT_US	 10000000
 
 struct peer *peer_new(struct load *l, bool publishes, unsigned stream, const char *name)
@@ -48,6 +49,7 @@ void peer_start(struct peer *p, int64_t now_us)
 	mu_random_text(p->pwd, sizeof(p->pwd) - 1);
 	mu_random(&p->tie_breaker, sizeof(p->tie_breaker));
 	p->why[0] = 0;
+	p->ready = false;
 	p->checks = 0;
 	p->srtcp_index = 0;
 	p->leave_us = INT64_MAX;
@@ -210,6 +212,10 @@ static void tick_up(struct peer *p, int64_t now_us)
 	if (now_us - p->last_consent_us > CONSENT_LIMIT_US && !p->load->bare) {
 		p->load->consent_lost++;
 		peer_fail(p, "consent expired");
+		return;
+	}
+	if (p->view && !p->ready && now_us - p->state_us > KEY_LIMIT_US) {
+		peer_fail(p, "no key frame in time");
 		return;
 	}
 	if (now_us >= p->leave_us) {

@@ -291,6 +291,8 @@ static json_t *report(struct load *l)
 			(json_int_t)l->c.resent, "late_sends", (json_int_t)l->c.late_sends));
 	if (run.measured_to)
 		report_load(l, r);
+	if (l->signal->stats)
+		l->signal->stats(r);
 	if (json_array_size(run.rows))
 		json_object_set(r, "over_time", run.rows);
 	return r;

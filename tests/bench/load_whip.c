@@ -56,4 +56,4 @@ static void stop(struct peer *p)
 	http_send(p, "DELETE", p->load->o.url, s->location, NULL, NULL, on_deleted);
 }
 
-const struct signalling signal_whip = { start, stop };
+const struct signalling signal_whip = { start, stop, NULL };

@@ -68,7 +68,7 @@ static void start(struct peer *p)
 	static int number_of[256]; /* stream -> the forwarder's number of it */
 	static unsigned port;
 	struct mu_dtls_keys k = { .profile = p->load->o.profile };
-	char line[512], reply[128], key[128];
+	char line[512], reply[128] = "", key[128];
 	int number = 0;
 	bool good;
 
@@ -99,4 +99,15 @@ static void stop(struct peer *p)
 	peer_gone(p);
 }
 
-const struct signalling signal_yard = { start, stop };
+static void stats(json_t *report)
+{
+	char reply[512] = "";
+	json_t *j;
+
+	ask("stat\n", reply, sizeof(reply));
+	j = json_loads(reply, 0, NULL);
+	if (j)
+		json_object_set_new(report, "server", j);
+}
+
+const struct signalling signal_yard = { start, stop, stats };
