@@ -38,7 +38,7 @@ const struct mu_option mu_options[] = {
 		.help = "Addresses media is received on. `0.0.0.0` and `::` stand for all of the machine's." },
 	{ "media.advertise", MU_OPTION_ADDRESSES, AT(media.advertise), .reloadable = true,
 		.help = "Addresses told to clients instead of the listening ones: for a gateway behind one-to-one NAT. With a port only where there is one worker." },
-	{ "media.gather", MU_OPTION_DURATION, AT(media.gather_us), .def = "2ms", .max = 5000,
+	{ "media.gather", MU_OPTION_DURATION, AT(media.gather_us), .def = "1ms", .max = 5000,
 		.help = "How long a packet may wait for more to be sent with it. Under load this saves CPU time; an idle gateway does not wait." },
 	{ "media.pin", MU_OPTION_BOOL, AT(media.pin), .def = "false",
 		.help = "Keep each worker on a core of its own." },

@@ -26,7 +26,8 @@ int mu_secrets_keyring(const struct mu_config *c, struct mu_keyring **ret, struc
 	return err;
 }
 
-/* Without this OpenSSL would ask on the terminal for the passphrase of an encrypted key, and the start would hang. */
+/* Without this OpenSSL would ask on the terminal for the passphrase of an encrypted key, and the start would
+ * hang. */
 static int no_passphrase(char *buf, int size, int rwflag, void *arg)
 {
 	(void)buf, (void)size, (void)rwflag, (void)arg;
@@ -43,14 +44,17 @@ int mu_secrets_check_tls(const struct mu_config *c, struct mu_error *e)
 	ctx = SSL_CTX_new(TLS_server_method());
 	if (!ctx)
 		return mu_error_set(e, -ENOMEM, "out of memory for TLS");
-	ERR_clear_error();
+	ERR_clear_error(); /* below, the first of a pile says what is wrong; the last, only which part of
+			      OpenSSL met it */
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 	if (SSL_CTX_use_certificate_chain_file(ctx, c->http.certificate) != 1)
-		err = mu_error_set(e, -EINVAL, "http.certificate: %s is not a PEM certificate: %s", c->http.certificate,
-			ERR_reason_error_string(ERR_peek_last_error()));
-	else if (SSL_CTX_use_PrivateKey_file(ctx, c->http.key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-		err = mu_error_set(e, -EINVAL, "http.key: %s is not the PEM key (without passphrase) of %s: %s", c->http.key,
-			c->http.certificate, ERR_reason_error_string(ERR_peek_last_error()));
+		err = mu_error_set(e, -EINVAL, "http.certificate: %s is not a PEM certificate: %s",
+			c->http.certificate, ERR_reason_error_string(ERR_peek_error()));
+	else if (SSL_CTX_use_PrivateKey_file(ctx, c->http.key, SSL_FILETYPE_PEM) != 1 ||
+		SSL_CTX_check_private_key(ctx) != 1)
+		err = mu_error_set(e, -EINVAL,
+			"http.key: %s is not the PEM key (without passphrase) of %s: %s", c->http.key,
+			c->http.certificate, ERR_reason_error_string(ERR_peek_error()));
 	ERR_clear_error();
 	SSL_CTX_free(ctx);
 	return err;

@@ -9,13 +9,13 @@
 
 struct profile {
 	enum mu_srtp_profile id;
-	const char *name; /* as DTLS libraries and SDP call it */
+	const char *name; /* as the configuration and the API call it */
 	uint8_t key, salt, tag;
 };
 static const struct profile profiles[] = {
-	{ MU_SRTP_AES128_CM_SHA1_80, "SRTP_AES128_CM_SHA1_80", 16, SRTP_CM_SALT, SRTP_CM_TAG },
-	{ MU_SRTP_AEAD_AES_128_GCM, "SRTP_AEAD_AES_128_GCM", 16, 12, SRTP_GCM_TAG },
-	{ MU_SRTP_AEAD_AES_256_GCM, "SRTP_AEAD_AES_256_GCM", 32, 12, SRTP_GCM_TAG },
+	{ MU_SRTP_AES128_CM_SHA1_80, "AES128_CM_SHA1_80", 16, SRTP_CM_SALT, SRTP_CM_TAG },
+	{ MU_SRTP_AEAD_AES_128_GCM, "AEAD_AES_128_GCM", 16, 12, SRTP_GCM_TAG },
+	{ MU_SRTP_AEAD_AES_256_GCM, "AEAD_AES_256_GCM", 32, 12, SRTP_GCM_TAG },
 };
 
 static const struct profile *profile_find(enum mu_srtp_profile p)

@@ -18,7 +18,7 @@
 
 struct mu_transport_options {
 	struct mu_net_options net;
-	const char *srtp_engine;	  /* "auto", "ipsec-mb", "openssl" */
+	const char *srtp_engine;	  /* "auto", "ipsec-mb", "openssl", "libsrtp" */
 	const enum mu_srtp_profile *profiles; /* NULL: default order */
 	int64_t gather_us;		  /* 0..5000 */
 	uint64_t publisher_bps;		  /* an authorised publisher's limit, bits a second (RELIABILITY S14) */

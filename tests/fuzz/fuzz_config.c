@@ -1,4 +1,5 @@
-/* The configuration's text. Whatever it holds: an answer, with problems or a configuration that obeys its own rules. */
+/* The configuration's text. Whatever it holds: an answer, with problems or a configuration that obeys its own
+ * rules. */
 #include <stdlib.h>
 
 #include "daemon/config.h"

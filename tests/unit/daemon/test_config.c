@@ -11,7 +11,7 @@
 #include "daemon/schema.h"
 #include "daemon/values.h"
 
-/* --- helpers ------------------------------------------------------------------------------------------------------------- */
+/* --- helpers ------------------------------------------------------------------------------------- */
 
 #define GOOD "site: city\nauth: {keys: [a.pub]}\n"
 
@@ -44,7 +44,7 @@ static void expect(const char *text, const char *const *want)
 	mu_problems_done(&p);
 }
 
-/* --- values -------------------------------------------------------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------------------------------- */
 
 struct value_case {
 	const char *text;
@@ -64,10 +64,11 @@ static void check_values(const struct value_case *v, size_t n, int (*parse)(cons
 
 static void test_durations(void **state)
 {
-	static const struct value_case v[] = { { "0", 0 }, { "0ms", 0 }, { "250us", 250 }, { "2ms", 2000 }, { "2 ms", 2000 },
-		{ "1.5s", 1500000 }, { "10min", 600000000 }, { "1h", 3600000000 }, { "1d", 86400000000 }, { "0.5us", -1 },
-		{ "1.0000005s", -1 }, { "5", -1 }, { "", -1 }, { "s", -1 }, { "-1s", -1 }, { "+1s", -1 }, { "1m", -1 },
-		{ "1S", -1 }, { "1s ", -1 }, { " 1s", -1 }, { "1.s", -1 }, { ".5s", -1 }, { "1e3s", -1 }, { "0x1s", -1 },
+	static const struct value_case v[] = { { "0", 0 }, { "0ms", 0 }, { "250us", 250 }, { "2ms", 2000 },
+		{ "2 ms", 2000 }, { "1.5s", 1500000 }, { "10min", 600000000 }, { "1h", 3600000000 },
+		{ "1d", 86400000000 }, { "0.5us", -1 }, { "1.0000005s", -1 }, { "5", -1 }, { "", -1 },
+		{ "s", -1 }, { "-1s", -1 }, { "+1s", -1 }, { "1m", -1 }, { "1S", -1 }, { "1s ", -1 },
+		{ " 1s", -1 }, { "1.s", -1 }, { ".5s", -1 }, { "1e3s", -1 }, { "0x1s", -1 },
 		{ "999999999999999999d", -1 }, { "9999999999999999999s", -1 }, { "1  s", -1 } };
 
 	(void)state;
@@ -76,9 +77,9 @@ static void test_durations(void **state)
 
 static void test_sizes(void **state)
 {
-	static const struct value_case v[] = { { "0", 0 }, { "512B", 512 }, { "64KiB", 65536 }, { "4MiB", 4194304 },
-		{ "1.5MiB", 1572864 }, { "1GiB", 1073741824 }, { "64", -1 }, { "64KB", -1 }, { "64kib", -1 }, { "0.5B", -1 },
-		{ "9000000000000GiB", -1 } };
+	static const struct value_case v[] = { { "0", 0 }, { "512B", 512 }, { "64KiB", 65536 },
+		{ "4MiB", 4194304 }, { "1.5MiB", 1572864 }, { "1GiB", 1073741824 }, { "64", -1 },
+		{ "64KB", -1 }, { "64kib", -1 }, { "0.5B", -1 }, { "9000000000000GiB", -1 } };
 
 	(void)state;
 	check_values(v, MU_ARRAY_LEN(v), mu_value_size);
@@ -86,8 +87,9 @@ static void test_sizes(void **state)
 
 static void test_bitrates(void **state)
 {
-	static const struct value_case v[] = { { "300bit/s", 300 }, { "64kbit/s", 64000 }, { "2.5Mbit/s", 2500000 },
-		{ "1Gbit/s", 1000000000 }, { "2.5", -1 }, { "2.5M", -1 }, { "2.5mbit/s", -1 }, { "1MB/s", -1 } };
+	static const struct value_case v[] = { { "300bit/s", 300 }, { "64kbit/s", 64000 },
+		{ "2.5Mbit/s", 2500000 }, { "1Gbit/s", 1000000000 }, { "2.5", -1 }, { "2.5M", -1 },
+		{ "2.5mbit/s", -1 }, { "1MB/s", -1 } };
 
 	(void)state;
 	check_values(v, MU_ARRAY_LEN(v), mu_value_bitrate);
@@ -105,7 +107,7 @@ static void test_value_texts(void **state)
 	assert_string_equal(mu_value_bitrate_text(2500000, t), "2500kbit/s");
 }
 
-/* --- good files ---------------------------------------------------------------------------------------------------------- */
+/* --- good files ---------------------------------------------------------------------------------- */
 
 static void test_defaults(void **state)
 {
@@ -118,7 +120,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->http.listen.n, 1);
 	assert_string_equal(mu_addr_text(&c->http.listen.items[0], t), "127.0.0.1:8080");
 	assert_int_equal(c->media.workers, 0);
-	assert_int_equal(c->media.gather_us, 2000);
+	assert_int_equal(c->media.gather_us, 1000);
 	assert_int_equal(c->media.receive_buffer, 4 << 20);
 	assert_int_equal(c->srtp.profiles.n, 3);
 	assert_int_equal(c->endpoints.hold_us, 10000000);
@@ -206,9 +208,9 @@ static void test_prometheus_example_is_yaml(void **state)
 	fclose(f);
 }
 
-/* --- bad files ----------------------------------------------------------------------------------------------------------- */
+/* --- bad files ----------------------------------------------------------------------------------- */
 
-#define KEYS_MISSING                                                                                                             \
+#define KEYS_MISSING \
 	"x.yaml: auth.keys: needs at least one public key file, or no token could be checked; musterctl token keygen FILE makes a pair"
 #define SITE_IS "a dotted name of lower-case letters, digits and dashes, such as city.east"
 
@@ -219,18 +221,25 @@ static const struct {
 	{ "", { "x.yaml: site: is missing; it must be " SITE_IS } },
 	{ "# nothing\n", { "x.yaml: site: is missing; it must be " SITE_IS } },
 	{ "site: city\n", { KEYS_MISSING } },
-	{ "just text\n", { "x.yaml:1: must be options, each \"name: value\" on its line",
-				 "x.yaml: site: is missing; it must be " SITE_IS } },
-	{ GOOD "http:\n  lisen: ['127.0.0.1:1']\n", { "x.yaml:4: http.lisen: no such option; did you mean http.listen?" } },
+	{ "just text\n",
+		{ "x.yaml:1: must be options, each \"name: value\" on its line",
+			"x.yaml: site: is missing; it must be " SITE_IS } },
+	{ GOOD "http:\n  lisen: ['127.0.0.1:1']\n",
+		{ "x.yaml:4: http.lisen: no such option; did you mean http.listen?" } },
 	{ GOOD "htpp:\n  listen: []\n", { "x.yaml:3: htpp: no such option; did you mean http?" } },
-	{ GOOD "media: {level: debug}\n", { "x.yaml:3: media.level: no such option; did you mean log.level?" } },
-	{ GOOD "coffee: black\n", { "x.yaml:3: coffee: no such option; musterd --print-options lists them" } },
+	{ GOOD "media: {level: debug}\n",
+		{ "x.yaml:3: media.level: no such option; did you mean log.level?" } },
+	{ GOOD "coffee: black\n",
+		{ "x.yaml:3: coffee: no such option; musterd --print-options lists them" } },
 	{ GOOD "log.level: debug\n",
 		{ "x.yaml:3: log.level: options are nested: write \"log:\" and the rest on a line below it" } },
 	{ GOOD "<<: {a: b}\n", { "x.yaml:3: <<: no such option; musterd --print-options lists them" } },
-	{ GOOD "media: {workers: 17}\n", { "x.yaml:3: media.workers: must be auto or a whole number from 1 to 16, not \"17\"" } },
-	{ GOOD "media: {workers: 0}\n", { "x.yaml:3: media.workers: must be auto or a whole number from 1 to 16, not \"0\"" } },
-	{ GOOD "media: {workers: two}\n", { "x.yaml:3: media.workers: must be auto or a whole number from 1 to 16, not \"two\"" } },
+	{ GOOD "media: {workers: 17}\n",
+		{ "x.yaml:3: media.workers: must be auto or a whole number from 1 to 16, not \"17\"" } },
+	{ GOOD "media: {workers: 0}\n",
+		{ "x.yaml:3: media.workers: must be auto or a whole number from 1 to 16, not \"0\"" } },
+	{ GOOD "media: {workers: two}\n",
+		{ "x.yaml:3: media.workers: must be auto or a whole number from 1 to 16, not \"two\"" } },
 	{ GOOD "media: {gather: 9ms}\n",
 		{ "x.yaml:3: media.gather: must be a duration (us, ms, s, min, h) from 0 to 5ms, not \"9ms\"" } },
 	{ GOOD "media: {gather: 2}\n",
@@ -253,26 +262,32 @@ static const struct {
 		{ "x.yaml:3: http.listen: must be a list of addresses with a port, such as 192.0.2.1:8443 or [2001:db8::1]:8443, not \"localhost:80\"" } },
 	{ GOOD "media: {listen: ['127.0.0.1:80']}\n",
 		{ "x.yaml:3: media.listen: must be a list of addresses without a port, such as 192.0.2.1 or 2001:db8::1, not \"127.0.0.1:80\"" } },
-	{ GOOD "media: {listen: [127.0.0.1, 127.0.0.1]}\n", { "x.yaml:3: media.listen: \"127.0.0.1\" is in the list twice" } },
+	{ GOOD "media: {listen: [127.0.0.1, 127.0.0.1]}\n",
+		{ "x.yaml:3: media.listen: \"127.0.0.1\" is in the list twice" } },
 	{ GOOD "media:\n  listen: [127.0.0.1, 127.0.0.2, 127.0.0.3, 127.0.0.4, 127.0.0.5,\n    127.0.0.6, 127.0.0.7, 127.0.0.8, 127.0.0.9]\n",
 		{ "x.yaml:5: media.listen: \"127.0.0.9\" is too many; the list may have 8 items" } },
 	{ GOOD "media: {listen: []}\n", { "x.yaml:3: media.listen: needs at least one address" } },
 	{ GOOD "http: {listen: []}\n", { "x.yaml:3: http.listen: needs at least one address" } },
 	{ GOOD "srtp: {profiles: []}\n", { "x.yaml:3: srtp.profiles: needs at least one profile" } },
-	{ GOOD "srtp: {engine: fast}\n", { "x.yaml:3: srtp.engine: must be one of auto, ipsec-mb, openssl, libsrtp, not \"fast\"" } },
+	{ GOOD "srtp: {engine: fast}\n",
+		{ "x.yaml:3: srtp.engine: must be one of auto, ipsec-mb, openssl, libsrtp, not \"fast\"" } },
 	{ GOOD "srtp: {profiles: [NULL]}\n",
 		{ "x.yaml:3: srtp.profiles: must be a list of AEAD_AES_128_GCM, AEAD_AES_256_GCM, AES128_CM_SHA1_80, not \"NULL\"" } },
 	{ GOOD "site: town\n", { "x.yaml:3: site: given twice, first on line 1" } },
-	{ GOOD "log: {level: info}\nlog: {target: json}\n", { "x.yaml:4: log: given twice, first on line 3" } },
-	{ GOOD "log:\n  level: info\n  level: debug\n", { "x.yaml:5: log.level: given twice, first on line 4" } },
+	{ GOOD "log: {level: info}\nlog: {target: json}\n",
+		{ "x.yaml:4: log: given twice, first on line 3" } },
+	{ GOOD "log:\n  level: info\n  level: debug\n",
+		{ "x.yaml:5: log.level: given twice, first on line 4" } },
 	{ "site: City\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"City\"" } },
 	{ "site: a..b\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"a..b\"" } },
 	{ "site: ../etc\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"../etc\"" } },
 	{ "site: \"a\\0b\"\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"a?b\"" } },
 	{ GOOD "? [a]\n: b\n", { "x.yaml:3: a key must be a name, not a list or a group" } },
 	{ GOOD "---\nsite: city\n", { "x.yaml:4: a second document: a configuration is one" } },
-	{ "site: city\n\tauth: x\n", { "x.yaml:2: not YAML: found a tab character that violates indentation, while scanning a plain scalar" } },
-	{ "site: \"city\n", { "x.yaml:2: not YAML: found unexpected end of stream, while scanning a quoted scalar" } },
+	{ "site: city\n\tauth: x\n",
+		{ "x.yaml:2: not YAML: found a tab character that violates indentation, while scanning a plain scalar" } },
+	{ "site: \"city\n",
+		{ "x.yaml:2: not YAML: found unexpected end of stream, while scanning a quoted scalar" } },
 	{ "a: *b\n", { "x.yaml:1: not YAML: found undefined alias" } },
 	{ "\xff\xfe\x00", { "x.yaml: site: is missing; it must be " SITE_IS } },
 	{ "site: c\x80\n", { "x.yaml: not UTF-8 text: invalid leading UTF-8 octet at byte 7" } },
@@ -301,8 +316,10 @@ static const struct {
 		{ "x.yaml:3: http.listen: 0.0.0.0:80 is not a loopback address and would be served without TLS: give http.certificate and http.key, or, behind a proxy that does TLS, http.insecure_plain: true" } },
 	{ GOOD "http: {listen: ['127.0.0.1:80', '[2001:db8::1]:80']}\n",
 		{ "x.yaml:3: http.listen: [2001:db8::1]:80 is not a loopback address and would be served without TLS: give http.certificate and http.key, or, behind a proxy that does TLS, http.insecure_plain: true" } },
-	{ GOOD "http: {certificate: c.pem}\n", { "x.yaml:3: http.certificate: http.certificate and http.key go together; http.key is missing" } },
-	{ GOOD "http: {key: c.pem}\n", { "x.yaml:3: http.key: http.certificate and http.key go together; http.certificate is missing" } },
+	{ GOOD "http: {certificate: c.pem}\n",
+		{ "x.yaml:3: http.certificate: http.certificate and http.key go together; http.key is missing" } },
+	{ GOOD "http: {key: c.pem}\n",
+		{ "x.yaml:3: http.key: http.certificate and http.key go together; http.certificate is missing" } },
 	{ "site: b\ninsecure_bench: true\nhttp: {listen: ['0.0.0.0:80']}\n",
 		{ "x.yaml:3: http.listen: 0.0.0.0 is not a loopback address, which insecure_bench demands: with it everybody who reaches the gateway may do everything" } },
 	{ "site: b\ninsecure_bench: true\nhttp: {listen: ['192.0.2.1:80'], insecure_plain: true, certificate: a, key: b}\n",
@@ -314,7 +331,8 @@ static const struct {
 	{ "site: b\ninsecure_bench: false\n", { KEYS_MISSING } },
 	{ GOOD "media: {advertise: ['192.0.2.9:5000']}\n",
 		{ "x.yaml:3: media.advertise: 192.0.2.9:5000 has a port, but each worker has its own: leave the port out, or set media.workers: 1" } },
-	{ GOOD "media: {advertise: [0.0.0.0]}\n", { "x.yaml:3: media.advertise: 0.0.0.0 is no address a client can send to" } },
+	{ GOOD "media: {advertise: [0.0.0.0]}\n",
+		{ "x.yaml:3: media.advertise: 0.0.0.0 is no address a client can send to" } },
 };
 
 static void test_insecure_is_refused(void **state)
@@ -334,7 +352,8 @@ static const struct {
 	{ GOOD "state: s\nhttp: {insecure_plain: true}\n", { NULL } }, /* on loopback it changes nothing */
 	{ GOOD "state: s\nmedia: {listen: [0.0.0.0]}\nhttp: {insecure_plain: true, listen: ['0.0.0.0:80']}\n",
 		{ "http.insecure_plain: 0.0.0.0:80 is served without TLS" } },
-	{ GOOD "state: s\nhttp: {certificate: c, key: k, listen: ['0.0.0.0:80']}\n", { "media.listen: clients elsewhere" } },
+	{ GOOD "state: s\nhttp: {certificate: c, key: k, listen: ['0.0.0.0:80']}\n",
+		{ "media.listen: clients elsewhere" } },
 	{ GOOD "state: s\ndebug: {core_dumps: true}\n", { "debug.core_dumps: a crash" } },
 };
 
@@ -400,13 +419,14 @@ static void test_files_it_names(void **state)
 	(void)state;
 	assert_int_equal(mu_config_check_files(c, &p), -EINVAL);
 	assert_int_equal(p.n, 3);
-	assert_string_equal(p.text[0], "/etc/muster/x.yaml: http.certificate: /nowhere/c.pem cannot be read: No such file or directory");
+	assert_string_equal(p.text[0],
+		"/etc/muster/x.yaml: http.certificate: /nowhere/c.pem cannot be read: No such file or directory");
 	assert_string_equal(p.text[1], "/etc/muster/x.yaml: http.key: / is not a file");
 	mu_problems_done(&p);
 	mu_config_free(c);
 }
 
-/* --- reload -------------------------------------------------------------------------------------------------------------- */
+/* --- reload -------------------------------------------------------------------------------------- */
 
 static char told[256];
 
@@ -422,15 +442,16 @@ static void on_kept(const char *path)
 
 static void test_swap_takes_what_can_change(void **state)
 {
-	struct mu_config *a = load_text(GOOD "media: {gather: 1ms}\n");
-	struct mu_config *b = load_text("site: town\nauth: {keys: [a.pub, b.pub]}\nlog: {level: debug}\nhttp: {certificate: c, key: k}\n");
+	struct mu_config *a = load_text(GOOD "media: {gather: 3ms}\n");
+	struct mu_config *b = load_text(
+		"site: town\nauth: {keys: [a.pub, b.pub]}\nlog: {level: debug}\nhttp: {certificate: c, key: k}\n");
 
 	(void)state;
 	told[0] = '\0';
 	mu_config_swap(a, b, on_taken, on_kept);
 	assert_string_equal(told, "-site +http.certificate +http.key -media.gather +auth.keys +log.level ");
 	assert_string_equal(a->site, "city");
-	assert_int_equal(a->media.gather_us, 1000);
+	assert_int_equal(a->media.gather_us, 3000);
 	assert_int_equal(a->auth.keys.n, 2);
 	assert_int_equal(a->log.level, MU_LOG_DEBUG);
 	assert_non_null(a->http.key);
@@ -454,7 +475,7 @@ static void test_swap_of_the_same_says_nothing(void **state)
 	mu_config_free(b);
 }
 
-/* --- the table ----------------------------------------------------------------------------------------------------------- */
+/* --- the table ----------------------------------------------------------------------------------- */
 
 static void test_documentation_is_the_table(void **state)
 {
