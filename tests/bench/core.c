@@ -1,5 +1,6 @@
-/* bench_core: CPU time a forwarded packet of the forwarding core alone: bursts of 9 x 1200 bytes to 50, 200 and 500 sinks on
- * loopback that nobody reads. All ways are run in turn, so that noise falls on all alike; medians, and ratios per repeat. */
+/* bench_core: CPU time a forwarded packet of the forwarding core alone: bursts of 9 x 1200 bytes to 50, 200
+ * and 500 sinks on loopback that nobody reads. All ways are run in turn, so that noise falls on all alike;
+ * medians, and ratios per repeat. */
 #include "core.h"
 #include "forwarder.h"
 
@@ -16,7 +17,7 @@
 
 #define SINKS_MAX   1024
 #define REPEATS_MAX 64
-#define HEADER	    24 /* fixed header and one extension block of two elements, as browsers send */
+#define HEADER      24 /* fixed header and one extension block of two elements, as browsers send */
 
 struct options {
 	unsigned repeats, ms, burst, size;
@@ -54,7 +55,8 @@ static int udp_socket(int rcvbuf, struct sockaddr_in *ret)
 	*ret = (struct sockaddr_in){ .sin_family = AF_INET };
 	ret->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)) < 0 ||
-		bind(fd, (struct sockaddr *)ret, len) < 0 || getsockname(fd, (struct sockaddr *)ret, &len) < 0) {
+		bind(fd, (struct sockaddr *)ret, len) < 0 ||
+		getsockname(fd, (struct sockaddr *)ret, &len) < 0) {
 		perror("udp socket");
 		exit(1);
 	}
@@ -139,8 +141,13 @@ static void publish(struct source *s, const struct options *o)
 
 	s->ts += 3000;
 	for (unsigned i = 0; i < o->burst; i++) {
-		struct ref_job j = { .key = &s->key, .out = s->wire + i * seg, .in = s->plain + HEADER, .hlen = HEADER,
-			.len = (uint16_t)(o->size - HEADER), .ssrc = CORE_VIDEO_SSRC, .index = s->index };
+		struct ref_job j = { .key = &s->key,
+			.out = s->wire + i * seg,
+			.in = s->plain + HEADER,
+			.hlen = HEADER,
+			.len = (uint16_t)(o->size - HEADER),
+			.ssrc = CORE_VIDEO_SSRC,
+			.index = s->index };
 
 		make_header(s, j.out, i + 1 == o->burst);
 		ref_protect(s->mb, &j, 1);
@@ -200,7 +207,8 @@ static double median(const double *v, unsigned n)
 	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-static void report(const struct options *o, bool cm, size_t n, const struct contender *c, const double *reference)
+static void report(
+	const struct options *o, bool cm, size_t n, const struct contender *c, const double *reference)
 {
 	double ratio[REPEATS_MAX];
 
@@ -246,8 +254,8 @@ static void compare(const struct options *o, bool cm, size_t n, const struct soc
 static void read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option options[] = { { "repeats", 1, NULL, 'r' }, { "ms", 1, NULL, 'm' },
-		{ "burst", 1, NULL, 'b' }, { "size", 1, NULL, 's' }, { "core", 1, NULL, 'c' }, { "json", 0, NULL, 'j' },
-		{ 0 } };
+		{ "burst", 1, NULL, 'b' }, { "size", 1, NULL, 's' }, { "core", 1, NULL, 'c' },
+		{ "json", 0, NULL, 'j' }, { 0 } };
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -266,7 +274,8 @@ static void read_options(int argc, char **argv, struct options *o)
 		else if (opt == 'j')
 			o->json = true;
 		else {
-			fprintf(stderr, "bench_core [--repeats N] [--ms N] [--burst PACKETS] [--size BYTES] [--core N] [--json]\n");
+			fprintf(stderr,
+				"bench_core [--repeats N] [--ms N] [--burst PACKETS] [--size BYTES] [--core N] [--json]\n");
 			exit(2);
 		}
 	}

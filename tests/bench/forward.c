@@ -1,9 +1,8 @@
-/* mu-forward: the yardstick. Loop L (forwarder.h) as a program. A controlling client (mu-load --yardstick) hands it keys
- * and addresses over a loopback TCP connection, a line each:
- *   pub IP PORT VIDEO_SSRC AUDIO_SSRC MASTER_HEX          -> ok NUMBER UDP_PORT
- *   sub NUMBER IP PORT VIDEO_SSRC AUDIO_SSRC MASTER_HEX   -> ok
- *   stat                                                  -> {"received":...}
- * Anything else answers "error ...". When the client hangs up, all is forgotten and the next one may come. */
+/* mu-forward: the yardstick. Loop L (forwarder.h) as a program. A controlling client (mu-load --yardstick)
+ * hands it keys and addresses over a loopback TCP connection, a line each: pub IP PORT VIDEO_SSRC AUDIO_SSRC
+ * MASTER_HEX          -> ok NUMBER UDP_PORT sub NUMBER IP PORT VIDEO_SSRC AUDIO_SSRC MASTER_HEX   -> ok stat
+ * -> {"received":...} Anything else answers "error ...". When the client hangs up, all is forgotten and the
+ * next one may come. */
 #include "forwarder.h"
 
 #include <arpa/inet.h>
@@ -58,8 +57,8 @@ static void command(struct fwd *f, const char *line, char *reply, size_t size)
 	unsigned number, port, video, audio;
 	int err;
 
-	if (sscanf(line, "pub %63s %u %u %u %79s", ip, &port, &video, &audio, hex) == 5 && addr_read(ip, port, &a) &&
-		hex_read(hex, master, ref_master_len(f->cm))) {
+	if (sscanf(line, "pub %63s %u %u %u %79s", ip, &port, &video, &audio, hex) == 5 &&
+		addr_read(ip, port, &a) && hex_read(hex, master, ref_master_len(f->cm))) {
 		err = fwd_add_pub(f, &a, master, video, audio);
 		if (err >= 0) {
 			snprintf(reply, size, "ok %d %u\n", err, ntohs(f->addr.sin_port));
@@ -75,8 +74,9 @@ static void command(struct fwd *f, const char *line, char *reply, size_t size)
 	} else if (!strcmp(line, "stat")) {
 		snprintf(reply, size,
 			"{\"received\":%llu,\"bad\":%llu,\"sent\":%llu,\"messages\":%llu,\"dropped\":%llu}\n",
-			(unsigned long long)f->received, (unsigned long long)f->bad, (unsigned long long)f->sent,
-			(unsigned long long)f->messages, (unsigned long long)f->dropped);
+			(unsigned long long)f->received, (unsigned long long)f->bad,
+			(unsigned long long)f->sent, (unsigned long long)f->messages,
+			(unsigned long long)f->dropped);
 		return;
 	} else {
 		err = -EINVAL;
@@ -143,7 +143,8 @@ static void run(struct fwd *f, struct control *c)
 	int64_t due = INT64_MAX;
 
 	while (!stop) {
-		struct pollfd p[2] = { { f->fd, POLLIN, 0 }, { c->fd >= 0 ? c->fd : c->listener, POLLIN, 0 } };
+		struct pollfd p[2] = { { f->fd, POLLIN, 0 },
+			{ c->fd >= 0 ? c->fd : c->listener, POLLIN, 0 } };
 		int64_t wait_us = due == INT64_MAX ? 100000 : MU_MAX(due - mu_clock_us(), 0);
 		struct timespec t = { wait_us / 1000000, wait_us % 1000000 * 1000 };
 
@@ -192,7 +193,8 @@ int main(int argc, char **argv)
 		else if (opt == 'C')
 			pin_to(atoi(optarg));
 		else {
-			fprintf(stderr, "mu-forward [--control PORT] [--port PORT] [--profile gcm|cm] [--gather US] [--core N]\n");
+			fprintf(stderr,
+				"mu-forward [--control PORT] [--port PORT] [--profile gcm|cm] [--gather US] [--core N]\n");
 			return 2;
 		}
 	}

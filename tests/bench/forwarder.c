@@ -65,7 +65,8 @@ void fwd_done(struct fwd *f)
 		close(f->fd);
 }
 
-int fwd_add_pub(struct fwd *f, const struct sockaddr_in *from, const uint8_t *master, uint32_t video, uint32_t audio)
+int fwd_add_pub(
+	struct fwd *f, const struct sockaddr_in *from, const uint8_t *master, uint32_t video, uint32_t audio)
 {
 	struct fwd_pub *p;
 
@@ -87,8 +88,8 @@ int fwd_add_pub(struct fwd *f, const struct sockaddr_in *from, const uint8_t *ma
 	return (int)f->n_pubs++;
 }
 
-int fwd_add_sub(struct fwd *f, size_t pub, const struct sockaddr_in *to, const uint8_t *master, uint32_t video,
-	uint32_t audio)
+int fwd_add_sub(struct fwd *f, size_t pub, const struct sockaddr_in *to, const uint8_t *master,
+	uint32_t video, uint32_t audio)
 {
 	struct fwd_pub *p = pub < f->n_pubs ? f->pubs[pub] : NULL;
 	struct fwd_sub *s;
@@ -116,14 +117,17 @@ int fwd_add_sub(struct fwd *f, size_t pub, const struct sockaddr_in *to, const u
 	return 0;
 }
 
-static void fill_message(struct fwd *f, size_t k, struct fwd_sub *s, uint8_t *data, size_t len, size_t segment)
+static void fill_message(
+	struct fwd *f, size_t k, struct fwd_sub *s, uint8_t *data, size_t len, size_t segment)
 {
 	struct msghdr *m = &f->tx[k].msg_hdr;
 	struct cmsghdr *c;
 	uint16_t size = (uint16_t)segment;
 
 	f->tx_iov[k] = (struct iovec){ data, len };
-	*m = (struct msghdr){ .msg_name = &s->to, .msg_namelen = sizeof(s->to), .msg_iov = &f->tx_iov[k], .msg_iovlen = 1 };
+	*m = (struct msghdr){
+		.msg_name = &s->to, .msg_namelen = sizeof(s->to), .msg_iov = &f->tx_iov[k], .msg_iovlen = 1
+	};
 	if (len <= segment)
 		return;
 	m->msg_control = f->tx_c[k].b;
@@ -152,8 +156,10 @@ static void send_messages(struct fwd *f, size_t n)
 	f->messages += n;
 }
 
-/* One run of packets (equal sizes, the last may be shorter) to subscribers s0 .. s0 + n_subs - 1: a message each. */
-static void send_run(struct fwd *f, struct fwd_pub *p, const struct fwd_packet *pk, size_t n, size_t s0, size_t n_subs)
+/* One run of packets (equal sizes, the last may be shorter) to subscribers s0 .. s0 + n_subs - 1: a message
+ * each. */
+static void send_run(
+	struct fwd *f, struct fwd_pub *p, const struct fwd_packet *pk, size_t n, size_t s0, size_t n_subs)
 {
 	size_t tag = ref_tag_len(f->cm), n_jobs = 0;
 	uint8_t *out = f->out;
@@ -235,7 +241,8 @@ static size_t header_len(const uint8_t *d, size_t len)
 }
 
 /* Prepare the decryption of one packet into the publisher's next free slot. */
-static bool begin_packet(struct fwd *f, struct fwd_pub *p, uint8_t *d, size_t len, size_t at, struct ref_job *j)
+static bool begin_packet(
+	struct fwd *f, struct fwd_pub *p, uint8_t *d, size_t len, size_t at, struct ref_job *j)
 {
 	size_t tag = ref_tag_len(f->cm), h = header_len(d, len);
 	unsigned m;
@@ -250,7 +257,8 @@ static bool begin_packet(struct fwd *f, struct fwd_pub *p, uint8_t *d, size_t le
 		p->started[m] = true;
 		p->index[m] = mu_get16(d + 2);
 	}
-	j->index = p->index[m] + (uint64_t)(int64_t)(int16_t)(uint16_t)(mu_get16(d + 2) - (uint16_t)p->index[m]);
+	j->index =
+		p->index[m] + (uint64_t)(int64_t)(int16_t)(uint16_t)(mu_get16(d + 2) - (uint16_t)p->index[m]);
 	p->index[m] = MU_MAX(p->index[m], j->index);
 	j->key = &p->key;
 	j->out = p->plain + at * FWD_SLOT;
@@ -262,7 +270,8 @@ static bool begin_packet(struct fwd *f, struct fwd_pub *p, uint8_t *d, size_t le
 }
 
 /* Decrypt the segments of one received message. @return packets taken */
-static size_t take_message(struct fwd *f, struct fwd_pub *p, uint8_t *data, size_t len, size_t segment, int64_t now_us)
+static size_t take_message(
+	struct fwd *f, struct fwd_pub *p, uint8_t *data, size_t len, size_t segment, int64_t now_us)
 {
 	size_t n = 0, kept = p->n, total = 0;
 
@@ -304,8 +313,11 @@ size_t fwd_turn(struct fwd *f, int64_t now_us)
 
 	for (size_t i = 0; i < FWD_RX; i++) {
 		f->rx_iov[i] = (struct iovec){ f->raw + i * 65536, 65536 };
-		f->rx[i].msg_hdr = (struct msghdr){ .msg_name = &f->rx_from[i], .msg_namelen = sizeof(f->rx_from[i]),
-			.msg_iov = &f->rx_iov[i], .msg_iovlen = 1, .msg_control = f->rx_c[i].b,
+		f->rx[i].msg_hdr = (struct msghdr){ .msg_name = &f->rx_from[i],
+			.msg_namelen = sizeof(f->rx_from[i]),
+			.msg_iov = &f->rx_iov[i],
+			.msg_iovlen = 1,
+			.msg_control = f->rx_c[i].b,
 			.msg_controllen = sizeof(f->rx_c[i].b) };
 	}
 	n = recvmmsg(f->fd, f->rx, FWD_RX, MSG_DONTWAIT, NULL);

@@ -1,6 +1,6 @@
-/* forwarder: loop L of the limits, the least that any forwarder must do: GRO receive, decrypt once, encrypt for each
- * subscriber from the shared plaintext, one segmented message per subscriber and burst, 16 messages a system call.
- * No ICE, RTCP, statistics or repair. One thread. */
+/* forwarder: loop L of the limits, the least that any forwarder must do: GRO receive, decrypt once, encrypt
+ * for each subscriber from the shared plaintext, one segmented message per subscriber and burst, 16 messages
+ * a system call. No ICE, RTCP, statistics or repair. One thread. */
 #ifndef MU_BENCH_FORWARDER_H
 #define MU_BENCH_FORWARDER_H
 
@@ -14,7 +14,7 @@
 #define FWD_SEGMENTS 16 /* packets in one message */
 #define FWD_BATCH    16 /* messages in one sendmmsg */
 #define FWD_SLOT     1536
-#define FWD_RX	     8 /* messages in one recvmmsg */
+#define FWD_RX       8 /* messages in one recvmmsg */
 
 struct fwd_sub {
 	struct ref_key key;
@@ -48,7 +48,8 @@ struct fwd {
 	struct sockaddr_in addr; /* where publishers send to */
 	struct fwd_pub *pubs[FWD_PUBS_MAX];
 	size_t n_pubs;
-	int64_t gather_us; /* wait this long for more packets of a burst; 0: forward what was received at once */
+	int64_t gather_us; /* wait this long for more packets of a burst; 0: forward what was received at once
+			    */
 	uint8_t *raw, *out;
 	struct ref_job *jobs;
 	struct mmsghdr rx[FWD_RX], tx[FWD_BATCH];
@@ -65,10 +66,11 @@ struct fwd {
 int fwd_init(struct fwd *f, bool cm, uint16_t port);
 void fwd_done(struct fwd *f);
 /** @return the publisher's number, -ENOSPC, -ENOMEM */
-int fwd_add_pub(struct fwd *f, const struct sockaddr_in *from, const uint8_t *master, uint32_t video, uint32_t audio);
+int fwd_add_pub(
+	struct fwd *f, const struct sockaddr_in *from, const uint8_t *master, uint32_t video, uint32_t audio);
 /** @return 0, -EINVAL (no such publisher), -ENOMEM */
-int fwd_add_sub(struct fwd *f, size_t pub, const struct sockaddr_in *to, const uint8_t *master, uint32_t video,
-	uint32_t audio);
+int fwd_add_sub(struct fwd *f, size_t pub, const struct sockaddr_in *to, const uint8_t *master,
+	uint32_t video, uint32_t audio);
 /** Take what is queued (at most FWD_RX messages) and fan out what is due. @return packets received */
 size_t fwd_turn(struct fwd *f, int64_t now_us);
 /** Fan out bursts whose time has come. @return when to be called again, INT64_MAX: nothing waits */

@@ -26,8 +26,8 @@
 #include "secure/secure.h"
 
 #define LOAD_SOCKETS_MAX 32
-#define LOAD_PEERS_MAX	 60000 /* addresses in use at once: 127.1.0.1 and on, or as --base says */
-#define LOAD_DATAGRAM	 1600
+#define LOAD_PEERS_MAX   60000 /* addresses in use at once: 127.1.0.1 and on, or as --base says */
+#define LOAD_DATAGRAM    1600
 
 /* --- options --- */
 
@@ -101,10 +101,10 @@ struct peer {
 	struct load *load;
 	enum peer_state state;
 	bool publishes;
-	unsigned index;	 /* its address */
+	unsigned index;  /* its address */
 	unsigned stream; /* published or watched */
-	char name[32];	 /* the endpoint's */
-	int fd;		 /* shared with other peers */
+	char name[32];   /* the endpoint's */
+	int fd;          /* shared with other peers */
 	uint16_t port;
 	struct in_addr local;
 	struct remote remote;
@@ -119,7 +119,7 @@ struct peer {
 	unsigned checks;
 	struct publisher *pub;
 	struct viewer *view;
-	void *signal; /* the signalling's own */
+	void *signal;                /* the signalling's own */
 	bool started, ready, reaped; /* load_run's */
 	char why[160];
 };
@@ -137,9 +137,9 @@ extern const struct signalling signal_whip, signal_janus, signal_yard;
 /* --- the run --- */
 
 struct load_counts {
-	uint64_t sent[MEDIA_COUNT];	/* packets with a stamp in the window */
-	uint64_t expected, unique;	/* packets viewers should have got and got, stamp in the window */
-	uint64_t received, bytes;	/* packets that came during the window */
+	uint64_t sent[MEDIA_COUNT]; /* packets with a stamp in the window */
+	uint64_t expected, unique;  /* packets viewers should have got and got, stamp in the window */
+	uint64_t received, bytes;   /* packets that came during the window */
 	uint64_t duplicates, replayed, bad, recovered, nacked, key_requests, asked_key, resent, late_sends;
 };
 struct load {
@@ -251,8 +251,8 @@ struct http_reply {
 };
 typedef void http_fn(struct peer *p, const struct http_reply *r);
 /** @param url  "http://127.0.0.1:8088"; path is appended unless it is a whole URL itself. fn may be NULL. */
-void http_send(struct peer *p, const char *method, const char *url, const char *path, const char *type, const char *body,
-	http_fn *fn);
+void http_send(struct peer *p, const char *method, const char *url, const char *path, const char *type,
+	const char *body, http_fn *fn);
 /** Forget the callbacks of a peer. */
 void http_forget(struct peer *p);
 size_t http_poll_add(struct pollfd *ret, size_t max);

@@ -1,4 +1,5 @@
-/* HTTP/1.1 requests over loopback, one connection each, without ever waiting: media of other peers must go on. */
+/* HTTP/1.1 requests over loopback, one connection each, without ever waiting: media of other peers must go
+ * on. */
 #include "load.h"
 
 #include <arpa/inet.h>
@@ -10,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HTTP_MAX	128
+#define HTTP_MAX        128
 #define HTTP_TIMEOUT_US 40000000
 
 static struct request {
@@ -70,8 +71,8 @@ static struct request *free_request(void)
 	return NULL;
 }
 
-void http_send(struct peer *p, const char *method, const char *url, const char *path, const char *type, const char *body,
-	http_fn *fn)
+void http_send(struct peer *p, const char *method, const char *url, const char *path, const char *type,
+	const char *body, http_fn *fn)
 {
 	struct http_reply none = { .status = 0, .body = "" };
 	struct request *r = free_request();
@@ -109,7 +110,8 @@ void http_forget(struct peer *p)
 
 static void read_header(const char *head, const char *name, char *ret, size_t size)
 {
-	for (const char *at = strstr(head, "\r\n"); at && strncmp(at, "\r\n\r\n", 4); at = strstr(at + 2, "\r\n")) {
+	for (const char *at = strstr(head, "\r\n"); at && strncmp(at, "\r\n\r\n", 4);
+		at = strstr(at + 2, "\r\n")) {
 		const char *line = at + 2;
 		size_t n = strlen(name);
 

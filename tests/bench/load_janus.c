@@ -1,11 +1,12 @@
-/* Janus' videoroom by its REST API, beside which Muster is measured: room 1 must exist. Each peer has a session and a handle
- * of its own; events come by long poll. A publisher offers; a viewer answers Janus' offer. */
+/* Janus' videoroom by its REST API, beside which Muster is measured: room 1 must exist. Each peer has a
+ * session and a handle of its own; events come by long poll. A publisher offers; a viewer answers Janus'
+ * offer. */
 #include "load.h"
 
 #include <stdlib.h>
 
-#define ROOM	   1
-#define FEED(n)	   (1000 + (int)(n)) /* the publisher's id in the room */
+#define ROOM    1
+#define FEED(n) (1000 + (int)(n)) /* the publisher's id in the room */
 
 struct session {
 	long long session, handle;
@@ -68,8 +69,10 @@ static void send_answer(struct peer *p, const char *offer)
 	char *answer = sdp_answer(p, offer);
 
 	s->answered = true;
-	post(p, json_pack("{s:s, s:{s:s}, s:{s:s, s:s}}", "janus", "message", "body", "request", "start", "jsep", "type",
-			"answer", "sdp", answer), on_message_taken);
+	post(p,
+		json_pack("{s:s, s:{s:s}, s:{s:s, s:s}}", "janus", "message", "body", "request", "start",
+			"jsep", "type", "answer", "sdp", answer),
+		on_message_taken);
 	free(answer);
 	peer_remote(p, offer);
 }
@@ -111,16 +114,22 @@ static void poll_event(struct peer *p)
 static void join(struct peer *p)
 {
 	if (p->publishes) {
-		/* active, for Janus answers "actpass" as the DTLS client and would then pick what its own list has first */
+		/* active, for Janus answers "actpass" as the DTLS client and would then pick what its own
+		 * list has first */
 		char *offer = sdp_offer(p, true);
 
-		post(p, json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:{s:s, s:s}}", "janus", "message", "body", "request",
-				"joinandconfigure", "ptype", "publisher", "room", ROOM, "id", FEED(p->stream), "jsep", "type",
-				"offer", "sdp", offer), on_message_taken);
+		post(p,
+			json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:{s:s, s:s}}", "janus", "message", "body",
+				"request", "joinandconfigure", "ptype", "publisher", "room", ROOM, "id",
+				FEED(p->stream), "jsep", "type", "offer", "sdp", offer),
+			on_message_taken);
 		free(offer);
 	} else {
-		post(p, json_pack("{s:s, s:{s:s, s:s, s:i, s:[{s:i}]}}", "janus", "message", "body", "request", "join",
-				"ptype", "subscriber", "room", ROOM, "streams", "feed", FEED(p->stream)), on_message_taken);
+		post(p,
+			json_pack("{s:s, s:{s:s, s:s, s:i, s:[{s:i}]}}", "janus", "message", "body",
+				"request", "join", "ptype", "subscriber", "room", ROOM, "streams", "feed",
+				FEED(p->stream)),
+			on_message_taken);
 	}
 	poll_event(p);
 }

@@ -39,19 +39,47 @@ static const char usage[] =
 	"  --json FILE           write the report there too\n";
 
 enum {
-	O_URL = 256, O_JANUS, O_YARD, O_TOKEN, O_SITE, O_MODE, O_PUBS, O_VIEWERS, O_SESSIONS, O_CONCURRENCY, O_CHURN_PUBLISH,
-	O_HOLD, O_RAMP, O_PROFILE, O_WARMUP, O_SECONDS, O_BITRATE, O_FPS, O_KEY, O_PACE, O_PACE_TICK, O_PID, O_CORE, O_CHECK,
-	O_NACK, O_GRO, O_SPIN, O_SOCKETS, O_BASE, O_JSON,
+	O_URL = 256,
+	O_JANUS,
+	O_YARD,
+	O_TOKEN,
+	O_SITE,
+	O_MODE,
+	O_PUBS,
+	O_VIEWERS,
+	O_SESSIONS,
+	O_CONCURRENCY,
+	O_CHURN_PUBLISH,
+	O_HOLD,
+	O_RAMP,
+	O_PROFILE,
+	O_WARMUP,
+	O_SECONDS,
+	O_BITRATE,
+	O_FPS,
+	O_KEY,
+	O_PACE,
+	O_PACE_TICK,
+	O_PID,
+	O_CORE,
+	O_CHECK,
+	O_NACK,
+	O_GRO,
+	O_SPIN,
+	O_SOCKETS,
+	O_BASE,
+	O_JSON,
 };
 static const struct option options[] = { { "url", 1, NULL, O_URL }, { "janus", 1, NULL, O_JANUS },
 	{ "yardstick", 1, NULL, O_YARD }, { "token", 1, NULL, O_TOKEN }, { "site", 1, NULL, O_SITE },
 	{ "mode", 1, NULL, O_MODE }, { "publishers", 1, NULL, O_PUBS }, { "viewers", 1, NULL, O_VIEWERS },
 	{ "sessions", 1, NULL, O_SESSIONS }, { "concurrency", 1, NULL, O_CONCURRENCY },
-	{ "churn-publish", 0, NULL, O_CHURN_PUBLISH }, { "hold", 1, NULL, O_HOLD }, { "ramp", 1, NULL, O_RAMP },
-	{ "profile", 1, NULL, O_PROFILE }, { "warmup", 1, NULL, O_WARMUP }, { "seconds", 1, NULL, O_SECONDS },
-	{ "bitrate", 1, NULL, O_BITRATE }, { "fps", 1, NULL, O_FPS }, { "key", 1, NULL, O_KEY }, { "pace", 1, NULL, O_PACE },
-	{ "pace-tick", 1, NULL, O_PACE_TICK }, { "pid", 1, NULL, O_PID }, { "core", 1, NULL, O_CORE },
-	{ "check", 1, NULL, O_CHECK }, { "nack", 0, NULL, O_NACK }, { "gro", 0, NULL, O_GRO }, { "spin", 0, NULL, O_SPIN },
+	{ "churn-publish", 0, NULL, O_CHURN_PUBLISH }, { "hold", 1, NULL, O_HOLD },
+	{ "ramp", 1, NULL, O_RAMP }, { "profile", 1, NULL, O_PROFILE }, { "warmup", 1, NULL, O_WARMUP },
+	{ "seconds", 1, NULL, O_SECONDS }, { "bitrate", 1, NULL, O_BITRATE }, { "fps", 1, NULL, O_FPS },
+	{ "key", 1, NULL, O_KEY }, { "pace", 1, NULL, O_PACE }, { "pace-tick", 1, NULL, O_PACE_TICK },
+	{ "pid", 1, NULL, O_PID }, { "core", 1, NULL, O_CORE }, { "check", 1, NULL, O_CHECK },
+	{ "nack", 0, NULL, O_NACK }, { "gro", 0, NULL, O_GRO }, { "spin", 0, NULL, O_SPIN },
 	{ "sockets", 1, NULL, O_SOCKETS }, { "base", 1, NULL, O_BASE }, { "json", 1, NULL, O_JSON }, { 0 } };
 
 static unsigned number(const char *text, unsigned min, unsigned max)
@@ -218,8 +246,8 @@ static void read_options(int argc, char **argv, struct load_options *o)
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (server_option(o, opt, optarg) || run_option(o, opt, optarg) || media_option(o, opt, optarg) ||
-			own_option(o, opt, optarg))
+		if (server_option(o, opt, optarg) || run_option(o, opt, optarg) ||
+			media_option(o, opt, optarg) || own_option(o, opt, optarg))
 			continue;
 		fputs(usage, stderr);
 		exit(2);
@@ -274,9 +302,23 @@ int main(int argc, char **argv)
 	struct load *l = &load;
 	int err;
 
-	l->o = (struct load_options){ .url = "http://127.0.0.1:8088", .token = "bench", .site = "bench", .publishers = 1,
-		.viewers = 50, .sessions = 100, .profile = MU_SRTP_AEAD_AES_128_GCM, .pace = 2.5, .bitrate = 2500000,
-		.fps = 30, .key_every_s = 10, .warmup_s = 2, .seconds = 5, .core = -1, .base = 127 << 8 | 1, .check = 1, .sockets = 4 };
+	l->o = (struct load_options){ .url = "http://127.0.0.1:8088",
+		.token = "bench",
+		.site = "bench",
+		.publishers = 1,
+		.viewers = 50,
+		.sessions = 100,
+		.profile = MU_SRTP_AEAD_AES_128_GCM,
+		.pace = 2.5,
+		.bitrate = 2500000,
+		.fps = 30,
+		.key_every_s = 10,
+		.warmup_s = 2,
+		.seconds = 5,
+		.core = -1,
+		.base = 127 << 8 | 1,
+		.check = 1,
+		.sockets = 4 };
 	read_options(argc, argv, &l->o);
 	l->signal = l->o.yardstick ? &signal_yard : l->o.janus ? &signal_janus : &signal_whip;
 	l->bare = l->o.yardstick != NULL;

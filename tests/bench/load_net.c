@@ -1,5 +1,6 @@
-/* Sockets. A few are bound to the wildcard address; each peer sends from an address of its own in 127.0.0.0/8 (IP_PKTINFO)
- * and is found again by the address a datagram came to. So a thousand viewers cost a handful of descriptors to wait on. */
+/* Sockets. A few are bound to the wildcard address; each peer sends from an address of its own in 127.0.0.0/8
+ * (IP_PKTINFO) and is found again by the address a datagram came to. So a thousand viewers cost a handful of
+ * descriptors to wait on. */
 #include "load.h"
 
 #include <arpa/inet.h>
@@ -10,10 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BATCH	   64
+#define BATCH      64
 #define BATCH_GRO  16
 #define HTTP_POLLS 128
-#define ROUNDS	   8 /* batches of one socket before the pacers are looked at again */
+#define ROUNDS     8 /* batches of one socket before the pacers are looked at again */
 
 static int fds[LOAD_SOCKETS_MAX];
 static uint16_t ports[LOAD_SOCKETS_MAX];
@@ -29,7 +30,8 @@ static int open_one(bool gro, unsigned i)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
 	socklen_t len = sizeof(a);
-	int on = 1, big = 64 << 20, small = 4 << 20, fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, big = 64 << 20, small = 4 << 20,
+	    fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -38,7 +40,8 @@ static int open_one(bool gro, unsigned i)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	if ((gro && setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof(on)) < 0) ||
 		setsockopt(fd, SOL_IP, IP_PKTINFO, &on, sizeof(on)) < 0 ||
-		bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || getsockname(fd, (struct sockaddr *)&a, &len) < 0) {
+		bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		getsockname(fd, (struct sockaddr *)&a, &len) < 0) {
 		int err = -errno;
 
 		close(fd);
@@ -58,7 +61,8 @@ int net_open(struct load *l)
 		return -ENOMEM;
 	for (size_t i = 0; i < batch; i++) {
 		rx_iov[i] = (struct iovec){ buffer + i * size, size };
-		rx[i].msg_hdr = (struct msghdr){ .msg_iov = &rx_iov[i], .msg_iovlen = 1, .msg_control = rx_c[i].b };
+		rx[i].msg_hdr =
+			(struct msghdr){ .msg_iov = &rx_iov[i], .msg_iovlen = 1, .msg_control = rx_c[i].b };
 	}
 	for (n_fds = 0; n_fds < l->o.sockets; n_fds++) {
 		int err = open_one(l->o.gro, n_fds);
@@ -108,8 +112,12 @@ void net_send(struct peer *p, const uint8_t *data, size_t len)
 	struct in_pktinfo info = { .ipi_spec_dst = p->local };
 	_Alignas(struct cmsghdr) char c[CMSG_SPACE(sizeof(info))] = { 0 };
 	struct iovec iov = { (void *)(uintptr_t)data, len };
-	struct msghdr m = { .msg_name = &p->remote.addr, .msg_namelen = sizeof(p->remote.addr), .msg_iov = &iov,
-		.msg_iovlen = 1, .msg_control = c, .msg_controllen = sizeof(c) };
+	struct msghdr m = { .msg_name = &p->remote.addr,
+		.msg_namelen = sizeof(p->remote.addr),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = c,
+		.msg_controllen = sizeof(c) };
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
 	h->cmsg_level = SOL_IP;

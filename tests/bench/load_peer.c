@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SIGNAL_LIMIT_US	 15000000
-#define SETUP_LIMIT_US	 10000000
+#define SIGNAL_LIMIT_US  15000000
+#define SETUP_LIMIT_US   10000000
 #define CONSENT_EVERY_US 2500000
 #define CONSENT_LIMIT_US 30000000 /* RFC 7675, section 5.1 */
-#define KEY_LIMIT_US	 15000000 /* from keys to the first key frame */
-#define LEAVE_LIMIT_US	 10000000
+#define KEY_LIMIT_US     15000000 /* from keys to the first key frame */
+#define LEAVE_LIMIT_US   10000000
 
 struct peer *peer_new(struct load *l, bool publishes, unsigned stream, const char *name)
 {
@@ -69,7 +69,8 @@ static void send_check(struct peer *p, int64_t now_us)
 	net_send(p, msg, stun_check(p, msg));
 	p->checks++;
 	/* at first as quickly as RFC 8445's pacing allows, then less and less often */
-	p->next_check_us = now_us + (p->state == PEER_UP ? CONSENT_EVERY_US : MU_MIN(20000 << MU_MIN(p->checks, 5u), 500000));
+	p->next_check_us = now_us +
+		(p->state == PEER_UP ? CONSENT_EVERY_US : MU_MIN(20000 << MU_MIN(p->checks, 5u), 500000));
 }
 
 void peer_remote(struct peer *p, const char *sdp)
@@ -94,7 +95,8 @@ static void dtls_send(void *arg, const uint8_t *data, size_t len)
 
 static void start_dtls(struct peer *p, int64_t now_us)
 {
-	const uint8_t(*fp)[MU_FINGERPRINT_LEN] = (const uint8_t(*)[MU_FINGERPRINT_LEN])&p->remote.fingerprint;
+	const uint8_t(*fp)[MU_FINGERPRINT_LEN] =
+		(const uint8_t(*)[MU_FINGERPRINT_LEN]) & p->remote.fingerprint;
 
 	set_state(p, PEER_DTLS, now_us);
 	if (mu_dtls_new(p->load->dtls, p->remote.active, fp, 1, dtls_send, p, &p->dtls) < 0 ||
@@ -139,7 +141,8 @@ static void dtls_input(struct peer *p, const uint8_t *data, size_t len)
 	}
 	if (mu_dtls_state(p->dtls) == MU_DTLS_CLOSED && p->state != PEER_ENDING)
 		peer_fail(p, "the server closed DTLS");
-	if (p->state != PEER_DTLS || mu_dtls_state(p->dtls) != MU_DTLS_UP || mu_dtls_take_keys(p->dtls, &keys) < 0)
+	if (p->state != PEER_DTLS || mu_dtls_state(p->dtls) != MU_DTLS_UP ||
+		mu_dtls_take_keys(p->dtls, &keys) < 0)
 		return;
 	peer_keys(p, &keys);
 }
@@ -295,7 +298,8 @@ void peer_fail(struct peer *p, const char *fmt, ...)
 	vsnprintf(p->why, sizeof(p->why), fmt, ap);
 	va_end(ap);
 	if (l->failures < MU_ARRAY_LEN(l->first_failures))
-		snprintf(l->first_failures[l->failures], sizeof(l->first_failures[0]), "%.31s: %.150s", p->name, p->why);
+		snprintf(l->first_failures[l->failures], sizeof(l->first_failures[0]), "%.31s: %.150s",
+			p->name, p->why);
 	l->failures++;
 	if (p->state == PEER_UP || p->state == PEER_ENDING)
 		l->up--;

@@ -1,5 +1,6 @@
-/* A publisher that sends as libwebrtc does: a frame cut into about equal packets, spread by a pacer at some multiple of the
- * bit rate; key frames when asked and now and then; audio at once; sender reports; retransmission by RTX. */
+/* A publisher that sends as libwebrtc does: a frame cut into about equal packets, spread by a pacer at some
+ * multiple of the bit rate; key frames when asked and now and then; audio at once; sender reports;
+ * retransmission by RTX. */
 #include "load.h"
 
 #include <errno.h>
@@ -7,9 +8,9 @@
 
 #define PACKET_MAX   1200
 #define SENT_RING    16384 /* packets whose time of sending is remembered */
-#define HISTORY	     1024  /* packets that can be sent again */
-#define FRAMES	     16	   /* frames that may wait for the pacer */
-#define KEY_TIMES    5	   /* a key frame's size, in ordinary frames */
+#define HISTORY      1024  /* packets that can be sent again */
+#define FRAMES       16    /* frames that may wait for the pacer */
+#define KEY_TIMES    5     /* a key frame's size, in ordinary frames */
 #define KEY_APART_NS 100000000u
 #define AUDIO_NS     20000000u
 #define AUDIO_LEN    100
@@ -46,7 +47,8 @@ struct publisher {
 };
 
 /* A baseline stream of 1280 x 720 by its parameter sets; what the slices hold is nobody's concern here. */
-static const uint8_t sps[] = { 0x67, 0x42, 0xe0, 0x1f, 0x8c, 0x8d, 0x40, 0x50, 0x1e, 0xd0, 0x0f, 0x08, 0x84, 0x6a };
+static const uint8_t sps[] = { 0x67, 0x42, 0xe0, 0x1f, 0x8c, 0x8d, 0x40, 0x50, 0x1e, 0xd0, 0x0f, 0x08, 0x84,
+	0x6a };
 static const uint8_t pps[] = { 0x68, 0xce, 0x3c, 0x80 };
 
 uint32_t pub_ssrc(const struct publisher *pub, enum media m)
@@ -94,7 +96,8 @@ void pub_free(struct peer *p)
 /* --- packets --- */
 
 /* @return bytes of header, with the extensions that the far side took */
-static size_t write_header(struct publisher *pub, enum media m, uint8_t pt, bool marker, uint16_t seq, uint8_t *h)
+static size_t write_header(
+	struct publisher *pub, enum media m, uint8_t pt, bool marker, uint16_t seq, uint8_t *h)
 {
 	const struct remote *r = &pub->peer->remote;
 	const char *mid = r->mid[m];
@@ -122,13 +125,18 @@ static size_t write_header(struct publisher *pub, enum media m, uint8_t pt, bool
 	return HEADER_MAX;
 }
 
-static void send_protected(struct publisher *pub, uint32_t ssrc, uint64_t index, const uint8_t *packet, size_t hlen,
-	size_t len)
+static void send_protected(
+	struct publisher *pub, uint32_t ssrc, uint64_t index, const uint8_t *packet, size_t hlen, size_t len)
 {
 	struct peer *p = pub->peer;
 	uint8_t out[PACKET_MAX + 64];
-	struct mu_srtp_job j = { .key = p->tx, .out = out, .payload = packet + hlen, .hlen = (uint16_t)hlen,
-		.payload_len = (uint16_t)(len - hlen), .ssrc = ssrc, .index = index };
+	struct mu_srtp_job j = { .key = p->tx,
+		.out = out,
+		.payload = packet + hlen,
+		.hlen = (uint16_t)hlen,
+		.payload_len = (uint16_t)(len - hlen),
+		.ssrc = ssrc,
+		.index = index };
 
 	memcpy(out, packet, hlen);
 	mu_srtp_protect(p->load->engine, &j, 1);
@@ -136,12 +144,16 @@ static void send_protected(struct publisher *pub, uint32_t ssrc, uint64_t index,
 }
 
 /* Stamp, keep and send a packet whose payload is written but for its last STAMP_LEN bytes. */
-static void send_packet(struct publisher *pub, enum media m, uint8_t *packet, size_t hlen, size_t len, uint32_t frame)
+static void send_packet(
+	struct publisher *pub, enum media m, uint8_t *packet, size_t hlen, size_t len, uint32_t frame)
 {
 	struct track *t = &pub->track[m];
 	struct load *l = pub->peer->load;
 	uint16_t seq = (uint16_t)t->index;
-	struct stamp s = { .number = t->number, .sent_ns = now_ns(), .frame = frame, .stream = (uint8_t)pub->peer->stream,
+	struct stamp s = { .number = t->number,
+		.sent_ns = now_ns(),
+		.frame = frame,
+		.stream = (uint8_t)pub->peer->stream,
 		.media = (uint8_t)m };
 
 	stamp_write(&s, packet + len - STAMP_LEN);
@@ -175,7 +187,8 @@ static void send_audio(struct publisher *pub)
 	t->ts += 960;
 }
 
-/* A key frame's first packet: parameter sets and an SEI message that ends with the stamp (RFC 6184, section 5.7.1). */
+/* A key frame's first packet: parameter sets and an SEI message that ends with the stamp (RFC 6184,
+ * section 5.7.1). */
 static size_t write_parameters(uint8_t *d)
 {
 	size_t at = 0, sei = 2 + 16 + STAMP_LEN;
@@ -195,7 +208,8 @@ static size_t write_parameters(uint8_t *d)
 	return at + 2 + 1 + sei;
 }
 
-/* Fragment i of n (RFC 6184, section 5.8). "About equally": the last ones carry the remainder, a byte each. */
+/* Fragment i of n (RFC 6184, section 5.8). "About equally": the last ones carry the remainder, a byte each.
+ */
 static size_t write_fragment(const struct frame *f, unsigned i, unsigned n, uint8_t *d)
 {
 	size_t len = f->size / n + (i >= n - f->size % n);

@@ -4,17 +4,25 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define TICK_US	   5000
+#define TICK_US    5000
 #define DRAIN_US   1500000 /* after the window: packets on their way still count as received */
 #define GIVE_UP_US 120000000
 
-enum phase { PHASE_PUBLISH, PHASE_SESSIONS, PHASE_WARMUP, PHASE_MEASURE, PHASE_DRAIN, PHASE_LEAVE, PHASE_DONE };
+enum phase {
+	PHASE_PUBLISH,
+	PHASE_SESSIONS,
+	PHASE_WARMUP,
+	PHASE_MEASURE,
+	PHASE_DRAIN,
+	PHASE_LEAVE,
+	PHASE_DONE
+};
 
 static struct run {
 	enum phase phase;
 	int64_t since_us, next_start_us, next_row_us;
 	unsigned ready_publishers, ready_sessions, active; /* active: started, neither ready nor failed */
-	unsigned done;					   /* sessions of churn and join that ended */
+	unsigned done;                                     /* sessions of churn and join that ended */
 	struct proc_sample idle, published, before, after;
 	uint64_t own_before, own_after, measured_from, measured_to;
 	json_t *rows;
@@ -99,9 +107,10 @@ static void add_row(struct load *l, int64_t now_us)
 	if (now_us < run.next_row_us || !proc_read(l->o.pid, &s))
 		return;
 	run.next_row_us = now_us + 1000000;
-	json_array_append_new(run.rows, json_pack("{s:i, s:i, s:i, s:i, s:i, s:f}", "sessions", (int)run.done, "rss_kib",
-			(int)s.rss_kib, "fds", s.fds, "threads", s.threads, "failures", (int)l->failures, "seconds",
-			(double)(now_us - run.since_us) / 1e6));
+	json_array_append_new(run.rows,
+		json_pack("{s:i, s:i, s:i, s:i, s:i, s:f}", "sessions", (int)run.done, "rss_kib",
+			(int)s.rss_kib, "fds", s.fds, "threads", s.threads, "failures", (int)l->failures,
+			"seconds", (double)(now_us - run.since_us) / 1e6));
 }
 
 /* --- phases --- */
@@ -129,8 +138,8 @@ static void begin_leaving(struct load *l, int64_t now_us)
 	enter(PHASE_LEAVE, now_us);
 }
 
-/* Leave in small groups: a thousand DELETEs at once would only measure the listener's backlog. Publishers go last, for a
- * server may end the sessions of those who watch them. */
+/* Leave in small groups: a thousand DELETEs at once would only measure the listener's backlog. Publishers go
+ * last, for a server may end the sessions of those who watch them. */
 static void leave(struct load *l, int64_t now_us)
 {
 	unsigned leaving = 0, left = 0;
@@ -238,7 +247,8 @@ static json_t *thread_shares(void)
 				continue;
 			share = (double)(run.after.thread[i].cpu_ns - run.before.thread[k].cpu_ns) / span;
 			if (share > 0.005)
-				json_array_append_new(list, json_pack("{s:i, s:f}", "tid", run.after.thread[i].tid, "share",
+				json_array_append_new(list,
+					json_pack("{s:i, s:f}", "tid", run.after.thread[i].tid, "share",
 						share));
 		}
 	}
@@ -252,23 +262,31 @@ static void report_load(struct load *l, json_t *r)
 	uint64_t sent = l->c.sent[VIDEO] + l->c.sent[AUDIO];
 	unsigned ready = run.ready_sessions;
 
-	/* viewers are dealt evenly to streams of one rate, so each should have had its share of what was sent */
+	/* viewers are dealt evenly to streams of one rate, so each should have had its share of what was sent
+	 */
 	l->c.expected = (uint64_t)((double)sent / (double)MU_MAX(l->o.publishers, 1u) * ready + 0.5);
-	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:f}", "sent", (json_int_t)sent, "expected",
+	json_object_update_new(r,
+		json_pack("{s:I, s:I, s:I, s:f}", "sent", (json_int_t)sent, "expected",
 			(json_int_t)l->c.expected, "received_unique", (json_int_t)l->c.unique, "loss_percent",
-			l->c.expected ? 100.0 * ((double)l->c.expected - (double)l->c.unique) / (double)l->c.expected : 100.0));
-	json_object_update_new(r, json_pack("{s:f, s:f, s:f}", "packets_per_s", (double)l->c.received / span * 1e9, "mbit_per_s",
-			(double)l->c.bytes * 8e3 / span, "own_cpu_share", (double)(run.own_after - run.own_before) / span));
+			l->c.expected ? 100.0 * ((double)l->c.expected - (double)l->c.unique) /
+					(double)l->c.expected
+				      : 100.0));
+	json_object_update_new(r,
+		json_pack("{s:f, s:f, s:f}", "packets_per_s", (double)l->c.received / span * 1e9,
+			"mbit_per_s", (double)l->c.bytes * 8e3 / span, "own_cpu_share",
+			(double)(run.own_after - run.own_before) / span));
 	json_object_set_new(r, "latency_ms", stats_hist_ms(&l->latency));
 	json_object_set_new(r, "last_ms", stats_hist_ms(&l->last));
 	if (!run.after.at_ns || !run.before.at_ns)
 		return;
-	json_object_update_new(r, json_pack("{s:f, s:f, s:i, s:i, s:i, s:f, s:i, s:i}", "cpu_ns_per_packet",
+	json_object_update_new(r,
+		json_pack("{s:f, s:f, s:i, s:i, s:i, s:f, s:i, s:i}", "cpu_ns_per_packet",
 			l->c.received ? cpu / (double)l->c.received : 0.0, "server_cpu_share",
-			cpu / (double)(run.after.at_ns - run.before.at_ns), "rss_kib", (int)run.after.rss_kib, "rss_idle_kib",
-			(int)run.idle.rss_kib, "rss_published_kib", (int)run.published.rss_kib, "rss_kib_per_viewer",
-			ready ? (double)(run.after.rss_kib - run.idle.rss_kib) / ready : 0.0, "server_fds", run.after.fds,
-			"server_threads", run.after.threads));
+			cpu / (double)(run.after.at_ns - run.before.at_ns), "rss_kib", (int)run.after.rss_kib,
+			"rss_idle_kib", (int)run.idle.rss_kib, "rss_published_kib",
+			(int)run.published.rss_kib, "rss_kib_per_viewer",
+			ready ? (double)(run.after.rss_kib - run.idle.rss_kib) / ready : 0.0, "server_fds",
+			run.after.fds, "server_threads", run.after.threads));
 	json_object_set_new(r, "thread", thread_shares());
 }
 
@@ -277,8 +295,9 @@ static json_t *report(struct load *l)
 	static const char *const modes[] = { "load", "join", "churn" };
 	json_t *r = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i}", "mode", modes[l->o.mode], "profile",
 		mu_srtp_profile_name(l->o.profile), "publishers", (int)run.ready_publishers, "viewers",
-		(int)run.ready_sessions, "asked", (int)(l->o.mode == MODE_LOAD ? l->o.viewers : l->o.sessions), "failures",
-		(int)l->failures, "consent_lost", (int)l->consent_lost);
+		(int)run.ready_sessions, "asked",
+		(int)(l->o.mode == MODE_LOAD ? l->o.viewers : l->o.sessions), "failures", (int)l->failures,
+		"consent_lost", (int)l->consent_lost);
 
 	for (unsigned i = 0; i < MU_MIN(l->failures, (unsigned)MU_ARRAY_LEN(l->first_failures)); i++) {
 		if (!i)
@@ -287,11 +306,13 @@ static json_t *report(struct load *l)
 	}
 	json_object_set_new(r, "join_ms", stats_hist_ms(&l->join));
 	json_object_set_new(r, "keys_ms", stats_hist_ms(&l->handshake));
-	json_object_update_new(r, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "duplicates",
-			(json_int_t)l->c.duplicates, "replayed", (json_int_t)l->c.replayed, "bad", (json_int_t)l->c.bad, "recovered", (json_int_t)l->c.recovered,
-			"key_requests", (json_int_t)l->c.key_requests,
-			"asked_key", (json_int_t)l->c.asked_key, "nacked", (json_int_t)l->c.nacked, "resent",
-			(json_int_t)l->c.resent, "late_sends", (json_int_t)l->c.late_sends));
+	json_object_update_new(r,
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "duplicates",
+			(json_int_t)l->c.duplicates, "replayed", (json_int_t)l->c.replayed, "bad",
+			(json_int_t)l->c.bad, "recovered", (json_int_t)l->c.recovered, "key_requests",
+			(json_int_t)l->c.key_requests, "asked_key", (json_int_t)l->c.asked_key, "nacked",
+			(json_int_t)l->c.nacked, "resent", (json_int_t)l->c.resent, "late_sends",
+			(json_int_t)l->c.late_sends));
 	if (run.measured_to)
 		report_load(l, r);
 	if (l->signal->stats)
@@ -325,7 +346,8 @@ static int make_peers(struct load *l)
 	l->peers = calloc(l->n_peers, sizeof(*l->peers));
 	l->streams = calloc(MU_MAX(l->o.publishers, 1u), sizeof(*l->streams));
 	for (unsigned i = 0; l->peers && l->streams && i < l->n_peers; i++) {
-		unsigned k = i - l->o.publishers, stream = i < l->o.publishers ? i : k % MU_MAX(l->o.publishers, 1u);
+		unsigned k = i - l->o.publishers,
+			 stream = i < l->o.publishers ? i : k % MU_MAX(l->o.publishers, 1u);
 		bool publishes = i < l->o.publishers;
 		char name[32];
 

@@ -55,9 +55,10 @@ static double ms_of(uint64_t ns)
 
 json_t *stats_hist_ms(const struct hist *h)
 {
-	return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "n", (json_int_t)h->n, "p50", ms_of(hist_at(h, .5)), "p95",
-		ms_of(hist_at(h, .95)), "p99", ms_of(hist_at(h, .99)), "p999", ms_of(hist_at(h, .999)), "max", ms_of(h->max),
-		"mean", h->n ? h->sum / (double)h->n / 1e6 : 0.0);
+	return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "n", (json_int_t)h->n, "p50",
+		ms_of(hist_at(h, .5)), "p95", ms_of(hist_at(h, .95)), "p99", ms_of(hist_at(h, .99)), "p999",
+		ms_of(hist_at(h, .999)), "max", ms_of(h->max), "mean",
+		h->n ? h->sum / (double)h->n / 1e6 : 0.0);
 }
 
 /* --- stamp --- */
@@ -102,8 +103,8 @@ static bool read_text(const char *path, char *ret, size_t size)
 	return n > 0;
 }
 
-/* schedstat counts nanoseconds, softirq work done on the thread's time included: on loopback the receiver's half of the
- * network stack is the sender's expense. */
+/* schedstat counts nanoseconds, softirq work done on the thread's time included: on loopback the receiver's
+ * half of the network stack is the sender's expense. */
 static void read_thread(int pid, int tid, struct proc_sample *s)
 {
 	char path[96], text[128];
@@ -190,8 +191,7 @@ static void print_inline(const char *key, json_t *object)
 	json_t *v;
 
 	printf("%-22s", key);
-	json_object_foreach(object, k, v)
-		printf(" %s %.4g", k, json_number_value(v));
+	json_object_foreach(object, k, v) printf(" %s %.4g", k, json_number_value(v));
 	printf("\n");
 }
 
@@ -200,7 +200,8 @@ static void print_rows(const char *key, json_t *rows)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		if (json_is_string(row))
 			print_value("", key, row);
 		else
@@ -213,7 +214,8 @@ void stats_print(json_t *report)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(report, key, v) {
+	json_object_foreach(report, key, v)
+	{
 		if (json_is_object(v))
 			print_inline(key, v);
 		else if (json_is_array(v))

@@ -1,4 +1,5 @@
-/* Connectivity checks (RFC 8489, 8445): written here rather than with the gateway's code, so that the two check each other. */
+/* Connectivity checks (RFC 8489, 8445): written here rather than with the gateway's code, so that the two
+ * check each other. */
 #include "load.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static void integrity(const uint8_t *msg, size_t len, const char *pwd, uint8_t r
 	HMAC(EVP_sha1(), pwd, (int)strlen(pwd), msg, len, ret, &n);
 }
 
-/* MESSAGE-INTEGRITY and FINGERPRINT; each covers a header whose length includes it (RFC 8489, sections 14.5 and 14.7). */
+/* MESSAGE-INTEGRITY and FINGERPRINT; each covers a header whose length includes it (RFC 8489, sections 14.5
+ * and 14.7). */
 static size_t finish(uint8_t *msg, size_t at, const char *pwd)
 {
 	uint8_t mac[20], crc[4];
@@ -117,7 +119,8 @@ int stun_input(struct peer *p, const uint8_t *data, size_t len, uint8_t *reply, 
 	uint16_t type;
 
 	*reply_len = 0;
-	if (len < 20 || len > LOAD_DATAGRAM || mu_get32(data + 4) != STUN_COOKIE || mu_get16(data + 2) + 20u != len)
+	if (len < 20 || len > LOAD_DATAGRAM || mu_get32(data + 4) != STUN_COOKIE ||
+		mu_get16(data + 2) + 20u != len)
 		return 0;
 	type = mu_get16(data);
 	if (type == STUN_SUCCESS && memcmp(data + 8, p->transaction, sizeof(p->transaction)) == 0)

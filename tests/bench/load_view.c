@@ -1,10 +1,11 @@
-/* A viewer: decrypts, knows each packet by its stamp, and so counts loss and delay exactly; reports and asks as browsers do. */
+/* A viewer: decrypts, knows each packet by its stamp, and so counts loss and delay exactly; reports and asks
+ * as browsers do. */
 #include "load.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define SEEN	     4096 /* packets back that a duplicate is known by */
+#define SEEN         4096 /* packets back that a duplicate is known by */
 #define LAST_RING    8192 /* packets whose slowest viewer is still being looked for */
 #define PLI_FIRST_US 200000
 #define PLI_EVERY_US 500000
@@ -64,7 +65,8 @@ void view_free(struct peer *p)
 
 /* --- counting --- */
 
-static void note_slowest(struct load *l, unsigned stream, enum media m, uint64_t number, uint64_t sent_ns, uint64_t delay)
+static void note_slowest(
+	struct load *l, unsigned stream, enum media m, uint64_t number, uint64_t sent_ns, uint64_t delay)
 {
 	struct slowest *s;
 
@@ -160,7 +162,8 @@ static void repaired(struct peer *p, const uint8_t *payload, size_t len, uint64_
 	count(p, VIDEO, s.number, s.sent_ns, ns, true);
 }
 
-static void decrypted(struct peer *p, enum media m, uint64_t seq, const uint8_t *payload, size_t len, uint64_t ns)
+static void decrypted(
+	struct peer *p, enum media m, uint64_t seq, const uint8_t *payload, size_t len, uint64_t ns)
 {
 	struct track_in *t = &p->view->track[m];
 	struct stamp s;
@@ -291,7 +294,8 @@ static void ask_for_key(struct peer *p, int64_t now_us)
 	uint8_t buf[128];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
 
-	if (v->key_seen || now_us - p->state_us < (p->load->bare ? 0 : PLI_FIRST_US) || now_us < v->next_pli_us)
+	if (v->key_seen || now_us - p->state_us < (p->load->bare ? 0 : PLI_FIRST_US) ||
+		now_us < v->next_pli_us)
 		return;
 	v->next_pli_us = now_us + PLI_EVERY_US;
 	if (p->load->bare) {

@@ -1,4 +1,5 @@
-/* The bare forwarder: keys and addresses by its control line, which answers at once, so waiting for it is no harm. */
+/* The bare forwarder: keys and addresses by its control line, which answers at once, so waiting for it is no
+ * harm. */
 #include "load.h"
 
 #include <arpa/inet.h>
@@ -76,11 +77,11 @@ static void start(struct peer *p)
 	memcpy(k.remote, k.local, sizeof(k.remote));
 	hex(k.local, mu_srtp_key_len(k.profile) + mu_srtp_salt_len(k.profile), key);
 	if (p->publishes)
-		snprintf(line, sizeof(line), "pub %s %u %u %u %s\n", net_address(p), p->port, pub_ssrc(p->pub, VIDEO),
-			pub_ssrc(p->pub, AUDIO), key);
+		snprintf(line, sizeof(line), "pub %s %u %u %u %s\n", net_address(p), p->port,
+			pub_ssrc(p->pub, VIDEO), pub_ssrc(p->pub, AUDIO), key);
 	else
-		snprintf(line, sizeof(line), "sub %d %s %u %u %u %s\n", number_of[p->stream & 255], net_address(p), p->port,
-			2 * p->index + 2, 2 * p->index + 3, key);
+		snprintf(line, sizeof(line), "sub %d %s %u %u %u %s\n", number_of[p->stream & 255],
+			net_address(p), p->port, 2 * p->index + 2, 2 * p->index + 3, key);
 	good = open_control(p->load->o.yardstick) && ask(line, reply, sizeof(reply));
 	if (good && p->publishes) {
 		good = sscanf(reply, "ok %d %u", &number, &port) == 2;

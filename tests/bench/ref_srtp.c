@@ -17,7 +17,8 @@ IMB_MGR *ref_mgr_new(void)
 	return mb;
 }
 
-/* RFC 3711, section 4.3, and RFC 7714, section 11: AES in counter mode over the label, key derivation rate 0. */
+/* RFC 3711, section 4.3, and RFC 7714, section 11: AES in counter mode over the label, key derivation rate 0.
+ */
 static void derive(const uint8_t *master, size_t salt_len, uint8_t label, uint8_t *ret, size_t n)
 {
 	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
@@ -65,7 +66,8 @@ void ref_key_init(IMB_MGR *mb, bool cm, const uint8_t *master, struct ref_key *k
 	hmac_init(mb, auth, k);
 }
 
-/* GCM: 00 00 | SSRC | ROC | SEQ (RFC 7714, section 8.1). CM: SSRC << 64, index << 16 (RFC 3711, section 4.1.1). */
+/* GCM: 00 00 | SSRC | ROC | SEQ (RFC 7714, section 8.1). CM: SSRC << 64, index << 16 (RFC 3711,
+ * section 4.1.1). */
 static void make_iv(struct ref_job *j)
 {
 	size_t at = j->key->cm ? 4 : 2;
@@ -84,7 +86,8 @@ static void gcm_protect(IMB_MGR *mb, struct ref_job *j)
 	uint8_t *body = j->out + j->hlen;
 
 	make_iv(j);
-	IMB_AES128_GCM_ENC(mb, &j->key->gcm, &ctx, body, j->in, j->len, j->iv, j->out, j->hlen, body + j->len, 16);
+	IMB_AES128_GCM_ENC(
+		mb, &j->key->gcm, &ctx, body, j->in, j->len, j->iv, j->out, j->hlen, body + j->len, 16);
 }
 
 static void gcm_unprotect(IMB_MGR *mb, struct ref_job *j)
@@ -94,7 +97,8 @@ static void gcm_unprotect(IMB_MGR *mb, struct ref_job *j)
 
 	make_iv(j);
 	memcpy(j->out, head, j->hlen);
-	IMB_AES128_GCM_DEC(mb, &j->key->gcm, &ctx, j->out + j->hlen, j->in, j->len, j->iv, head, j->hlen, j->tag, 16);
+	IMB_AES128_GCM_DEC(
+		mb, &j->key->gcm, &ctx, j->out + j->hlen, j->in, j->len, j->iv, head, j->hlen, j->tag, 16);
 	j->bad = memcmp(j->tag, j->in + j->len, 16) != 0;
 }
 

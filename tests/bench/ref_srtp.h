@@ -1,5 +1,5 @@
-/* ref_srtp: SRTP straight on ipsec-mb for the reference loops, so that the yardstick shares no code with what it measures.
- * Not a full SRTP: no replay window, no SRTCP, AEAD_AES_128_GCM and AES128_CM_SHA1_80 only. */
+/* ref_srtp: SRTP straight on ipsec-mb for the reference loops, so that the yardstick shares no code with what
+ * it measures. Not a full SRTP: no replay window, no SRTCP, AEAD_AES_128_GCM and AES128_CM_SHA1_80 only. */
 #ifndef MU_BENCH_REF_SRTP_H
 #define MU_BENCH_REF_SRTP_H
 
@@ -23,8 +23,8 @@ struct ref_key {
 /** One packet; the header is at `out` already (protect) or in front of the payload (unprotect). */
 struct ref_job {
 	struct ref_key *key;
-	uint8_t *out;	   /* header, then what is written */
-	const uint8_t *in; /* payload to read, without header */
+	uint8_t *out;       /* header, then what is written */
+	const uint8_t *in;  /* payload to read, without header */
 	uint16_t hlen, len; /* of header and of payload; unprotect: without tag */
 	uint32_t ssrc;
 	uint64_t index;
@@ -47,7 +47,8 @@ IMB_MGR *ref_mgr_new(void);
 void ref_key_init(IMB_MGR *mb, bool cm, const uint8_t *master, struct ref_key *k);
 /** Encrypt from `in` behind the header at `out`, tag behind that. CM keeps up to 16 packets in flight. */
 void ref_protect(IMB_MGR *mb, struct ref_job *jobs, size_t n);
-/** Decrypt a whole received packet at `in - hlen` (its tag is overwritten) to `out`, header copied. Sets bad. */
+/** Decrypt a whole received packet at `in - hlen` (its tag is overwritten) to `out`, header copied. Sets bad.
+ */
 void ref_unprotect(IMB_MGR *mb, struct ref_job *jobs, size_t n);
 
 #endif

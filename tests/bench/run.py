@@ -350,6 +350,7 @@ def print_facts(b, t):
         if per_message(b, key):
             t.row(f"packets a message, {key}", per_message(b, key))
     for key in ("yardstick gcm 200", "janus gcm"):
+        t.row(f"last viewer p50, {key}", b.value(key, "last_ms", "p50"), unit=" ms")
         t.row(f"last viewer p99, {key}", b.value(key, "last_ms", "p99"), unit=" ms")
     t.row("yardstick at 1000: loss", b.value("yardstick gcm 1000", "loss_percent"), unit=" %")
     t.row("yardstick at 1000: latency p99", b.value("yardstick gcm 1000", "latency_ms", "p99"), unit=" ms")
