@@ -119,6 +119,11 @@ bool branch_catch_up(struct branch *b, int64_t now_us)
 {
 	if (b->n_catching_up == 0)
 		return false;
+	if (b->n_pending > 0) {
+		/* what waits is in the cache as well: who gets it from there must not get it again */
+		branch_deliver(b);
+		relay_of(b->worker)->drain(b->worker, now_us);
+	}
 	mu_list_for_each_safe(it, next, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 

@@ -372,6 +372,33 @@ static void test_gathering(void **state)
 	teardown(&b);
 }
 
+/* A joiner served from the cache while packets are held back for gathering: each reaches it once. */
+static void test_joiner_gets_what_waits_once(void **state)
+{
+	struct bench b;
+	struct taker *t[9];
+
+	(void)state;
+	setup(&b, 1, true);
+	mu_relay_set_gather(fake_net_relay(b.net, 0), 2000);
+	for (int i = 0; i < 8; i++)
+		t[i] = join(&b, 0);
+	frame(&b, true, 2);
+	fake_net_set_load(b.net, 0.5);
+	push_one(&b, false);
+	t[8] = join(&b, 0);
+	fake_net_run(b.net, b.now += 2000);
+	push_one(&b, true);
+	for (int i = 0; i < 9; i += 8) {
+		assert_int_equal(t[i]->n, 4);
+		for (unsigned k = 1; k < t[i]->n; k++)
+			assert_int_equal(t[i]->seq[k], t[i]->seq[0] + k);
+	}
+	for (int i = 0; i < 9; i++)
+		leave(&b, 0, t[i]);
+	teardown(&b);
+}
+
 /* More packets in one turn than a burst holds: all arrive, in order. */
 static void test_burst_longer_than_a_burst(void **state)
 {
@@ -456,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_late_duplicate_and_repaired),
 		cmocka_unit_test(test_cache_holds_a_second),
 		cmocka_unit_test(test_gathering),
+		cmocka_unit_test(test_joiner_gets_what_waits_once),
 		cmocka_unit_test(test_burst_longer_than_a_burst),
 		cmocka_unit_test(test_sizes_are_levelled),
 		cmocka_unit_test(test_audio_needs_no_key),
