@@ -58,10 +58,9 @@ static int suits(const struct mu_format *from, const struct mu_format *to)
 	return 1;
 }
 
-bool out_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq)
+/* Which of the peer's payload types each of the publisher's formats goes out as, from track number seq on. */
+static void choose_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq)
 {
-	bool any = false;
-
 	for (unsigned i = 0; i < MU_FORMATS_MAX; i++) {
 		int best = 0;
 
@@ -73,13 +72,11 @@ bool out_formats(struct out_stream *o, const struct mu_format *formats, unsigned
 				best = score;
 				o->pt[i] = o->spec.formats[k].format.pt;
 				o->rtx_pt[i] = o->spec.formats[k].rtx_pt ? o->spec.formats[k].rtx_pt : PT_NONE;
-				any = true;
 			}
 		}
 	}
 	o->formats_version = version;
 	o->formats_since = seq;
-	return any;
 }
 
 /* --- noting ---------------------------------------------------------------------------------------------------------------------- */
@@ -109,7 +106,7 @@ void egress_deliver(struct mu_sink *sink, struct mu_burst *b)
 	if (!o->started)
 		start(o, MU_MAX(sink->first_seq, b->pkts[0]->seq));
 	if (b->formats_version != o->formats_version)
-		out_formats(o, b->formats, b->n_formats, b->formats_version, b->pkts[0]->seq);
+		choose_formats(o, b->formats, b->n_formats, b->formats_version, b->pkts[0]->seq);
 	if (p->n_items == EGRESS_ITEMS)
 		egress_drain(p->worker, mu_clock_us());
 	item = &p->items[p->n_items];
@@ -243,11 +240,10 @@ static void lay_kind(struct plane *p, struct message *m, enum mu_kind kind)
 	}
 }
 
-static void account_queue(struct plane *p, int64_t now_us)
+static void account_queue(struct plane *p)
 {
 	int64_t done = mu_clock_us();
 
-	(void)now_us;
 	for (int32_t i = 0; i < p->n_items; i++) {
 		const struct mu_burst *b = p->items[i].burst;
 
@@ -260,6 +256,7 @@ void egress_drain(struct mu_worker *w, int64_t now_us)
 {
 	struct plane *p = plane_of(w);
 
+	(void)now_us;
 	if (p->n_items == 0)
 		return;
 	mu_list_for_each_safe(it, next, &p->dirty) {
@@ -273,6 +270,6 @@ void egress_drain(struct mu_worker *w, int64_t now_us)
 	}
 	p->stats.rtp_out += p->n_jobs;
 	seal_and_send(p);
-	account_queue(p, now_us);
+	account_queue(p);
 	p->n_items = 0;
 }

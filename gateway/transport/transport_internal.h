@@ -184,8 +184,6 @@ static inline struct plane *plane_of(const struct mu_worker *w)
 }
 
 /* session.c: attach, connect, close; worker */
-struct mu_transport *transport_ref(struct mu_transport *t);
-void transport_unref(struct mu_transport *t);
 void session_attach_msg(struct mu_msg *m);
 void session_close_msg(struct mu_msg *m);
 void session_restart_msg(struct mu_msg *m);
@@ -196,7 +194,9 @@ void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struc
 struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m);
 void map_drop(struct plane *p, struct shared_map *m);
 
-/* control.c: events to the control thread, from the worker */
+/* control.c: references (any thread), and events to the control thread, from the worker */
+struct mu_transport *transport_ref(struct mu_transport *t);
+void transport_unref(struct mu_transport *t);
 void event_state(struct mu_transport *t, enum mu_transport_state s, const char *why);
 void event_media(struct mu_transport *t, const char *mid);
 struct transport_msg *transport_msg_new(struct mu_transport *t, void (*fn)(struct mu_msg *m));
@@ -225,7 +225,6 @@ void rtcp_send(struct mu_transport *t, const struct mu_rtcp_writer *w);
 void egress_deliver(struct mu_sink *s, struct mu_burst *b);
 void egress_drain(struct mu_worker *w, int64_t now_us);
 void egress_forget(struct mu_transport *t);
-bool out_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq);
 static inline uint64_t out_index(const struct out_stream *o, uint64_t seq)
 {
 	return o->start + (seq - o->base);
