@@ -133,6 +133,7 @@ struct mu_net_options {
 	struct mu_addr listen[MU_NET_LISTEN_MAX];
 	unsigned n_listen;
 	bool pin; /* worker i stays on core i modulo cores */
+	bool driven; /* no threads: the caller runs the workers by mu_worker_turn, as tests and measurements do */
 	int rcvbuf, sndbuf; /* bytes; 0: 4 MiB */
 };
 /** Counters and load of one worker; written by it, copied out by message. */
@@ -159,6 +160,8 @@ unsigned mu_worker_index(const struct mu_worker *w);
 /** The module above keeps its per-worker state here, set in its start op. */
 void *mu_worker_user(const struct mu_worker *w);
 void mu_worker_set_user(struct mu_worker *w, void *user);
+/** One turn of a driven worker, on the thread that calls: wait at most wait_us for something to do, and do it. */
+void mu_worker_turn(struct mu_worker *w, int64_t wait_us);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
 /** Hand a burst to another worker; visible to it at the end of this turn. Media worker `from`.

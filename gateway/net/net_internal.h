@@ -57,7 +57,9 @@ struct mu_worker {
 	void *user;
 	pthread_t thread;
 	bool running, quit; /* running: control thread's; quit: the worker's */
+	bool started;	    /* its start op was good: stop is due */
 	int start_error;
+	int64_t flush_at_us;
 	int epoll;
 	struct net_socket sockets[MU_NET_LISTEN_MAX];
 	struct mu_inbox inbox;

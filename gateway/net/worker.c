@@ -105,11 +105,11 @@ static bool was_woken(const struct epoll_event *ev, int n)
 	return false;
 }
 
-static void turn(struct mu_worker *w, int64_t *flush_at_us)
+static void turn(struct mu_worker *w, int64_t until_us)
 {
 	struct epoll_event ev[MU_NET_LISTEN_MAX + 1];
-	int64_t now, woke;
-	int n = wait_for_work(w, MU_MIN(timers_next(&w->timers), *flush_at_us), ev, (int)MU_ARRAY_LEN(ev));
+	int64_t now, woke, due = MU_MIN(timers_next(&w->timers), w->flush_at_us);
+	int n = wait_for_work(w, MU_MIN(due, until_us), ev, (int)MU_ARRAY_LEN(ev));
 
 	woke = now = mu_clock_us();
 	if (was_woken(ev, n))
@@ -125,10 +125,30 @@ static void turn(struct mu_worker *w, int64_t *flush_at_us)
 			now = mu_clock_us();
 	}
 	timers_run(w, now);
-	*flush_at_us = w->net->ops.flush(w, now);
+	w->flush_at_us = w->net->ops.flush(w, now);
 	mu_worker_flush(w);
 	publish_hands(w);
 	account(w, woke, mu_clock_us());
+}
+
+void mu_worker_turn(struct mu_worker *w, int64_t wait_us)
+{
+	turn(w, mu_clock_us() + wait_us);
+}
+
+static void begin(struct mu_worker *w)
+{
+	w->flush_at_us = INT64_MAX;
+	w->load_at_us = mu_clock_us();
+	w->start_error = w->net->ops.start(w, w->net->arg);
+	w->started = w->start_error == 0;
+}
+
+static void end(struct mu_worker *w)
+{
+	if (w->started)
+		w->net->ops.stop(w);
+	w->started = false;
 }
 
 /* --- the thread --------------------------------------------------------------------------------------------------- */
@@ -154,32 +174,34 @@ static void *run(void *arg)
 {
 	struct started *s = arg;
 	struct mu_worker *w = s->w;
-	int64_t flush_at_us = INT64_MAX;
 	char name[16];
 
 	snprintf(name, sizeof(name), "media-%u", w->index);
 	pthread_setname_np(pthread_self(), name);
 	if (w->net->options.pin)
 		pin(w->index);
-	w->load_at_us = mu_clock_us();
-	w->start_error = w->net->ops.start(w, w->net->arg);
+	begin(w);
 	w->quit = w->start_error < 0;
 	pthread_mutex_lock(&s->lock);
 	s->done = true;
 	pthread_cond_signal(&s->cond);
 	pthread_mutex_unlock(&s->lock);
 	while (!w->quit)
-		turn(w, &flush_at_us);
-	if (w->start_error == 0)
-		w->net->ops.stop(w);
+		turn(w, INT64_MAX);
+	end(w);
 	return NULL;
 }
 
 static int start(struct mu_worker *w)
 {
 	struct started s = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, w };
-	int err = pthread_create(&w->thread, NULL, run, &s);
+	int err;
 
+	if (w->net->options.driven) {
+		begin(w);
+		return w->start_error;
+	}
+	err = pthread_create(&w->thread, NULL, run, &s);
 	if (err)
 		return -err;
 	pthread_mutex_lock(&s.lock);
@@ -204,8 +226,10 @@ static void stop(struct mu_worker *w)
 {
 	struct quit_msg m = { { .fn = quit }, w };
 
-	if (!w->running)
+	if (!w->running) {
+		end(w);
 		return;
+	}
 	mu_worker_post(w, &m.msg);
 	pthread_join(w->thread, NULL);
 	w->running = false;

@@ -51,7 +51,7 @@ static void hear_state(struct mu_msg *msg)
 	if (m->state == MU_TRANSPORT_CLOSED) {
 		t->closed = true;
 		if (t->counted)
-			t->media->sessions[mu_worker_index(t->worker)]--;
+			t->media->sessions[t->worker_index]--;
 		t->counted = false;
 	}
 	if (t->events)
@@ -146,6 +146,7 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, c
 	atomic_init(&t->refs, 1);
 	t->media = m;
 	t->worker = mu_net_worker(m->net, spec->worker);
+	t->worker_index = spec->worker;
 	t->plane = plane_of(t->worker);
 	t->id = strdup(spec->id);
 	if (!t->id || copy_streams(t, spec) < 0) {
@@ -186,7 +187,7 @@ const char *mu_transport_pwd(const struct mu_transport *t)
 
 unsigned mu_transport_worker(const struct mu_transport *t)
 {
-	return mu_worker_index(t->worker);
+	return t->worker_index;
 }
 
 int mu_transport_restart_ice(struct mu_transport *t)

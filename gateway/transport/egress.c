@@ -141,6 +141,7 @@ struct message {
 static void seal_and_send(struct plane *p)
 {
 	mu_srtp_protect(p->engine, p->jobs, p->n_jobs);
+	p->stats.rtp_out += p->n_jobs;
 	p->n_jobs = 0;
 	mu_worker_flush(p->worker);
 }
@@ -268,7 +269,6 @@ void egress_drain(struct mu_worker *w, int64_t now_us)
 		m.t->queue_head = m.t->queue_tail = -1;
 		mu_list_remove(it);
 	}
-	p->stats.rtp_out += p->n_jobs;
 	seal_and_send(p);
 	account_queue(p);
 	p->n_items = 0;

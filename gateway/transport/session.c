@@ -239,11 +239,9 @@ static void flow(struct mu_transport *t, int64_t now_us)
 		mu_track_add_sink(t->out[i].spec.track, t->worker, &t->out[i].sink, now_us);
 }
 
-static void connected(struct mu_transport *t, int64_t now_us)
+void session_keyed(struct mu_transport *t, struct mu_dtls_keys *keys, int64_t now_us)
 {
-	struct mu_dtls_keys keys;
-
-	if (mu_dtls_take_keys(t->dtls, &keys) < 0 || install_keys(t, &keys) < 0) {
+	if (install_keys(t, keys) < 0) {
 		session_close(t, "SRTP keys could not be set up", now_us);
 		return;
 	}
@@ -254,6 +252,16 @@ static void connected(struct mu_transport *t, int64_t now_us)
 	mu_timer_set(t->worker, &t->tick_timer, now_us + (t->twcc ? TICK_PUBLISHER_US : TICK_VIEWER_US / 2));
 	event_state(t, MU_TRANSPORT_CONNECTED, mu_srtp_profile_name(t->profile));
 	flow(t, now_us);
+}
+
+static void dtls_up(struct mu_transport *t, int64_t now_us)
+{
+	struct mu_dtls_keys keys;
+
+	if (mu_dtls_take_keys(t->dtls, &keys) < 0)
+		session_close(t, "DTLS gave no SRTP keys", now_us);
+	else
+		session_keyed(t, &keys, now_us);
 }
 
 void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us)
@@ -267,7 +275,7 @@ void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len,
 	} else if (mu_dtls_state(t->dtls) == MU_DTLS_CLOSED) {
 		session_close(t, "the peer closed the connection", now_us);
 	} else if (mu_dtls_state(t->dtls) == MU_DTLS_UP && !t->key_out) {
-		connected(t, now_us);
+		dtls_up(t, now_us);
 	} else if (!t->key_out) {
 		int64_t next = mu_dtls_tick(t->dtls);
 

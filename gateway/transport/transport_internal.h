@@ -96,6 +96,7 @@ struct mu_transport {
 	struct mu_media *media;
 	struct plane *plane;
 	struct mu_worker *worker;
+	unsigned worker_index; /* told apart: events may be heard after the workers are gone */
 	char *id;
 	bool dtls_server;
 	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];
@@ -190,6 +191,8 @@ void session_restart_msg(struct mu_msg *m);
 void session_stats_msg(struct mu_msg *m);
 void session_close(struct mu_transport *t, const char *why, int64_t now_us);
 void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
+/* Keys are agreed on: media may flow. Wipes them. */
+void session_keyed(struct mu_transport *t, struct mu_dtls_keys *keys, int64_t now_us);
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us);
 struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m);
 void map_drop(struct plane *p, struct shared_map *m);

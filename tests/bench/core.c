@@ -2,12 +2,10 @@
  * and 500 sinks on loopback that nobody reads. All ways are run in turn, so that noise falls on all alike;
  * medians, and ratios per repeat. */
 #include "core.h"
-#include "forwarder.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <netinet/udp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,51 +15,19 @@
 
 #define SINKS_MAX   1024
 #define REPEATS_MAX 64
-#define HEADER      24 /* fixed header and one extension block of two elements, as browsers send */
 
 struct options {
 	unsigned repeats, ms, burst, size;
 	int core;
 	bool json;
 };
-struct source {
-	int fd;
-	struct sockaddr_in addr;
-	struct ref_key key;
-	IMB_MGR *mb;
-	uint64_t index;
-	uint32_t ts;
-	uint8_t plain[FWD_SLOT], wire[FWD_SEGMENTS * FWD_SLOT];
-};
 struct contender {
 	const struct core_way *way;
 	void *state;
-	struct source src;
+	struct core_source src;
 	uint64_t sent;
 	double ns[REPEATS_MAX];
 };
-
-void core_master(uint32_t who, uint8_t ret[30])
-{
-	for (uint32_t i = 0; i < 30; i++)
-		ret[i] = (uint8_t)((who * 2654435761u >> (i & 15)) ^ i * 37);
-}
-
-static int udp_socket(int rcvbuf, struct sockaddr_in *ret)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(*ret);
-
-	*ret = (struct sockaddr_in){ .sin_family = AF_INET };
-	ret->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)) < 0 ||
-		bind(fd, (struct sockaddr *)ret, len) < 0 ||
-		getsockname(fd, (struct sockaddr *)ret, &len) < 0) {
-		perror("udp socket");
-		exit(1);
-	}
-	return fd;
-}
 
 /* --- the reference: loop L --- */
 
@@ -103,64 +69,6 @@ static const struct core_way core_way_l = { "L", l_open, l_turn, l_close };
 
 /* --- measuring --- */
 
-static void source_open(struct source *s, bool cm)
-{
-	uint8_t master[30];
-
-	s->mb = ref_mgr_new();
-	core_master(0, master);
-	ref_key_init(s->mb, cm, master, &s->key);
-	s->fd = udp_socket(1 << 16, &s->addr);
-	s->index = 1;
-	for (size_t i = HEADER; i < sizeof(s->plain); i++)
-		s->plain[i] = (uint8_t)(i * 7 + 1);
-	s->plain[HEADER] = 0x7c; /* FU-A of a slice (RFC 6184, section 5.8), neither first nor last */
-	s->plain[HEADER + 1] = 0x01;
-}
-
-static void make_header(struct source *s, uint8_t *out, bool last)
-{
-	memset(out, 0, HEADER);
-	out[0] = 0x90;
-	out[1] = (uint8_t)(CORE_PT | (last ? 0x80 : 0));
-	mu_put16(out + 2, (uint16_t)s->index);
-	mu_put32(out + 4, s->ts);
-	mu_put32(out + 8, CORE_VIDEO_SSRC);
-	mu_put32(out + 12, 0xbede0002u);
-}
-
-/* One frame as one segmented message, as a burst arrives from a device that coalesces. */
-static void publish(struct source *s, const struct options *o)
-{
-	size_t seg = o->size + ref_tag_len(s->key.cm);
-	struct iovec iov = { s->wire, seg * o->burst };
-	_Alignas(struct cmsghdr) char c[CMSG_SPACE(sizeof(uint16_t))] = { 0 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c, .msg_controllen = sizeof(c) };
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-	uint16_t segment = (uint16_t)seg;
-
-	s->ts += 3000;
-	for (unsigned i = 0; i < o->burst; i++) {
-		struct ref_job j = { .key = &s->key,
-			.out = s->wire + i * seg,
-			.in = s->plain + HEADER,
-			.hlen = HEADER,
-			.len = (uint16_t)(o->size - HEADER),
-			.ssrc = CORE_VIDEO_SSRC,
-			.index = s->index };
-
-		make_header(s, j.out, i + 1 == o->burst);
-		ref_protect(s->mb, &j, 1);
-		s->index++;
-	}
-	h->cmsg_level = SOL_UDP;
-	h->cmsg_type = UDP_SEGMENT;
-	h->cmsg_len = CMSG_LEN(sizeof(segment));
-	memcpy(CMSG_DATA(h), &segment, sizeof(segment));
-	if (sendmsg(s->fd, &m, 0) < 0)
-		perror("publish");
-}
-
 static uint64_t cpu_ns(void)
 {
 	struct timespec t;
@@ -177,7 +85,7 @@ static double measure(struct contender *c, const struct options *o, size_t n)
 	do {
 		uint64_t t0;
 
-		publish(&c->src, o);
+		core_publish(&c->src, o->size, o->burst);
 		want += (uint64_t)o->burst * n;
 		t0 = cpu_ns();
 		c->sent = c->way->turn(c->state);
@@ -224,14 +132,13 @@ static void compare(const struct options *o, bool cm, size_t n, const struct soc
 {
 	const struct core_way *ways[] = { &core_way_l, &core_way_muster };
 	static struct contender c[MU_ARRAY_LEN(ways)];
-	size_t n_ways = &core_way_muster ? 2 : 1;
 
 	memset(c, 0, sizeof(c));
-	for (size_t i = 0; i < n_ways; i++) {
+	for (size_t i = 0; i < MU_ARRAY_LEN(ways); i++) {
 		struct sockaddr_in at;
 
 		c[i].way = ways[i];
-		source_open(&c[i].src, cm);
+		core_source_open(&c[i].src, cm);
 		c[i].state = ways[i]->open(cm, &c[i].src.addr, sinks, n, &at);
 		if (!c[i].state || connect(c[i].src.fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
 			fprintf(stderr, "%s does not start\n", ways[i]->name);
@@ -240,15 +147,25 @@ static void compare(const struct options *o, bool cm, size_t n, const struct soc
 		measure(&c[i], o, n);
 	}
 	for (unsigned r = 0; r < o->repeats; r++)
-		for (size_t i = 0; i < n_ways; i++)
+		for (size_t i = 0; i < MU_ARRAY_LEN(ways); i++)
 			c[i].ns[r] = measure(&c[i], o, n);
-	for (size_t i = 0; i < n_ways; i++)
+	for (size_t i = 0; i < MU_ARRAY_LEN(ways); i++)
 		report(o, cm, n, &c[i], c[0].ns);
-	for (size_t i = 0; i < n_ways; i++) {
+	for (size_t i = 0; i < MU_ARRAY_LEN(ways); i++) {
 		c[i].way->close(c[i].state);
-		free_mb_mgr(c[i].src.mb);
-		close(c[i].src.fd);
+		core_source_close(&c[i].src);
 	}
+}
+
+static void compare_workers(const struct options *o, bool cm, size_t n, const struct sockaddr_in *sinks)
+{
+	double gain[REPEATS_MAX];
+
+	for (unsigned r = 0; r < o->repeats; r++)
+		gain[r] = core_two_workers(cm, sinks, n, o->size, o->burst);
+	printf(o->json ? "{\"way\":\"two workers\",\"profile\":\"%s\",\"sinks\":%zu,\"gain\":%.3f}\n"
+		       : "two workers  %-4s %5zu sinks  %6.2f x one\n",
+		cm ? "cm" : "gcm", n, median(gain, o->repeats));
 }
 
 static void read_options(int argc, char **argv, struct options *o)
@@ -301,9 +218,10 @@ int main(int argc, char **argv)
 		sched_setaffinity(0, sizeof(set), &set);
 	}
 	for (size_t i = 0; i < 500; i++)
-		udp_socket(4096, &sinks[i]);
+		core_socket(4096, &sinks[i]);
 	for (int cm = 0; cm < 2; cm++)
 		for (size_t i = 0; i < MU_ARRAY_LEN(counts); i++)
 			compare(&o, cm, counts[i], sinks);
+	compare_workers(&o, false, 200, sinks);
 	return 0;
 }

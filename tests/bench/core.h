@@ -4,7 +4,7 @@
 
 #include <netinet/in.h>
 
-#include "base/base.h"
+#include "forwarder.h"
 
 #define CORE_VIDEO_SSRC 0x11111111u
 #define CORE_AUDIO_SSRC 0x22222222u
@@ -13,6 +13,25 @@
 /** Master key and salt of the publisher (who 0) and of sink i (who i + 1): 30 bytes, as many as the profile
  * needs count. */
 void core_master(uint32_t who, uint8_t ret[30]);
+/** A UDP socket on loopback; ends the program if there is none. */
+int core_socket(int rcvbuf, struct sockaddr_in *ret);
+
+/** The publisher. */
+struct core_source {
+	int fd;
+	struct sockaddr_in addr;
+	struct ref_key key;
+	IMB_MGR *mb;
+	uint64_t index;
+	uint32_t ts;
+	bool key_sent;
+	uint8_t plain[FWD_SLOT], wire[FWD_SEGMENTS * FWD_SLOT];
+};
+void core_source_open(struct core_source *s, bool cm);
+void core_source_close(struct core_source *s);
+/** One frame of `burst` packets of `size` bytes RTP as one segmented message, as a burst arrives from a
+ * device that coalesces. The first frame is a key frame. */
+void core_publish(struct core_source *s, size_t size, unsigned burst);
 
 /** A forwarder under measurement. Called on one thread. */
 struct core_way {
@@ -29,8 +48,13 @@ struct core_way {
 	uint64_t (*turn)(void *state);
 	void (*close)(void *state);
 };
-/** The hook: a file that defines this symbol and is linked in is measured beside L. Absent: L alone is
- * measured. */
-extern const struct core_way core_way_muster __attribute__((weak));
+/** Muster's own modules from net to transport, all there is between the publisher's socket and the viewers';
+ * only ICE and DTLS are passed over: paths and keys are given. */
+extern const struct core_way core_way_muster;
+
+/** Packets a second that two workers forward flat out, as a multiple of what one does: the same publisher,
+ * the same n sinks, half of them on the second worker, which gets the packets by ring. On cores 0 and 1.
+ *  @return 0: there is one core only */
+double core_two_workers(bool cm, const struct sockaddr_in *sinks, size_t n, size_t size, unsigned burst);
 
 #endif
