@@ -7,8 +7,8 @@
 /* Gathering holds packets of a frame that is not complete anyway, so that more of them share one send; worth it once there
  * are viewers enough and the worker has work. */
 #define GATHER_SINKS	 8
-#define GATHER_LOAD_FROM 0.02
-#define GATHER_LOAD_FULL 0.08
+#define GATHER_LOAD_FROM 0.40
+#define GATHER_LOAD_FULL 0.80
 
 static struct mu_relay *(*find_relay)(const struct mu_worker *w);
 

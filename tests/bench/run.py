@@ -202,8 +202,8 @@ class Bench:
         text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         self.core = [json.loads(line) for line in text.splitlines()]
         for c in self.core:
-            print(f"  core {c['way']:<8} {c['profile']:<4} {c['sinks']:>4} sinks {c['ns']:>6.0f} ns/packet "
-                  f"{c['ratio']:.2f} x L", flush=True)
+            figure = f"{c['gain']:.2f} x one" if "gain" in c else f"{c['ns']:>6.0f} ns/packet {c['ratio']:.2f} x L"
+            print(f"  core {c['way']:<11} {c['profile']:<4} {c['sinks']:>4} sinks {figure}", flush=True)
 
     def value(self, key, *path):
         """Median over the repeats of a figure, None if it was not measured."""
@@ -272,7 +272,8 @@ def full(b):
                 b.measure(f"janus {profile}", "janus", "--viewers", o.janus_viewers, profile=profile)
         b.measure("muster gcm 50", "muster", "--viewers", 50)
         b.measure("muster gcm 500", "muster", "--viewers", 500)
-        b.measure("one worker", "muster", "--viewers", 300, "--publishers", 2, workers=1)
+        b.measure("half load", "muster", "--viewers", 400, "--publishers", 2)
+        b.measure("one worker", "muster", "--viewers", 150, "--publishers", 1, workers=1)
         b.measure("two workers", "muster", "--viewers", 300, "--publishers", 2, workers=2,
                   cores=f"{o.server_core},{o.load_core}")
     for n in (800, 1000):
@@ -296,9 +297,9 @@ def short(b):
     b.measure("churn", "muster", "--mode", "churn", "--sessions", 200, "--churn-publish")
 
 
-def two_workers_gain(b):
-    """What two workers carry against one: cost a packet in turn, and how evenly they share. Measured at part load, for on a
-    machine of two cores the generator needs one of them."""
+def workers_at_part_load(b):
+    """Two workers at the load of one each, against one: whole programs, on their cores in part, for the generator needs the
+    second core as well. Flat out, without readers, bench_core measures it."""
     gains = []
     for one, two in zip(b.results.get("one worker", []), b.results.get("two workers", [])):
         shares = sorted((t["share"] for t in two.get("thread", [])), reverse=True)[:2]
@@ -319,7 +320,8 @@ def churn_growth(b, field):
 
 
 def must_table(b, t):
-    core = {(c["profile"], c["sinks"]): c["ratio"] for c in b.core if c["way"] != "L"}
+    core = {(c["profile"], c["sinks"]): c["ratio"] for c in b.core if c["way"] == "muster"}
+    gain = {c["profile"]: c["gain"] for c in b.core if "gain" in c}
     for profile in ("gcm", "cm"):
         t.row(f"cost a packet, {profile}, 200 viewers: muster / yardstick",
               b.paired(f"muster {profile} 200", f"yardstick {profile} 200"), 1.5, 1.2)
@@ -328,14 +330,15 @@ def must_table(b, t):
                   b.paired(f"muster {profile} 200", f"janus {profile}"), 0.2, 0.1)
         t.row(f"forwarding core alone, {profile}, 200 sinks: muster / L", core.get((profile, 200)), 1.5, 1.2)
     t.row("cost a packet: 500 viewers / 50 viewers", b.paired("muster gcm 500", "muster gcm 50"), 1.15, 1.05)
-    t.row("two workers against one", two_workers_gain(b), 1.8, 1.9, more=True)
+    t.row("two workers against one, flat out, one publisher's viewers shared", gain.get("gcm"), 1.8, 1.9, more=True)
     for n, key in ((800, "muster gcm 800"), (1000, "muster gcm 1000")):
         bounds = (0.1, 20, n) if n == 800 else (None, None, None)
         t.row(f"{n} viewers: of them watching", b.value(key, "viewers"), bounds[2], more=True)
         t.row(f"{n} viewers: loss", b.value(key, "loss_percent"), bounds[0], unit=" %")
         t.row(f"{n} viewers: latency p99", b.value(key, "latency_ms", "p99"), bounds[1], unit=" ms")
-    t.row("last of 200 viewers: p50", b.value("muster gcm 200", "last_ms", "p50"), 2, unit=" ms")
-    t.row("last of 200 viewers: p99", b.value("muster gcm 200", "last_ms", "p99"), 5, unit=" ms")
+    for key, name in (("muster gcm 200", "a quarter's load"), ("half load", "half load")):
+        t.row(f"last of 200 viewers at {name}: p50", b.value(key, "last_ms", "p50"), 2, unit=" ms")
+        t.row(f"last of 200 viewers at {name}: p99", b.value(key, "last_ms", "p99"), 5, unit=" ms")
     t.row("loss at 200 viewers", b.value("muster gcm 200", "loss_percent"), 0, unit=" %")
     t.row("memory a viewer at 500", b.value("muster gcm 500", "rss_kib_per_viewer"), 100, unit=" KiB")
     t.row("join to first decodable frame: p95", b.value("join", "join_ms", "p95"), 300, unit=" ms")
@@ -346,6 +349,8 @@ def must_table(b, t):
 
 
 def print_facts(b, t):
+    t.row("server's share of its core at half load", b.value("half load", "server_cpu_share"))
+    t.row("two workers against one, whole program at part load", workers_at_part_load(b))
     for key in b.results:
         if per_message(b, key):
             t.row(f"packets a message, {key}", per_message(b, key))
