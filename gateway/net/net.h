@@ -139,6 +139,7 @@ struct mu_net_options {
 /** Counters and load of one worker; written by it, copied out by message. */
 struct mu_net_stats {
 	uint64_t rx_datagrams, rx_bytes, rx_calls, rx_dropped; /* dropped: kernel's socket overflow count */
+	uint64_t rx_refused; /* from UDP port 0, which nobody can answer: their peer must not be nominated */
 	uint64_t tx_datagrams, tx_bytes, tx_messages, tx_calls, tx_failed;
 	uint64_t handed_out, handed_in, hand_dropped;
 	uint64_t busy_us, turns;

@@ -82,7 +82,8 @@ struct mu_net {
 };
 
 int socket_open(const struct mu_net_options *o, const struct mu_addr *at, struct net_socket *ret, struct mu_error *e);
-/** Receive what one call gives and hand it to the ops. @return datagrams, 0: nothing there */
-unsigned socket_receive(struct mu_worker *w, unsigned which, int64_t now_us);
+void receiver_init(struct receiver *rx);
+/** Receive what one call gives and hand it to the ops. @return whether the call was full, so that there may be more */
+bool socket_receive(struct mu_worker *w, unsigned which, int64_t now_us);
 
 #endif

@@ -121,7 +121,7 @@ static void turn(struct mu_worker *w, int64_t until_us)
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u32 == INBOX_TAG)
 			continue;
-		for (int k = 0; k < TURNS_PER_SOCKET && socket_receive(w, ev[i].data.u32, now) > 0; k++)
+		for (int k = 0; k < TURNS_PER_SOCKET && socket_receive(w, ev[i].data.u32, now); k++)
 			now = mu_clock_us();
 	}
 	timers_run(w, now);
@@ -301,6 +301,7 @@ static int worker_new(struct mu_net *n, unsigned index, struct mu_worker **ret, 
 	w->tx.buffer = aligned_alloc(MU_CACHELINE, TX_BUFFER);
 	if (w->epoll < 0 || !w->rx.buffers || !w->tx.buffer)
 		return mu_error_set(e, err, "out of memory for a media worker");
+	receiver_init(&w->rx);
 	err = mu_inbox_init(&w->inbox);
 	if (err == 0)
 		err = watch(w, w->inbox.fd, INBOX_TAG);
