@@ -184,8 +184,9 @@ uint8_t *mu_worker_reserve(struct mu_worker *w);
 void mu_worker_send(struct mu_worker *w, const struct mu_path *path, size_t len, size_t segment);
 /** Queue a copy of one datagram, flushing before where it does not fit. */
 void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const void *data, size_t len);
-/** Hand all queued messages to the kernel: sendmmsg with UDP_SEGMENT; single datagrams where a device refuses segments
- *  (EIO, EINVAL). A full socket buffer drops and counts. */
+/** Hand all queued messages to the kernel: sendmmsg with UDP_SEGMENT. A message whose path takes no segments (a small MTU,
+ *  a device that cannot) leaves as single datagrams, the others are not touched by it. A full socket buffer drops and
+ *  counts. */
 void mu_worker_flush(struct mu_worker *w);
 
 #endif

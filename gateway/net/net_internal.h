@@ -48,7 +48,9 @@ struct sender {
 	struct mu_path paths[MU_SEND_BATCH];
 	uint16_t segment[MU_SEND_BATCH];
 	struct { _Alignas(8) char b[CONTROL_SIZE]; } control[MU_SEND_BATCH];
-	bool no_segments; /* the kernel or device refused UDP_SEGMENT */
+	unsigned refused; /* segmented messages in a row that the device refused and whose datagrams went */
+	unsigned pause;	  /* so many segmented messages are not even tried */
+	struct mu_log_gate gate;
 };
 
 struct mu_worker {
