@@ -61,6 +61,7 @@ struct mu_worker {
 	bool running, quit; /* running: control thread's; quit: the worker's */
 	bool started;	    /* its start op was good: stop is due */
 	int start_error;
+	struct mu_msg quit_msg; /* stop's, which posts it once */
 	int64_t flush_at_us;
 	int epoll;
 	struct net_socket sockets[MU_NET_LISTEN_MAX];

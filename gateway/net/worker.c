@@ -192,6 +192,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static void join(struct mu_worker *w)
+{
+	pthread_join(w->thread, NULL);
+	w->running = false;
+}
+
 static int start(struct mu_worker *w)
 {
 	struct started s = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, w };
@@ -209,30 +215,25 @@ static int start(struct mu_worker *w)
 		pthread_cond_wait(&s.cond, &s.lock);
 	pthread_mutex_unlock(&s.lock);
 	w->running = true;
+	if (w->start_error < 0)
+		join(w); /* it has left: nobody would take a message to quit */
 	return w->start_error;
 }
 
-struct quit_msg {
-	struct mu_msg msg;
-	struct mu_worker *w;
-};
-
 static void quit(struct mu_msg *m)
 {
-	MU_CONTAINER_OF(m, struct quit_msg, msg)->w->quit = true;
+	MU_CONTAINER_OF(m, struct mu_worker, quit_msg)->quit = true;
 }
 
 static void stop(struct mu_worker *w)
 {
-	struct quit_msg m = { { .fn = quit }, w };
-
 	if (!w->running) {
 		end(w);
 		return;
 	}
-	mu_worker_post(w, &m.msg);
-	pthread_join(w->thread, NULL);
-	w->running = false;
+	w->quit_msg.fn = quit;
+	mu_worker_post(w, &w->quit_msg);
+	join(w);
 }
 
 /* --- making and ending --------------------------------------------------------------------------------------------- */
