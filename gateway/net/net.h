@@ -150,7 +150,8 @@ struct mu_net;
 /** Bind sockets and start the workers; returns when all run their start op.
  *  @return 0; -EADDRINUSE and other socket errors with text in e */
 int mu_net_new(const struct mu_net_options *o, const struct mu_net_ops *ops, void *arg, struct mu_net **ret, struct mu_error *e);
-/** Stop and join the workers, run what is left in their inboxes, free. Control thread. Takes NULL. */
+/** Stop and join the workers, run what is left in their inboxes and what that posts, discard bursts that nobody takes any
+ *  more, free. Control thread. Takes NULL. */
 void mu_net_free(struct mu_net *n);
 unsigned mu_net_workers(const struct mu_net *n);
 struct mu_worker *mu_net_worker(struct mu_net *n, unsigned i);

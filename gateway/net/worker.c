@@ -346,14 +346,34 @@ int mu_net_new(const struct mu_net_options *o, const struct mu_net_ops *ops, voi
 	return 0;
 }
 
-static void discard_hands(struct mu_net *n, struct mu_worker *w)
+/* All have stopped, so the control thread may be both ends of a ring. @return how many bursts there were */
+static size_t discard_hands(struct mu_net *n, struct mu_worker *w)
 {
 	struct mu_hand h;
+	size_t count = 0;
 
 	for (unsigned i = 0; i < n->n_workers; i++) {
-		while (w->from[i] && mu_ring_take(w->from[i], &h))
+		if (!w->from[i])
+			continue;
+		mu_ring_publish(w->from[i]); /* put in a turn that did not end, or by a message run here */
+		for (; mu_ring_take(w->from[i], &h); count++)
 			n->ops.discard(&h);
 	}
+	return count;
+}
+
+/* Messages run here may post to others and hand bursts over: until nothing is left. */
+static void run_down(struct mu_net *n)
+{
+	size_t ran;
+
+	do {
+		ran = 0;
+		for (unsigned i = 0; i < n->n_workers; i++) {
+			if (n->workers[i] && n->workers[i]->inbox.fd >= 0)
+				ran += mu_inbox_run(&n->workers[i]->inbox) + discard_hands(n, n->workers[i]);
+		}
+	} while (ran > 0);
 }
 
 void mu_net_free(struct mu_net *n)
@@ -364,15 +384,9 @@ void mu_net_free(struct mu_net *n)
 		if (n->workers[i])
 			stop(n->workers[i]);
 	}
-	for (unsigned i = 0; i < n->n_workers; i++) {
-		if (n->workers[i])
-			mu_inbox_run(&n->workers[i]->inbox);
-	}
-	for (unsigned i = 0; i < n->n_workers; i++) {
-		if (n->workers[i])
-			discard_hands(n, n->workers[i]);
+	run_down(n);
+	for (unsigned i = 0; i < n->n_workers; i++)
 		worker_free(n->workers[i]);
-	}
 	free(n);
 }
 
