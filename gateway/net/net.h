@@ -167,7 +167,7 @@ void mu_worker_set_user(struct mu_worker *w, void *user);
 void mu_worker_turn(struct mu_worker *w, int64_t wait_us);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
-/** Hand a burst to another worker; visible to it at the end of this turn. Media worker `from`.
+/** Hand a burst to another worker; visible to it at the end of this turn at the latest. Media worker `from`.
  *  @return false: its ring is full, the caller keeps the items (drops and counts) */
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h);
 void mu_timer_set(struct mu_worker *w, struct mu_timer *t, int64_t due_us);

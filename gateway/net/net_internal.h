@@ -68,7 +68,7 @@ struct mu_worker {
 	struct net_socket sockets[MU_NET_LISTEN_MAX];
 	struct mu_inbox inbox;
 	struct mu_ring *from[MU_WORKERS_MAX]; /* bursts that other workers hand us */
-	uint32_t handed_to;		      /* bits: workers whose ring we put into this turn */
+	unsigned unpublished[MU_WORKERS_MAX]; /* bursts put into each worker's ring that it cannot see yet */
 	struct timers timers;
 	struct receiver rx;
 	struct sender tx;

@@ -9,6 +9,7 @@
 #include "net/net_internal.h"
 
 #define HAND_RING	  1024
+#define HAND_PUBLISH	  (HAND_RING / 8) /* the taker wakes and begins while a long turn still puts */
 #define TURNS_PER_SOCKET  4	 /* receive calls before timers and egress get their turn */
 #define LOAD_WINDOW_US	  20000
 #define INBOX_TAG	  MU_NET_LISTEN_MAX
@@ -20,7 +21,8 @@ static void take_hands(struct mu_worker *w, int64_t now_us)
 	struct mu_hand h;
 
 	for (unsigned i = 0; i < w->net->n_workers; i++) {
-		while (w->from[i] && mu_ring_take(w->from[i], &h)) {
+		/* a ringful at most: a busy giver must not keep us from our own sockets */
+		for (int k = 0; k < HAND_RING && w->from[i] && mu_ring_take(w->from[i], &h); k++) {
 			w->stats.handed_in++;
 			w->net->ops.handed(w, &h, now_us);
 		}
@@ -36,15 +38,19 @@ static bool hands_waiting(struct mu_worker *w)
 	return false;
 }
 
+static void publish_to(struct mu_worker *w, struct mu_worker *to)
+{
+	mu_ring_publish(to->from[w->index]);
+	mu_inbox_nudge(&to->inbox);
+	w->unpublished[to->index] = 0;
+}
+
 static void publish_hands(struct mu_worker *w)
 {
-	for (uint32_t bits = w->handed_to; bits; bits &= bits - 1) {
-		struct mu_worker *to = w->net->workers[__builtin_ctz(bits)];
-
-		mu_ring_publish(to->from[w->index]);
-		mu_inbox_nudge(&to->inbox);
+	for (unsigned i = 0; i < w->net->n_workers; i++) {
+		if (w->unpublished[i])
+			publish_to(w, w->net->workers[i]);
 	}
-	w->handed_to = 0;
 }
 
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h)
@@ -53,8 +59,9 @@ bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct m
 		from->stats.hand_dropped++;
 		return false;
 	}
-	from->handed_to |= 1u << to->index;
 	from->stats.handed_out++;
+	if (++from->unpublished[to->index] >= HAND_PUBLISH)
+		publish_to(from, to);
 	return true;
 }
 
