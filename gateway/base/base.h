@@ -67,14 +67,21 @@ enum mu_log_level {
 /** Where log lines go. JOURNAL needs journald's socket; AUTO takes it when stderr is connected to the journal. */
 enum mu_log_target { MU_LOG_AUTO, MU_LOG_STDERR, MU_LOG_JOURNAL, MU_LOG_JSON };
 
-/** Set level and target. Control thread, before other threads start; the level may change later. */
+/** Set level and target, and at the first call start the writer. Control thread, before other threads start; level and
+ *  target may change later. From now on other threads leave their lines to the writer, which a stalled pipe or journal may
+ *  stop; they never block, and what does not fit its queue is dropped and said. The control thread writes for itself.
+ *  Without this call every thread writes for itself. */
 void mu_log_setup(enum mu_log_level level, enum mu_log_target target);
 enum mu_log_level mu_log_level(void);
 /** Parse "error", "warn", "info", "debug", "trace". @return 0, -EINVAL */
 int mu_log_level_parse(const char *text, enum mu_log_level *ret);
 /** One line. `topic` is the module's name, `id` names the endpoint, session or file it is about, or is NULL.
- *  Keys, tokens and SDP key lines never go here. Any thread; formats and writes, so never per packet. */
+ *  Keys, tokens and SDP key lines never go here. Bytes that are not UTF-8 and control characters are replaced, what is
+ *  longer than a line is cut. Any thread; formats, so never per packet. */
 void mu_log(enum mu_log_level level, const char *topic, const char *id, const char *fmt, ...) MU_PRINTF(4, 5);
+/** Wait until the writer has written what was logged before, for at most a second. Runs at exit(); call it before abort().
+ *  Any thread. */
+void mu_log_flush(void);
 #define mu_err(topic, id, ...)   mu_log(MU_LOG_ERROR, topic, id, __VA_ARGS__)
 #define mu_warn(topic, id, ...)  mu_log(MU_LOG_WARN, topic, id, __VA_ARGS__)
 #define mu_info(topic, id, ...)  mu_log(MU_LOG_INFO, topic, id, __VA_ARGS__)
