@@ -113,6 +113,7 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 			uint64_t n;
 		} row[] = {
 			{ "socket_full", s[i].net.rx_dropped },
+			{ "source_port_0", s[i].net.rx_refused },
 			{ "unknown_address", s[i].unknown_address },
 			{ "stun_bad", s[i].stun_bad },
 			{ "dtls_unvalidated", s[i].dtls_unvalidated },

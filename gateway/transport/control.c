@@ -28,6 +28,7 @@ struct transport_msg *transport_msg_new(struct mu_transport *t, void (*fn)(struc
 
 	if (!m) {
 		mu_err(TOPIC, t->id, "out of memory for a message");
+		mu_log_flush();
 		abort(); /* a lost close or state would leave a session for ever */
 	}
 	m->msg.fn = fn;

@@ -46,6 +46,7 @@ static int plane_start(struct mu_worker *w, void *arg)
 	}
 	mu_relay_set_gather(p->relay, m->gather_us);
 	mu_worker_set_user(w, p);
+	m->planes[mu_worker_index(w)] = p;
 	return 0;
 }
 
@@ -111,18 +112,13 @@ int mu_media_new(const struct mu_transport_options *o, struct mu_media **ret, st
 
 void mu_media_free(struct mu_media *m)
 {
-	struct plane *planes[MU_WORKERS_MAX];
-	unsigned n = 0;
-
 	if (!m)
 		return;
-	if (m->net) {
-		for (; n < mu_net_workers(m->net); n++)
-			planes[n] = plane_of(mu_net_worker(m->net, n));
-		mu_net_free(m->net); /* joins the workers; closes what is still open */
+	mu_net_free(m->net); /* joins the workers; closes what is still open */
+	for (unsigned i = 0; i < MU_WORKERS_MAX; i++) {
+		if (m->planes[i])
+			plane_free(m->planes[i]);
 	}
-	for (unsigned i = 0; i < n; i++)
-		plane_free(planes[i]);
 	mu_inbox_run(m->control);
 	mu_dtls_ctx_free(m->dtls);
 	mu_identity_free(m->identity);

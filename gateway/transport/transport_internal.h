@@ -177,6 +177,7 @@ struct mu_media {
 	uint64_t publisher_bps;
 	size_t packets_max;
 	unsigned sessions[MU_WORKERS_MAX]; /* control thread */
+	struct plane *planes[MU_WORKERS_MAX]; /* those whose worker started; theirs until it has stopped */
 };
 
 static inline struct plane *plane_of(const struct mu_worker *w)

@@ -1,5 +1,6 @@
 /* The secured 5-tuple end to end: a publisher and viewers made of a real peer each, the gateway's media plane between. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -581,6 +582,47 @@ static void test_close_notify_ends_the_session(void **state)
 	media_down();
 }
 
+static int no_media(const char *engine, const char *worker)
+{
+	struct mu_transport_options o = { .net = { .workers = 2, .n_listen = 1 }, .srtp_engine = engine, .gather_us = 2000,
+		.packets_max = 1000, .control = &control };
+	struct mu_error e = { "" };
+	struct mu_media *m = NULL;
+	int err;
+
+	mu_inbox_init(&control);
+	assert_int_equal(mu_addr_parse("127.0.0.1", 0, &o.net.listen[0]), 0);
+	err = mu_media_new(&o, &m, &e);
+	assert_null(m);
+	assert_non_null(strstr(e.text, worker));
+	mu_inbox_done(&control);
+	return err;
+}
+
+static void test_engine_that_does_not_exist(void **state)
+{
+	(void)state;
+	assert_int_equal(no_media("none-such", "worker 0"), -EINVAL);
+}
+
+static int engines_left = INT_MAX;
+
+int __real_mu_srtp_engine_new(const char *name, struct mu_srtp_engine **ret, struct mu_error *e);
+int __wrap_mu_srtp_engine_new(const char *name, struct mu_srtp_engine **ret, struct mu_error *e);
+int __wrap_mu_srtp_engine_new(const char *name, struct mu_srtp_engine **ret, struct mu_error *e)
+{
+	return engines_left-- > 0 ? __real_mu_srtp_engine_new(name, ret, e) : mu_error_set(e, -ENOMEM, "none left");
+}
+
+/* What the first had made is given back: ASan's leak check says so. */
+static void test_second_worker_does_not_start(void **state)
+{
+	(void)state;
+	engines_left = 1;
+	assert_int_equal(no_media("openssl", "worker 1"), -ENOMEM);
+	engines_left = INT_MAX;
+}
+
 static void test_nobody_comes(void **state)
 {
 	struct mu_transport_spec spec = { .worker = 0, .connect_timeout_us = 50000 };
@@ -617,6 +659,8 @@ static void test_media_stats_visit_all_workers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_engine_that_does_not_exist),
+		cmocka_unit_test(test_second_worker_does_not_start),
 		cmocka_unit_test(test_nobody_comes),
 		cmocka_unit_test(test_role_conflict_is_refused),
 		cmocka_unit_test(test_wrong_fingerprint_ends_the_session),
