@@ -31,29 +31,42 @@ static bool grow(struct cache *c, size_t size)
 	return true;
 }
 
-/* What is young enough, or needed since the last key frame, stays. A hole counts as old. */
+/* What is young enough, or needed since the last key frame, stays. */
 static bool keeps(const struct cache *c, uint64_t seq, int64_t now_us, bool keep_gop)
 {
 	const struct mu_packet *p = *slot(c, seq);
 
-	return (p && now_us - p->arrival_us <= MU_CACHE_US) || (keep_gop && c->have_gop && seq >= c->gop);
+	return now_us - p->arrival_us <= MU_CACHE_US || (keep_gop && c->have_gop && seq >= c->gop);
 }
 
-/* Make [low, seq] fit: drop what is old, grow while what is not old needs it, and drop the oldest at the bound. */
+/* A hole is as old as the packet behind it: until that one goes it may be filled. */
+static void drop_old(struct cache *c, int64_t now_us, bool keep_gop)
+{
+	for (;;) {
+		c->oldest = MU_MAX(c->oldest, c->low);
+		while (c->oldest < c->high && !*slot(c, c->oldest))
+			c->oldest++;
+		if (c->oldest == c->high || keeps(c, c->oldest, now_us, keep_gop))
+			return;
+		while (c->low <= c->oldest)
+			drop_lowest(c);
+	}
+}
+
+/* Make [low, seq] fit: drop what is old, grow while what is not old needs it, and drop the oldest at the bound. Even when
+ * nothing is left (one picture in seconds), the numbers since the last one may yet be repaired. */
 static bool make_room(struct cache *c, uint64_t seq, int64_t now_us, bool keep_gop)
 {
-	if (!c->slots && !grow(c, CACHE_MIN))
-		return false;
-	if (seq - c->low >= CACHE_MAX) {
-		while (c->low < c->high && seq - c->low >= CACHE_MAX)
-			drop_lowest(c);
-		if (c->low == c->high)
-			c->low = c->high = seq;
-	}
-	while (c->low < c->high && !keeps(c, c->low, now_us, keep_gop))
-		drop_lowest(c);
-	if (c->low == c->high)
+	if (!c->slots) {
+		if (!grow(c, CACHE_MIN))
+			return false;
 		c->low = c->high = seq;
+	}
+	while (c->low < c->high && seq - c->low >= CACHE_MAX)
+		drop_lowest(c);
+	if (seq - c->low >= CACHE_MAX) /* a jump: the last before seq may still come, swapped */
+		c->low = c->high = seq - (CACHE_MIN - 1);
+	drop_old(c, now_us, keep_gop);
 	while (seq - c->low >= c->size) {
 		if (c->size >= CACHE_MAX || !grow(c, c->size * 2))
 			drop_lowest(c);
@@ -65,7 +78,7 @@ bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_g
 {
 	struct mu_packet **s;
 
-	if (c->slots && c->high > 0 && p->seq < c->low)
+	if (c->slots && p->seq < c->low)
 		return false;
 	if (p->seq >= c->high) {
 		if (!make_room(c, p->seq, now_us, keep_gop))
@@ -76,6 +89,7 @@ bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_g
 	if (*s)
 		return false;
 	*s = mu_packet_ref(p);
+	c->oldest = MU_MIN(c->oldest, p->seq);
 	if (p->flags & MU_PACKET_KEY && (!c->have_gop || p->seq > c->gop)) {
 		c->gop = p->seq;
 		c->have_gop = true;

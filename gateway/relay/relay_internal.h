@@ -28,7 +28,8 @@ void formats_unref(struct formats *f);
 struct cache {
 	struct mu_packet **slots; /* by seq & (size - 1) */
 	size_t size;
-	uint64_t low, high; /* numbers in [low, high) may be there */
+	uint64_t low, high; /* numbers in [low, high) may be there, now or by repair */
+	uint64_t oldest;    /* no packet in [low, oldest) */
 	uint64_t gop;	    /* first packet of the last key frame; valid with have_gop */
 	bool have_gop;
 };

@@ -335,6 +335,62 @@ static void test_cache_holds_a_second(void **state)
 	teardown(&b);
 }
 
+static void push_at(struct bench *b, uint64_t at, bool marker)
+{
+	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)at, b->ts, false, false, marker, 200, b->now), at,
+		b->now);
+	fake_net_run(b->net, b->now);
+}
+
+/* A shared screen sends a picture in seconds: its first packet is repaired, the cache having nothing else that is young. */
+static void test_first_packet_after_a_pause_is_repaired(void **state)
+{
+	struct mu_track_stats st;
+	struct bench b;
+	struct taker *t;
+	uint64_t lost;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	frame(&b, true, 3);
+	b.now += 1500000;
+	lost = b.seq++;
+	push_at(&b, b.seq++, false);
+	push_at(&b, b.seq++, true);
+	push_at(&b, b.seq++, true);
+	b.now += 40000;
+	push_at(&b, lost, false);
+	assert_int_equal(t->n, 7);
+	assert_int_equal(t->seq[6], t->seq[2] + 1);
+	assert_non_null(mu_track_find(b.track, mu_net_worker(b.net, 0), t->seq[6]));
+	b.now += 1500000; /* once more, and now what was young is old again */
+	push_at(&b, b.seq++, false);
+	assert_null(mu_track_find(b.track, mu_net_worker(b.net, 0), t->seq[6]));
+	mu_track_stats(b.track, mu_net_worker(b.net, 0), &st);
+	assert_int_equal(st.late, 0);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+/* Numbers jump further than a cache reaches; two of the first after the jump are swapped. */
+static void test_swapped_after_a_jump(void **state)
+{
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	frame(&b, true, 3);
+	b.seq += 20000;
+	push_at(&b, b.seq + 1, false);
+	push_at(&b, b.seq, false);
+	assert_int_equal(t->n, 5);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
 static void push_one(struct bench *b, bool marker)
 {
 	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, false, false, marker, 1000, b->now),
@@ -343,7 +399,7 @@ static void push_one(struct bench *b, bool marker)
 	fake_net_run(b->net, b->now);
 }
 
-/* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds. */
+/* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds at four fifths of load. */
 static void test_gathering(void **state)
 {
 	struct bench b;
@@ -357,16 +413,22 @@ static void test_gathering(void **state)
 	frame(&b, true, 2);
 	push_one(&b, false);
 	assert_int_equal(t[0]->n, 3);
-	fake_net_set_load(b.net, 0.5);
+	fake_net_set_load(b.net, 0.4);
 	push_one(&b, false);
-	assert_int_equal(t[0]->n, 3);
+	assert_int_equal(t[0]->n, 4);
+	fake_net_set_load(b.net, 0.6);
+	push_one(&b, false);
+	assert_int_equal(t[0]->n, 4);
+	assert_in_range(fake_net_next(b.net, 0), b.now + 999, b.now + 1001);
+	fake_net_set_load(b.net, 0.8);
+	fake_net_run(b.net, b.now);
 	assert_int_equal(fake_net_next(b.net, 0), b.now + 2000);
 	b.now += 1000;
 	push_one(&b, true);
-	assert_int_equal(t[0]->n, 5);
+	assert_int_equal(t[0]->n, 6);
 	push_one(&b, false);
 	fake_net_run(b.net, b.now += 2000);
-	assert_int_equal(t[0]->n, 6);
+	assert_int_equal(t[0]->n, 7);
 	for (int i = 0; i < 8; i++)
 		leave(&b, 0, t[i]);
 	teardown(&b);
@@ -384,7 +446,7 @@ static void test_joiner_gets_what_waits_once(void **state)
 	for (int i = 0; i < 8; i++)
 		t[i] = join(&b, 0);
 	frame(&b, true, 2);
-	fake_net_set_load(b.net, 0.5);
+	fake_net_set_load(b.net, 0.8);
 	push_one(&b, false);
 	t[8] = join(&b, 0);
 	fake_net_run(b.net, b.now += 2000);
@@ -482,6 +544,8 @@ int main(void)
 		cmocka_unit_test(test_numbering_goes_on_over_a_change_of_source),
 		cmocka_unit_test(test_late_duplicate_and_repaired),
 		cmocka_unit_test(test_cache_holds_a_second),
+		cmocka_unit_test(test_first_packet_after_a_pause_is_repaired),
+		cmocka_unit_test(test_swapped_after_a_jump),
 		cmocka_unit_test(test_gathering),
 		cmocka_unit_test(test_joiner_gets_what_waits_once),
 		cmocka_unit_test(test_burst_longer_than_a_burst),
