@@ -22,12 +22,18 @@ void branch_set_formats(struct branch *b, struct formats *f)
 	b->formats = formats_ref(f);
 }
 
-void branch_take(struct branch *b, struct mu_packet *p, int64_t now_us)
+bool branch_keep(struct branch *b, struct mu_packet *p, int64_t now_us)
 {
-	if (!cache_put(&b->cache, p, now_us, branch_keeps_gop(b))) {
-		b->stats.late++;
-		return;
-	}
+	if (cache_put(&b->cache, p, now_us, branch_keeps_gop(b)))
+		return true;
+	b->stats.late++;
+	return false;
+}
+
+void branch_queue(struct branch *b, struct mu_packet *p, int64_t now_us)
+{
+	if (p->flags & MU_PACKET_KEY)
+		cache_key(&b->cache, p);
 	if (b->n_sinks == 0)
 		return;
 	if (b->n_pending == MU_BURST_MAX) {
@@ -133,6 +139,24 @@ bool branch_catch_up(struct branch *b, int64_t now_us)
 	return b->n_catching_up > 0;
 }
 
+/* --- notes to home --------------------------------------------------------------------------------------------------- */
+
+static void post(struct branch *b, struct note *n)
+{
+	if (atomic_exchange(&n->posted, true))
+		return;
+	mu_track_ref(b->track);
+	mu_worker_post(b->track->home, &n->msg);
+}
+
+static void set_wanted(struct branch *b, bool on)
+{
+	if (on)
+		b->epoch++;
+	atomic_store(&b->wanted, b->epoch << 1 | on);
+	post(b, &b->wanted_note);
+}
+
 /* --- sinks --------------------------------------------------------------------------------------------------------- */
 
 static bool key_frame_serves(const struct branch *b, int64_t now_us)
@@ -164,7 +188,7 @@ void mu_track_add_sink(struct mu_track *t, struct mu_worker *w, struct mu_sink *
 	s->first_seq = b->cache.high;
 	mu_list_append(&b->sinks, &s->link);
 	if (b->n_sinks++ == 0 && w != t->home)
-		track_post(t, t->home, home_set_wanted, mu_worker_index(w), true);
+		set_wanted(b, true);
 	if (t->kind == MU_VIDEO)
 		begin_video(b, s, now_us);
 }
@@ -180,7 +204,7 @@ void mu_track_remove_sink(struct mu_track *t, struct mu_worker *w, struct mu_sin
 		b->n_pending = 0;
 		b->marker = false;
 		if (w != t->home) {
-			track_post(t, t->home, home_set_wanted, mu_worker_index(w), false);
+			set_wanted(b, false);
 			cache_done(&b->cache);
 		}
 	}
@@ -193,7 +217,7 @@ void mu_track_ask_key(struct mu_track *t, struct mu_worker *w, int64_t now_us)
 	if (w == t->home)
 		home_ask_key(t, now_us);
 	else
-		track_post(t, t->home, home_ask_key_msg, 0, true);
+		post(branch_of(t, w), &branch_of(t, w)->key_note);
 }
 
 struct mu_packet *mu_track_find(struct mu_track *t, struct mu_worker *w, uint64_t seq)
@@ -204,13 +228,6 @@ struct mu_packet *mu_track_find(struct mu_track *t, struct mu_worker *w, uint64_
 struct mu_rtp_clock mu_track_clock(const struct mu_track *t, const struct mu_worker *w)
 {
 	return t->branches[mu_worker_index(w)].clock;
-}
-
-const struct mu_format *mu_track_format(const struct mu_track *t, const struct mu_worker *w, unsigned i)
-{
-	const struct formats *f = t->branches[mu_worker_index(w)].formats;
-
-	return f && i < f->n ? &f->f[i] : NULL;
 }
 
 void mu_track_stats(const struct mu_track *t, const struct mu_worker *w, struct mu_track_stats *ret)

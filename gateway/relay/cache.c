@@ -90,11 +90,15 @@ bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_g
 		return false;
 	*s = mu_packet_ref(p);
 	c->oldest = MU_MIN(c->oldest, p->seq);
-	if (p->flags & MU_PACKET_KEY && (!c->have_gop || p->seq > c->gop)) {
-		c->gop = p->seq;
-		c->have_gop = true;
-	}
 	return true;
+}
+
+void cache_key(struct cache *c, const struct mu_packet *p)
+{
+	if (c->have_gop && p->seq <= c->gop)
+		return;
+	c->gop = p->seq;
+	c->have_gop = true;
 }
 
 struct mu_packet *cache_get(const struct cache *c, uint64_t seq)

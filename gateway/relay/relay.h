@@ -1,7 +1,8 @@
 /* relay: source, sink, track, fan-out: the heart.
  *
  * A track lives at home on one worker, where its publisher's packets arrive, and has a branch on every worker that has
- * viewers: the branch holds references to the same packets and that worker's sinks. Home hands bursts to branches by ring.
+ * viewers: the branch holds references to the same packets and that worker's sinks. Home hands bursts to branches by ring; where
+ * a ring is full, the branch gets the rest from home's cache later.
  * A track outlives its publisher: a source may leave and another come; sequence numbers and time go on without a seam.
  * Nothing here knows sockets, SRTP or SDP.
  */
@@ -96,14 +97,13 @@ void mu_track_ask_key(struct mu_track *t, struct mu_worker *w, int64_t now_us);
 struct mu_packet *mu_track_find(struct mu_track *t, struct mu_worker *w, uint64_t seq);
 /** Media time to wall time as this branch knows it; valid false before the first sender report. rtp is in track time. */
 struct mu_rtp_clock mu_track_clock(const struct mu_track *t, const struct mu_worker *w);
-/** Format i as this branch knows it; NULL past the end. */
-const struct mu_format *mu_track_format(const struct mu_track *t, const struct mu_worker *w, unsigned i);
 
 struct mu_track_stats {
 	uint64_t packets_in, bytes_in, packets_handed, late, key_frames, key_requests, key_asked;
+	uint64_t unhanded; /* numbers a busy worker did not get before they left the cache, over all workers */
 	unsigned sinks;
 };
-/** Counters of the branch on w (packets_in and key_* only at home). */
+/** Counters of the branch on w (packets_in, key_* and unhanded only at home). */
 void mu_track_stats(const struct mu_track *t, const struct mu_worker *w, struct mu_track_stats *ret);
 
 /* --- per-worker relay state, driven by the net ops of the module above --------------------------------------------------------- */

@@ -35,8 +35,17 @@ struct cache {
 };
 /** Keep a packet (takes a reference). @return false: it is there already, older than the cache, or no memory */
 bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_gop);
+/** A key frame begins with this packet, which is kept. */
+void cache_key(struct cache *c, const struct mu_packet *p);
 struct mu_packet *cache_get(const struct cache *c, uint64_t seq);
 void cache_done(struct cache *c);
+
+/** What a branch tells home. Embedded, so that it cannot be lost and needs no memory: what is posted while it is on its way
+ *  travels with it. Holds a reference to the track while posted. */
+struct note {
+	struct mu_msg msg;
+	atomic_bool posted;
+};
 
 struct branch {
 	struct mu_track *track;
@@ -53,6 +62,16 @@ struct branch {
 	struct mu_rtp_clock clock;
 	struct mu_burst burst;
 	struct mu_track_stats stats;
+	unsigned epoch; /* counts the branch's lives: what was handed to the life before is not for this one */
+	/* read at home */
+	atomic_uint wanted; /* epoch << 1 | whether there are viewers */
+	struct note wanted_note, key_note;
+};
+
+/** A branch elsewhere, as home sees it. */
+struct far {
+	unsigned epoch;
+	uint64_t resume; /* first number it has not been handed; while its bit in mu_track.behind is set */
 };
 
 struct mu_track {
@@ -69,6 +88,12 @@ struct mu_track {
 	uint32_t key_ts; /* media time of the last key frame's start */
 	int64_t last_ts_us;
 	uint32_t wanted; /* bits: workers with viewers, home excepted */
+	uint32_t behind; /* bits of those: get what they lack from the cache */
+	struct far far[MU_WORKERS_MAX];
+	struct mu_packet *gathered[MU_HAND_MAX]; /* on their way to other workers; a reference each */
+	unsigned n_gathered;
+	bool key_asked_afar;	/* by a branch, this turn */
+	struct mu_list handing; /* in the worker's list while any of these waits; holds a reference */
 	unsigned formats_version;
 	int64_t asked_us;
 	bool key_wanted;
@@ -80,23 +105,12 @@ struct mu_track {
 struct mu_relay {
 	struct mu_worker *worker;
 	struct mu_slab *slab;
-	struct mu_list dirty;
+	struct mu_list dirty;	/* branches */
+	struct mu_list handing; /* tracks at home here */
 	int64_t gather_us;
 	void (*drain)(struct mu_worker *w, int64_t now_us);
 };
 struct mu_relay *relay_of(const struct mu_worker *w);
-
-/** A track's message to a worker: holds a reference. */
-struct track_msg {
-	struct mu_msg msg;
-	struct mu_track *track;
-	struct mu_worker *on;
-	unsigned worker;
-	bool on_off;
-	struct mu_rtp_clock clock;
-};
-/** Post fn with a message to worker `to`; without memory the message is lost and the next of its kind repairs that. */
-void track_post(struct mu_track *t, struct mu_worker *to, void (*fn)(struct mu_msg *m), unsigned worker, bool on_off);
 
 static inline struct branch *branch_of(struct mu_track *t, const struct mu_worker *w)
 {
@@ -106,8 +120,10 @@ static inline bool branch_keeps_gop(const struct branch *b)
 {
 	return b->formats && b->formats->keep_gop;
 }
-/** Packets for this branch: cached, queued for its sinks. The branch's worker; the reference stays the caller's. */
-void branch_take(struct branch *b, struct mu_packet *p, int64_t now_us);
+/** Keep a packet in the cache. @return false: it is there already or too late, which is counted */
+bool branch_keep(struct branch *b, struct mu_packet *p, int64_t now_us);
+/** A packet that was kept goes to the sinks by the turn's flush. */
+void branch_queue(struct branch *b, struct mu_packet *p, int64_t now_us);
 /** Give pending packets to the sinks. */
 void branch_deliver(struct branch *b);
 /** Feed sinks that catch up. @return whether some still do */
@@ -119,7 +135,21 @@ void branch_mark_dirty(struct branch *b);
 void home_ask_key(struct mu_track *t, int64_t now_us);
 /** A key frame went out: whoever waited has it. */
 void home_key_came(struct mu_track *t);
+/** The branch's notes arrived. */
 void home_set_wanted(struct mu_msg *m);
 void home_ask_key_msg(struct mu_msg *m);
+
+/** A packet for all workers with viewers; takes a reference. Home worker, like all of hand.c. */
+void hand_gather(struct mu_track *t, struct mu_packet *p);
+/** A branch asks for a key frame: answered by the turn's flush, which knows the time. */
+void hand_ask_key(struct mu_track *t);
+/** Do what waits. @return when to be called again: a ring was full; INT64_MAX: nothing is left */
+int64_t hand_flush(struct mu_track *t, int64_t now_us);
+/** Hand over or give up all that is of the formats in force. */
+void hand_seal(struct mu_track *t, int64_t now_us);
+void hand_forget(struct mu_track *t);
+/** A branch begins its life number `epoch`, or ends it. */
+void hand_begin(struct mu_track *t, unsigned worker, unsigned epoch);
+void hand_end(struct mu_track *t, unsigned worker);
 
 #endif

@@ -94,8 +94,7 @@ static void teardown(struct bench *b)
 	fake_net_free(b->net);
 }
 
-/* A frame of n packets; the last bears the marker. */
-static void frame(struct bench *b, bool key, unsigned n)
+static void push_frame(struct bench *b, bool key, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct mu_packet *p = video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, i == 0, key, i == n - 1, 200,
@@ -103,6 +102,12 @@ static void frame(struct bench *b, bool key, unsigned n)
 
 		mu_track_push(b->track, p, b->seq++, b->now);
 	}
+}
+
+/* A frame of n packets; the last bears the marker. */
+static void frame(struct bench *b, bool key, unsigned n)
+{
+	push_frame(b, key, n);
 	fake_net_run(b->net, b->now);
 	b->ts += 3000;
 	b->now += 33333;
@@ -260,6 +265,148 @@ static void test_other_worker_gets_the_same_packets(void **state)
 	frame(&b, false, 5);
 	assert_int_equal(here->n, 155);
 	leave(&b, 0, here);
+	teardown(&b);
+}
+
+static void assert_no_gap(const struct taker *t)
+{
+	for (unsigned i = 1; i < t->n; i++)
+		assert_int_equal(t->seq[i], t->seq[0] + i);
+}
+
+/* A turn's packets travel to a worker together, and in the same turn. */
+static void test_hands_are_gathered(void **state)
+{
+	struct bench b;
+	struct taker *t[2];
+
+	(void)state;
+	setup(&b, 3, true);
+	t[0] = join(&b, 1);
+	t[1] = join(&b, 2);
+	push_frame(&b, true, 5);
+	assert_int_equal(fake_net_hands(b.net, 1), 0);
+	fake_net_run_one(b.net, 0, b.now);
+	assert_int_equal(fake_net_hands(b.net, 1), 1);
+	assert_int_equal(fake_net_hands(b.net, 2), 1);
+	frame(&b, false, 40);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(t[i]->n, 45);
+		assert_no_gap(t[i]);
+		leave(&b, i + 1, t[i]);
+	}
+	teardown(&b);
+}
+
+/* A worker that does not keep up for a moment misses nothing. */
+static void test_full_ring_is_made_up_for(void **state)
+{
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 2, true);
+	t = join(&b, 1);
+	fake_net_set_ring(b.net, 1, 0);
+	frame(&b, true, 20);
+	frame(&b, false, 3);
+	assert_int_equal(t->n, 0);
+	assert_int_equal(fake_net_next(b.net, 0), b.now - 33333 + 1000);
+	fake_net_set_ring(b.net, 1, 1);
+	for (int i = 0; i < 4; i++)
+		fake_net_run(b.net, b.now += 1000);
+	frame(&b, false, 3);
+	assert_int_equal(t->n, 26);
+	assert_no_gap(t);
+	assert_int_equal(keys_asked, 1);
+	assert_int_equal(fake_net_hand_dropped(b.net), 0);
+	leave(&b, 1, t);
+	teardown(&b);
+}
+
+/* One that does not for longer than the cache holds: who waits there for the key frame that was lost gets another. */
+static void test_lost_key_frame_is_asked_for_again(void **state)
+{
+	struct mu_track_stats st;
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 2, true);
+	t = join(&b, 1);
+	assert_int_equal(keys_asked, 1);
+	fake_net_set_ring(b.net, 1, 0);
+	frame(&b, true, 20);
+	for (int i = 0; i < 45; i++)
+		frame(&b, false, 2);
+	assert_in_range(keys_asked, 2, 3);
+	mu_track_stats(b.track, mu_net_worker(b.net, 0), &st);
+	assert_in_range(st.unhanded, 20, 60);
+	assert_int_equal(fake_net_hand_dropped(b.net), st.unhanded);
+	fake_net_set_ring(b.net, 1, 4096);
+	frame(&b, false, 2);
+	assert_int_equal(t->n, 0);
+	frame(&b, true, 20);
+	assert_int_equal(t->n, 20);
+	leave(&b, 1, t);
+	teardown(&b);
+}
+
+/* A publisher that probes for bandwidth by sending old packets again sends an old key frame: not the one that was asked for. */
+static void test_old_key_frame_again_is_none(void **state)
+{
+	struct mu_track_stats st;
+	struct bench b;
+	struct taker *here, *there;
+	uint64_t old;
+
+	(void)state;
+	setup(&b, 2, true);
+	here = join(&b, 0);
+	old = b.seq;
+	frame(&b, true, 3);
+	for (int i = 0; i < 60; i++)
+		frame(&b, false, 2);
+	keys_asked = 0;
+	there = join(&b, 1);
+	assert_int_equal(keys_asked, 1);
+	mu_track_push(b.track, video(fake_net_relay(b.net, 0), (uint16_t)old, 0, true, true, false, 200, b.now), old, b.now);
+	fake_net_run(b.net, b.now);
+	assert_int_equal(there->n, 0);
+	mu_track_stats(b.track, mu_net_worker(b.net, 0), &st);
+	assert_int_equal(st.key_frames, 1);
+	assert_int_equal(st.late, 1);
+	fake_net_run(b.net, b.now += 600000);
+	assert_int_equal(keys_asked, 2);
+	leave(&b, 0, here);
+	leave(&b, 1, there);
+	teardown(&b);
+}
+
+/* The last viewer there leaves and another comes while packets for the first are on their way: it begins at the key frame. */
+static void test_rejoin_with_packets_on_their_way(void **state)
+{
+	struct bench b;
+	struct taker *first, again = { .sink.deliver = take };
+	struct mu_worker *w;
+
+	(void)state;
+	setup(&b, 2, false);
+	w = mu_net_worker(b.net, 1);
+	frame(&b, true, 3);
+	frame(&b, false, 3);
+	first = join(&b, 1);
+	push_frame(&b, false, 3);
+	fake_net_run_one(b.net, 0, b.now);
+	assert_int_equal(fake_net_hands(b.net, 1), 1);
+	mu_track_remove_sink(b.track, w, &first->sink);
+	mu_track_add_sink(b.track, w, &again.sink, b.now);
+	for (int i = 0; i < 20; i++)
+		fake_net_run(b.net, b.now += 1000);
+	assert_int_equal(again.n, 9);
+	assert_no_gap(&again);
+	mu_track_remove_sink(b.track, w, &again.sink);
+	free(first);
 	teardown(&b);
 }
 
@@ -541,6 +688,11 @@ int main(void)
 		cmocka_unit_test(test_key_request_within_the_interval_is_sent_after_it),
 		cmocka_unit_test(test_gop_cache_where_the_source_cannot_be_asked),
 		cmocka_unit_test(test_other_worker_gets_the_same_packets),
+		cmocka_unit_test(test_hands_are_gathered),
+		cmocka_unit_test(test_full_ring_is_made_up_for),
+		cmocka_unit_test(test_lost_key_frame_is_asked_for_again),
+		cmocka_unit_test(test_old_key_frame_again_is_none),
+		cmocka_unit_test(test_rejoin_with_packets_on_their_way),
 		cmocka_unit_test(test_numbering_goes_on_over_a_change_of_source),
 		cmocka_unit_test(test_late_duplicate_and_repaired),
 		cmocka_unit_test(test_cache_holds_a_second),
