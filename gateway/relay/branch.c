@@ -4,7 +4,13 @@
 #include "relay/relay_internal.h"
 
 #define CATCH_UP_TURN	   64	  /* packets a joiner gets a turn, so that others get theirs */
+#define CATCH_UP_TURN_US   1000
 #define CATCH_UP_FRESH_US  300000 /* a key frame younger than this serves a joiner without asking the source */
+#define CATCH_UP_FACTOR	   4	  /* times the rate since the key frame */
+#define CATCH_UP_FLOOR	   1000	  /* bytes a millisecond: 8 Mbit/s */
+#define CATCH_UP_SPAN_US   250000
+#define CATCH_UP_SLACK_US  20000  /* of the pace that may go at once */
+#define HISTORY_US	   100000 /* a key frame that came longer ago than this is followed by much already */
 
 void branch_mark_dirty(struct branch *b)
 {
@@ -14,12 +20,194 @@ void branch_mark_dirty(struct branch *b)
 	mu_list_append(&relay_of(b->worker)->dirty, &b->dirty);
 }
 
-void branch_set_formats(struct branch *b, struct formats *f)
+/* --- giving to sinks -------------------------------------------------------------------------------------------------- */
+
+void branch_settle(struct branch *b)
+{
+	for (unsigned i = 0; i < b->n_held; i++)
+		mu_packet_unref(b->burst.pkts[i]);
+	b->n_held = 0;
+}
+
+void branch_forget_pending(struct branch *b)
+{
+	for (unsigned i = 0; i < b->n_pending; i++)
+		mu_packet_unref(b->pending[i]);
+	b->n_pending = 0;
+	b->marker = false;
+}
+
+/* The burst before is drained. */
+static void begin_burst(struct branch *b)
+{
+	branch_settle(b);
+	b->burst.track = b->track;
+	b->burst.n = 0;
+	b->burst.header_map = NULL;
+	b->burst.formats = b->formats ? b->formats->f : NULL;
+	b->burst.n_formats = b->formats ? b->formats->n : 0;
+	b->burst.formats_version = b->formats ? b->formats->version : 0;
+}
+
+static void begin_catch_up(struct branch *b, struct mu_sink *s, uint64_t from, int64_t now_us)
+{
+	s->first_seq = s->cursor = from;
+	s->pace = 0;
+	s->paid_us = now_us - CATCH_UP_SLACK_US;
+	s->catching_up = true;
+	b->n_catching_up++;
+	branch_mark_dirty(b);
+}
+
+static void end_catch_up(struct branch *b, struct mu_sink *s)
+{
+	s->catching_up = false;
+	b->n_catching_up--;
+}
+
+static const struct mu_packet *first_key(const struct mu_burst *burst)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		if (burst->pkts[i]->flags & MU_PACKET_KEY)
+			return burst->pkts[i];
+	}
+	return NULL;
+}
+
+/* A branch that begins with the GOP of home's cache gets all of it in a turn. */
+static void begin_at_key(struct branch *b, struct mu_sink *s, const struct mu_packet *key, int64_t now_us)
+{
+	s->waiting_key = false;
+	s->first_seq = key->seq;
+	if (now_us - key->arrival_us > HISTORY_US)
+		begin_catch_up(b, s, key->seq, now_us);
+}
+
+void branch_deliver(struct branch *b, int64_t now_us)
+{
+	const struct mu_packet *key;
+
+	if (b->n_pending == 0)
+		return;
+	begin_burst(b);
+	memcpy(b->burst.pkts, b->pending, b->n_pending * sizeof(b->pending[0]));
+	b->burst.n = b->n_held = b->n_pending;
+	b->n_pending = 0;
+	b->marker = false;
+	key = first_key(&b->burst);
+	mu_list_for_each_safe(it, next, &b->sinks) {
+		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
+
+		if (s->waiting_key && key)
+			begin_at_key(b, s, key, now_us);
+		if (!s->waiting_key && !s->catching_up)
+			s->deliver(s, &b->burst);
+	}
+	b->stats.packets_handed += b->burst.n;
+}
+
+/* What waits goes out now: the arrays are free again. */
+static void deliver_and_drain(struct branch *b, int64_t now_us)
+{
+	if (b->n_pending == 0)
+		return;
+	branch_deliver(b, now_us);
+	relay_of(b->worker)->drain(b->worker, now_us);
+}
+
+/* --- catching up ------------------------------------------------------------------------------------------------------ */
+
+/* A joiner's own line is not known yet and must take this beside the other joiners': so faster than the source by a factor
+ * and not as fast as we can. While a key frame is young its size says nothing about the rate yet. */
+static uint32_t pace(const struct branch *b, int64_t now_us)
+{
+	const struct mu_packet *key = b->cache.have_gop ? cache_get(&b->cache, b->cache.gop) : NULL;
+	int64_t span = key ? MU_MAX(now_us - key->arrival_us, CATCH_UP_SPAN_US) : 0;
+
+	if (!key)
+		return CATCH_UP_FLOOR;
+	return (uint32_t)MU_MAX((int64_t)b->cache.gop_bytes * 1000 / span * CATCH_UP_FACTOR, CATCH_UP_FLOOR);
+}
+
+/* The next packets of the cache for one sink, as its pace allows; each burst is drained before the next is built. */
+static void feed(struct branch *b, struct mu_sink *s, int64_t now_us)
+{
+	unsigned left = CATCH_UP_TURN;
+
+	s->pace = MU_MAX(s->pace, pace(b, now_us));
+	s->paid_us = MU_MAX(s->paid_us, now_us - CATCH_UP_SLACK_US);
+	s->cursor = MU_MAX(s->cursor, b->cache.low);
+	while (left > 0 && s->cursor < b->cache.high && s->paid_us <= now_us) {
+		begin_burst(b);
+		while (s->cursor < b->cache.high && b->burst.n < MU_BURST_MAX && s->paid_us <= now_us) {
+			struct mu_packet *p = cache_get(&b->cache, s->cursor++);
+
+			if (!p)
+				continue;
+			b->burst.pkts[b->burst.n++] = p;
+			s->paid_us += (int64_t)p->len * 1000 / s->pace;
+		}
+		if (b->burst.n > 0) {
+			s->deliver(s, &b->burst);
+			relay_of(b->worker)->drain(b->worker, now_us);
+		}
+		left -= MU_MIN(left, MU_MAX(b->burst.n, 1u));
+	}
+	if (s->cursor >= b->cache.high)
+		end_catch_up(b, s);
+}
+
+/* When the first of those who catch up may go on. */
+static int64_t next_feed(const struct branch *b)
+{
+	int64_t next = INT64_MAX;
+
+	mu_list_for_each(it, &b->sinks) {
+		const struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
+
+		if (s->catching_up)
+			next = MU_MIN(next, s->paid_us);
+	}
+	return next;
+}
+
+int64_t branch_catch_up(struct branch *b, int64_t now_us)
+{
+	int64_t next = b->n_catching_up > 0 ? next_feed(b) : INT64_MAX;
+
+	if (next > now_us)
+		return next;
+	/* what waits is in the cache as well: who gets it from there must not get it again */
+	deliver_and_drain(b, now_us);
+	mu_list_for_each_safe(it, nx, &b->sinks) {
+		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
+
+		if (s->catching_up && s->paid_us <= now_us)
+			feed(b, s, now_us);
+	}
+	next = b->n_catching_up > 0 ? next_feed(b) : INT64_MAX;
+	return next == INT64_MAX ? next : MU_MAX(next, now_us + CATCH_UP_TURN_US);
+}
+
+/* --- packets come --------------------------------------------------------------------------------------------------- */
+
+/* The cache's packets are of the formats before: nobody may be fed them under the new ones. */
+void branch_set_formats(struct branch *b, struct formats *f, int64_t now_us)
 {
 	if (b->formats == f)
 		return;
+	deliver_and_drain(b, now_us);
 	formats_unref(b->formats);
 	b->formats = formats_ref(f);
+	b->cache.have_gop = false;
+	mu_list_for_each(it, &b->sinks) {
+		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
+
+		if (!s->catching_up)
+			continue;
+		end_catch_up(b, s);
+		s->waiting_key = true;
+	}
 }
 
 bool branch_keep(struct branch *b, struct mu_packet *p, int64_t now_us)
@@ -34,109 +222,17 @@ void branch_queue(struct branch *b, struct mu_packet *p, int64_t now_us)
 {
 	if (p->flags & MU_PACKET_KEY)
 		cache_key(&b->cache, p);
-	if (b->n_sinks == 0)
+	if (b->n_sinks == 0) {
+		mu_packet_unref(p);
 		return;
-	if (b->n_pending == MU_BURST_MAX) {
-		/* more in one turn than a burst holds: what waits goes out now, then the arrays are free again */
-		branch_deliver(b);
-		relay_of(b->worker)->drain(b->worker, now_us);
 	}
+	if (b->n_pending == MU_BURST_MAX) /* more in one turn than a burst holds */
+		deliver_and_drain(b, now_us);
 	if (b->n_pending == 0)
 		b->pending_since_us = now_us;
 	b->pending[b->n_pending++] = p;
 	b->marker |= p->flags & MU_PACKET_MARKER;
 	branch_mark_dirty(b);
-}
-
-static void begin_burst(struct branch *b)
-{
-	b->burst.track = b->track;
-	b->burst.n = 0;
-	b->burst.header_map = NULL;
-	b->burst.formats = b->formats ? b->formats->f : NULL;
-	b->burst.n_formats = b->formats ? b->formats->n : 0;
-	b->burst.formats_version = b->formats ? b->formats->version : 0;
-}
-
-static const struct mu_packet *first_key(const struct mu_burst *burst)
-{
-	for (unsigned i = 0; i < burst->n; i++) {
-		if (burst->pkts[i]->flags & MU_PACKET_KEY)
-			return burst->pkts[i];
-	}
-	return NULL;
-}
-
-void branch_deliver(struct branch *b)
-{
-	const struct mu_packet *key;
-
-	if (b->n_pending == 0)
-		return;
-	begin_burst(b);
-	memcpy(b->burst.pkts, b->pending, b->n_pending * sizeof(b->pending[0]));
-	b->burst.n = b->n_pending;
-	b->n_pending = 0;
-	b->marker = false;
-	key = first_key(&b->burst);
-	mu_list_for_each_safe(it, next, &b->sinks) {
-		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
-
-		if (s->catching_up)
-			continue;
-		if (s->waiting_key) {
-			if (!key)
-				continue;
-			s->waiting_key = false;
-			s->first_seq = key->seq;
-		}
-		s->deliver(s, &b->burst);
-	}
-	b->stats.packets_handed += b->burst.n;
-}
-
-/* The next packets of the cache for one sink; each burst is drained before the next is built. */
-static void feed(struct branch *b, struct mu_sink *s, int64_t now_us)
-{
-	struct mu_relay *r = relay_of(b->worker);
-	unsigned left = CATCH_UP_TURN;
-
-	while (left > 0 && s->cursor < b->cache.high) {
-		begin_burst(b);
-		while (s->cursor < b->cache.high && b->burst.n < MU_BURST_MAX) {
-			struct mu_packet *p = cache_get(&b->cache, s->cursor++);
-
-			if (p)
-				b->burst.pkts[b->burst.n++] = p;
-		}
-		if (b->burst.n > 0) {
-			s->deliver(s, &b->burst);
-			r->drain(b->worker, now_us);
-		}
-		left -= MU_MIN(left, MU_MAX(b->burst.n, 1u));
-	}
-	if (s->cursor >= b->cache.high) {
-		s->catching_up = false;
-		b->n_catching_up--;
-	}
-}
-
-bool branch_catch_up(struct branch *b, int64_t now_us)
-{
-	if (b->n_catching_up == 0)
-		return false;
-	if (b->n_pending > 0) {
-		/* what waits is in the cache as well: who gets it from there must not get it again */
-		branch_deliver(b);
-		relay_of(b->worker)->drain(b->worker, now_us);
-	}
-	mu_list_for_each_safe(it, next, &b->sinks) {
-		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
-
-		if (s->catching_up)
-			feed(b, s, now_us);
-	}
-	return b->n_catching_up > 0;
 }
 
 /* --- notes to home --------------------------------------------------------------------------------------------------- */
@@ -169,10 +265,7 @@ static bool key_frame_serves(const struct branch *b, int64_t now_us)
 static void begin_video(struct branch *b, struct mu_sink *s, int64_t now_us)
 {
 	if (key_frame_serves(b, now_us)) {
-		s->first_seq = s->cursor = b->cache.gop;
-		s->catching_up = true;
-		b->n_catching_up++;
-		branch_mark_dirty(b);
+		begin_catch_up(b, s, b->cache.gop, now_us);
 	} else {
 		s->waiting_key = true;
 		mu_track_ask_key(b->track, b->worker, now_us);
@@ -199,10 +292,9 @@ void mu_track_remove_sink(struct mu_track *t, struct mu_worker *w, struct mu_sin
 
 	mu_list_remove(&s->link);
 	if (s->catching_up)
-		b->n_catching_up--;
+		end_catch_up(b, s);
 	if (--b->n_sinks == 0) {
-		b->n_pending = 0;
-		b->marker = false;
+		branch_forget_pending(b);
 		if (w != t->home) {
 			set_wanted(b, false);
 			cache_done(&b->cache);

@@ -90,6 +90,7 @@ bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_g
 		return false;
 	*s = mu_packet_ref(p);
 	c->oldest = MU_MIN(c->oldest, p->seq);
+	c->gop_bytes += p->len;
 	return true;
 }
 
@@ -98,6 +99,7 @@ void cache_key(struct cache *c, const struct mu_packet *p)
 	if (c->have_gop && p->seq <= c->gop)
 		return;
 	c->gop = p->seq;
+	c->gop_bytes = p->len;
 	c->have_gop = true;
 }
 

@@ -17,7 +17,7 @@ int mu_track_set_source(struct mu_track *t, struct mu_source *s, const struct mu
 	if (!f)
 		return -ENOMEM;
 	hand_seal(t, now_us);
-	branch_set_formats(b, f);
+	branch_set_formats(b, f, now_us);
 	formats_unref(f);
 	s->track = mu_track_ref(t);
 	t->source = s;
@@ -126,11 +126,10 @@ void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, i
 	look(t, b, p);
 	if (t->kind == MU_VIDEO && (t->wanted || b->n_sinks > 1))
 		level(p);
-	hand_gather(t, p);
-	branch_queue(b, p, now_us);
 	if (p->flags & MU_PACKET_KEY)
 		home_key_came(t);
-	mu_packet_unref(p);
+	hand_gather(t, p);
+	branch_queue(b, p, now_us);
 }
 
 /* --- clock ----------------------------------------------------------------------------------------------------------------- */

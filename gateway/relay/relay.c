@@ -135,20 +135,21 @@ int64_t mu_relay_flush(struct mu_relay *r, int64_t now_us)
 		struct branch *b = MU_CONTAINER_OF(it, struct branch, dirty);
 
 		if (ready(r, b, now_us) || (go && b->track->kind == MU_AUDIO))
-			branch_deliver(b);
+			branch_deliver(b, now_us);
 	}
 	if (go)
 		r->drain(r->worker, now_us);
 	mu_list_for_each_safe(it, nx, &r->dirty) {
 		struct branch *b = MU_CONTAINER_OF(it, struct branch, dirty);
 
-		bool more = branch_catch_up(b, now_us);
+		int64_t more;
 
-		if (more)
-			next = MU_MIN(next, now_us + 1000);
+		branch_settle(b);
+		more = branch_catch_up(b, now_us);
+		next = MU_MIN(next, more);
 		if (b->n_pending > 0)
 			next = MU_MIN(next, b->pending_since_us + gather_for(r, b));
-		else if (!more)
+		else if (more == INT64_MAX)
 			clean(b); /* may have been the last reference */
 	}
 	return next;
@@ -159,14 +160,19 @@ void mu_relay_handed(struct mu_relay *r, const struct mu_hand *h, int64_t now_us
 	struct mu_track *t = h->to;
 	struct branch *b = branch_of(t, r->worker);
 
-	if (b->n_sinks > 0 && h->tag == b->epoch) { /* else they left while this was on its way */
-		branch_set_formats(b, h->about);
-		for (unsigned i = 0; i < h->n; i++) {
-			if (branch_keep(b, h->items[i], now_us))
-				branch_queue(b, h->items[i], now_us);
-		}
+	if (b->n_sinks == 0 || h->tag != b->epoch) { /* they left while this was on its way */
+		mu_relay_discard(h);
+		return;
 	}
-	mu_relay_discard(h);
+	branch_set_formats(b, h->about, now_us);
+	for (unsigned i = 0; i < h->n; i++) {
+		if (branch_keep(b, h->items[i], now_us))
+			branch_queue(b, h->items[i], now_us);
+		else
+			mu_packet_unref(h->items[i]);
+	}
+	formats_unref(h->about);
+	mu_track_unref(t);
 }
 
 void mu_relay_discard(const struct mu_hand *h)

@@ -56,6 +56,8 @@ struct mu_sink {
 	bool waiting_key;   /* takes nothing before a key frame's start */
 	bool catching_up;   /* is being fed from the cache, from cursor on */
 	uint64_t cursor;
+	uint32_t pace;	 /* bytes a millisecond while it catches up */
+	int64_t paid_us; /* the pace allows the next packet from here on */
 	/** Take the packets whose seq >= first_seq. */
 	void (*deliver)(struct mu_sink *s, struct mu_burst *b);
 };
@@ -88,7 +90,7 @@ void mu_track_set_clock(struct mu_track *t, uint64_t ntp, uint32_t wire_rtp, int
 /* --- any worker, on itself --------------------------------------------------------------------------------------------------- */
 
 /** A viewer joins on worker w. Video waits for a key frame, asked for at once, or is served from the GOP cache where the
- *  source cannot be asked. */
+ *  source cannot be asked: at four times the rate it had, at least 8 Mbit/s, until it has caught up. */
 void mu_track_add_sink(struct mu_track *t, struct mu_worker *w, struct mu_sink *s, int64_t now_us);
 void mu_track_remove_sink(struct mu_track *t, struct mu_worker *w, struct mu_sink *s);
 /** A viewer needs a key frame. Coalesced at home to one in MU_KEY_INTERVAL_US. */

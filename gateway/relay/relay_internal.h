@@ -32,6 +32,7 @@ struct cache {
 	uint64_t oldest;    /* no packet in [low, oldest) */
 	uint64_t gop;	    /* first packet of the last key frame; valid with have_gop */
 	bool have_gop;
+	uint64_t gop_bytes; /* since then */
 };
 /** Keep a packet (takes a reference). @return false: it is there already, older than the cache, or no memory */
 bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_gop);
@@ -53,7 +54,7 @@ struct branch {
 	struct mu_list sinks;
 	unsigned n_sinks, n_catching_up;
 	struct cache cache;
-	struct mu_packet *pending[MU_BURST_MAX]; /* borrowed from the cache */
+	struct mu_packet *pending[MU_BURST_MAX]; /* a reference each: the cache may drop what it has at any packet */
 	unsigned n_pending;
 	bool marker; /* a frame ends among them */
 	int64_t pending_since_us;
@@ -61,6 +62,7 @@ struct branch {
 	struct formats *formats;
 	struct mu_rtp_clock clock;
 	struct mu_burst burst;
+	unsigned n_held; /* packets of burst, from the first, that it holds references of: until it is drained */
 	struct mu_track_stats stats;
 	unsigned epoch; /* counts the branch's lives: what was handed to the life before is not for this one */
 	/* read at home */
@@ -122,13 +124,17 @@ static inline bool branch_keeps_gop(const struct branch *b)
 }
 /** Keep a packet in the cache. @return false: it is there already or too late, which is counted */
 bool branch_keep(struct branch *b, struct mu_packet *p, int64_t now_us);
-/** A packet that was kept goes to the sinks by the turn's flush. */
+/** A packet that was kept goes to the sinks by the turn's flush. The reference becomes the branch's. */
 void branch_queue(struct branch *b, struct mu_packet *p, int64_t now_us);
 /** Give pending packets to the sinks. */
-void branch_deliver(struct branch *b);
-/** Feed sinks that catch up. @return whether some still do */
-bool branch_catch_up(struct branch *b, int64_t now_us);
-void branch_set_formats(struct branch *b, struct formats *f);
+void branch_deliver(struct branch *b, int64_t now_us);
+/** What was delivered is drained. */
+void branch_settle(struct branch *b);
+void branch_forget_pending(struct branch *b);
+/** Feed sinks that catch up, each at its pace. @return when one may go on; INT64_MAX: none catches up */
+int64_t branch_catch_up(struct branch *b, int64_t now_us);
+/** Packets queued from now on have other formats; those before leave under theirs. */
+void branch_set_formats(struct branch *b, struct formats *f, int64_t now_us);
 void branch_mark_dirty(struct branch *b);
 
 /** Ask the source now or when its interval has passed. Home worker. */

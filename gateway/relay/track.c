@@ -49,6 +49,8 @@ struct mu_track *mu_track_unref(struct mu_track *t)
 	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
 	for (unsigned i = 0; i < t->n_branches; i++) {
+		branch_forget_pending(&t->branches[i]);
+		branch_settle(&t->branches[i]);
 		cache_done(&t->branches[i].cache);
 		formats_unref(t->branches[i].formats);
 	}

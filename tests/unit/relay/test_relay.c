@@ -20,8 +20,9 @@ static void count_key(struct mu_source *s, int64_t now_us)
 
 struct taker {
 	struct mu_sink sink;
-	uint64_t seq[4096];
-	uint32_t ts[4096];
+	uint64_t seq[8192];
+	uint32_t ts[8192];
+	enum mu_codec codec[8192];
 	unsigned n, bursts;
 };
 
@@ -34,11 +35,13 @@ static void take(struct mu_sink *s, struct mu_burst *b)
 		if (b->pkts[i]->seq < s->first_seq)
 			continue;
 		t->seq[t->n] = b->pkts[i]->seq;
+		t->codec[t->n] = b->formats[b->pkts[i]->codec].codec;
 		t->ts[t->n++] = b->pkts[i]->ts;
 	}
 }
 
 static const struct mu_format vp8 = { .codec = MU_CODEC_VP8, .pt = 96 };
+static const struct mu_format vp9 = { .codec = MU_CODEC_VP9, .pt = 98 };
 static const struct mu_format opus = { .codec = MU_CODEC_OPUS, .pt = 111, .channels = 2 };
 
 /* A VP8 packet: descriptor with S and partition 0 at a frame's start; the P bit of the frame header says "no key". */
@@ -111,6 +114,21 @@ static void frame(struct bench *b, bool key, unsigned n)
 	fake_net_run(b->net, b->now);
 	b->ts += 3000;
 	b->now += 33333;
+}
+
+static void push_one(struct bench *b, bool marker)
+{
+	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, false, false, marker, 1000, b->now),
+		b->seq, b->now);
+	b->seq++;
+	fake_net_run(b->net, b->now);
+}
+
+static void push_at(struct bench *b, uint64_t at, bool marker)
+{
+	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)at, b->ts, false, false, marker, 200, b->now), at,
+		b->now);
+	fake_net_run(b->net, b->now);
 }
 
 static struct taker *join(struct bench *b, unsigned worker)
@@ -229,13 +247,13 @@ static void test_gop_cache_where_the_source_cannot_be_asked(void **state)
 	for (int i = 0; i < 90; i++) /* three seconds of a long GOP */
 		frame(&b, false, 2);
 	t = join(&b, 0);
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 40; i++)
 		fake_net_run(b.net, b.now += 1000);
 	assert_int_equal(t->n, 183);
 	for (unsigned i = 1; i < t->n; i++)
 		assert_int_equal(t->seq[i], t->seq[0] + i);
 	far = join(&b, 1); /* on another worker: its branch gets the GOP by ring */
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 40; i++)
 		fake_net_run(b.net, b.now += 1000);
 	assert_int_equal(far->n, 183);
 	frame(&b, false, 2);
@@ -383,6 +401,129 @@ static void test_old_key_frame_again_is_none(void **state)
 	teardown(&b);
 }
 
+/* A GOP is not thrown at a joiner at once: some 8 Mbit/s where it has come with less than a quarter of that. */
+static void paced_join(unsigned worker)
+{
+	struct bench b;
+	struct taker *t;
+	unsigned before;
+
+	setup(&b, 2, false);
+	frame(&b, true, 3);
+	for (int i = 0; i < 150; i++) /* five seconds, 1.9 Mbit/s */
+		frame(&b, false, 40);
+	t = join(&b, worker);
+	assert_in_range(t->n, 1, 102); /* 20 ms of it */
+	assert_in_range(fake_net_next(b.net, worker), b.now, b.now + 1000);
+	for (int ms = 0; ms < 100; ms++) {
+		before = t->n;
+		push_one(&b, false);
+		fake_net_run(b.net, b.now += 1000);
+		assert_in_range(t->n - before, 0, ms ? 6 : 106);
+	}
+	assert_in_range(t->n, 400, 700);
+	for (int ms = 0; ms < 3000 && t->n < 6103; ms++)
+		fake_net_run(b.net, b.now += 1000);
+	assert_int_equal(t->n, 6103);
+	assert_no_gap(t);
+	push_one(&b, true);
+	assert_int_equal(t->n, 6104);
+	leave(&b, worker, t);
+	teardown(&b);
+}
+
+static void test_catching_up_is_paced(void **state)
+{
+	(void)state;
+	paced_join(0);
+	paced_join(1);
+}
+
+static void change_source(struct bench *b, const struct mu_format *f)
+{
+	mu_track_clear_source(b->track, &b->source);
+	assert_int_equal(mu_track_set_source(b->track, &b->source, f, 1, b->now), 0);
+	b->seq += 1000;
+}
+
+/* What waits when another publisher comes, with other formats, leaves under its own. */
+static void test_pending_leaves_under_its_formats(void **state)
+{
+	struct bench b;
+	struct taker *t[8];
+	unsigned n;
+
+	(void)state;
+	setup(&b, 1, true);
+	mu_relay_set_gather(fake_net_relay(b.net, 0), 2000);
+	for (int i = 0; i < 8; i++)
+		t[i] = join(&b, 0);
+	frame(&b, true, 2);
+	fake_net_set_load(b.net, 1);
+	push_one(&b, false);
+	assert_int_equal(t[0]->n, 2);
+	change_source(&b, &vp9);
+	assert_int_equal(t[0]->n, 3);
+	push_one(&b, true);
+	n = t[0]->n;
+	assert_int_equal(n, 4);
+	assert_int_equal(t[0]->codec[2], MU_CODEC_VP8);
+	assert_int_equal(t[0]->codec[3], MU_CODEC_VP9);
+	for (int i = 0; i < 8; i++)
+		leave(&b, 0, t[i]);
+	teardown(&b);
+}
+
+/* Who is still in the old one's GOP then goes on with the new one's key frame, and so does who joins before that. */
+static void test_joiner_over_a_change_of_formats(void **state)
+{
+	struct bench b;
+	struct taker *t, *later;
+	unsigned n;
+
+	(void)state;
+	setup(&b, 1, false);
+	frame(&b, true, 3);
+	for (int i = 0; i < 90; i++)
+		frame(&b, false, 2);
+	t = join(&b, 0);
+	n = t->n;
+	assert_in_range(n, 1, 182);
+	change_source(&b, &vp9);
+	fake_net_run(b.net, b.now += 1000);
+	later = join(&b, 0);
+	push_one(&b, true);
+	fake_net_run(b.net, b.now += 100000);
+	assert_int_equal(t->n, n);
+	assert_int_equal(later->n, 0);
+	leave(&b, 0, t);
+	leave(&b, 0, later);
+	teardown(&b);
+}
+
+/* A number far ahead empties the cache while packets wait to be sent. */
+static void test_pending_outlives_the_cache(void **state)
+{
+	struct bench b;
+	struct taker *t;
+	size_t packets, bytes;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	push_frame(&b, true, 2);
+	b.seq += 20000;
+	push_frame(&b, false, 1);
+	mu_slab_usage(mu_relay_slab(fake_net_relay(b.net, 0)), &packets, &bytes);
+	assert_int_equal(packets, 3);
+	fake_net_run(b.net, b.now);
+	assert_int_equal(t->n, 3);
+	mu_slab_usage(mu_relay_slab(fake_net_relay(b.net, 0)), &packets, &bytes);
+	assert_int_equal(packets, 1);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
 /* The last viewer there leaves and another comes while packets for the first are on their way: it begins at the key frame. */
 static void test_rejoin_with_packets_on_their_way(void **state)
 {
@@ -482,13 +623,6 @@ static void test_cache_holds_a_second(void **state)
 	teardown(&b);
 }
 
-static void push_at(struct bench *b, uint64_t at, bool marker)
-{
-	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)at, b->ts, false, false, marker, 200, b->now), at,
-		b->now);
-	fake_net_run(b->net, b->now);
-}
-
 /* A shared screen sends a picture in seconds: its first packet is repaired, the cache having nothing else that is young. */
 static void test_first_packet_after_a_pause_is_repaired(void **state)
 {
@@ -536,14 +670,6 @@ static void test_swapped_after_a_jump(void **state)
 	assert_int_equal(t->n, 5);
 	leave(&b, 0, t);
 	teardown(&b);
-}
-
-static void push_one(struct bench *b, bool marker)
-{
-	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, false, false, marker, 1000, b->now),
-		b->seq, b->now);
-	b->seq++;
-	fake_net_run(b->net, b->now);
 }
 
 /* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds at four fifths of load. */
@@ -693,6 +819,10 @@ int main(void)
 		cmocka_unit_test(test_lost_key_frame_is_asked_for_again),
 		cmocka_unit_test(test_old_key_frame_again_is_none),
 		cmocka_unit_test(test_rejoin_with_packets_on_their_way),
+		cmocka_unit_test(test_catching_up_is_paced),
+		cmocka_unit_test(test_pending_leaves_under_its_formats),
+		cmocka_unit_test(test_joiner_over_a_change_of_formats),
+		cmocka_unit_test(test_pending_outlives_the_cache),
 		cmocka_unit_test(test_numbering_goes_on_over_a_change_of_source),
 		cmocka_unit_test(test_late_duplicate_and_repaired),
 		cmocka_unit_test(test_cache_holds_a_second),
