@@ -65,41 +65,96 @@ static void end_catch_up(struct branch *b, struct mu_sink *s)
 	b->n_catching_up--;
 }
 
-static const struct mu_packet *first_key(const struct mu_burst *burst)
+static const struct mu_packet *pending_key(const struct branch *b)
 {
-	for (unsigned i = 0; i < burst->n; i++) {
-		if (burst->pkts[i]->flags & MU_PACKET_KEY)
-			return burst->pkts[i];
+	for (unsigned i = 0; i < b->n_pending; i++) {
+		if (b->pending[i]->flags & MU_PACKET_KEY)
+			return b->pending[i];
 	}
 	return NULL;
 }
 
-/* A branch that begins with the GOP of home's cache gets all of it in a turn. */
-static void begin_at_key(struct branch *b, struct mu_sink *s, const struct mu_packet *key, int64_t now_us)
+static bool is_pending(const struct branch *b, const struct mu_packet *p)
 {
-	s->waiting_key = false;
-	s->first_seq = key->seq;
-	if (now_us - key->arrival_us > HISTORY_US)
-		begin_catch_up(b, s, key->seq, now_us);
+	for (unsigned i = 0; i < b->n_pending; i++) {
+		if (b->pending[i] == p)
+			return true;
+	}
+	return false;
+}
+
+/* Packets of the key frame that went by before it was seen to be one: from the cache, to all who wait. */
+static void give_lead(struct branch *b, const struct mu_packet *key, int64_t now_us)
+{
+	uint64_t seq = key_start(key);
+
+	while (seq < key->seq) {
+		begin_burst(b);
+		for (; seq < key->seq && b->burst.n < MU_BURST_MAX; seq++) {
+			struct mu_packet *p = cache_get(&b->cache, seq);
+
+			if (p && !is_pending(b, p))
+				b->burst.pkts[b->burst.n++] = p;
+		}
+		if (b->burst.n == 0)
+			return;
+		mu_list_for_each_safe(it, next, &b->sinks) {
+			struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
+
+			if (s->waiting_key)
+				s->deliver(s, &b->burst);
+		}
+		relay_of(b->worker)->drain(b->worker, now_us);
+	}
+}
+
+/* A branch that begins with the GOP of home's cache gets all of it in a turn: then they begin by catching up. */
+static void begin_at_key(struct branch *b, const struct mu_packet *key, int64_t now_us)
+{
+	bool history = now_us - key->arrival_us > HISTORY_US, whole = key->lead == 0 || cache_get(&b->cache, key_start(key));
+	unsigned n = 0;
+
+	mu_list_for_each(it, &b->sinks) {
+		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
+
+		if (!s->waiting_key)
+			continue;
+		n++;
+		s->first_seq = key_start(key);
+	}
+	if (n == 0)
+		return;
+	if (!whole) { /* the branch began between the parameter sets and the picture */
+		mu_track_ask_key(b->track, b->worker, now_us);
+		return;
+	}
+	if (!history)
+		give_lead(b, key, now_us);
+	mu_list_for_each(it, &b->sinks) {
+		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
+
+		if (s->waiting_key && history)
+			begin_catch_up(b, s, key_start(key), now_us);
+		s->waiting_key = false;
+	}
 }
 
 void branch_deliver(struct branch *b, int64_t now_us)
 {
-	const struct mu_packet *key;
+	const struct mu_packet *key = pending_key(b);
 
 	if (b->n_pending == 0)
 		return;
+	if (key)
+		begin_at_key(b, key, now_us);
 	begin_burst(b);
 	memcpy(b->burst.pkts, b->pending, b->n_pending * sizeof(b->pending[0]));
 	b->burst.n = b->n_held = b->n_pending;
 	b->n_pending = 0;
 	b->marker = false;
-	key = first_key(&b->burst);
 	mu_list_for_each_safe(it, next, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
-		if (s->waiting_key && key)
-			begin_at_key(b, s, key, now_us);
 		if (!s->waiting_key && !s->catching_up)
 			s->deliver(s, &b->burst);
 	}
@@ -210,9 +265,9 @@ void branch_set_formats(struct branch *b, struct formats *f, int64_t now_us)
 	}
 }
 
-bool branch_keep(struct branch *b, struct mu_packet *p, int64_t now_us)
+bool branch_keep(struct branch *b, struct mu_packet *p)
 {
-	if (cache_put(&b->cache, p, now_us, branch_keeps_gop(b)))
+	if (cache_put(&b->cache, p, branch_keeps_gop(b)))
 		return true;
 	b->stats.late++;
 	return false;

@@ -57,7 +57,39 @@ static void start_numbering(struct mu_track *t, const struct mu_packet *p, uint6
 	t->seq_offset = next - wire_seq;
 	t->source_first = next;
 	t->ts_offset = t->last_ts + gap - p->wire_ts;
+	t->key.known = t->params.known = false;
 	t->source_started = true;
+}
+
+static bool of_frame(const struct frame_start *f, const struct mu_packet *p)
+{
+	return f->known && f->ts == p->ts;
+}
+
+/* Parameter sets and the picture may come in packets of their own. The sets are where a decoder begins, but only the picture
+ * shows that it is a key frame: there are cameras that repeat the sets before any. So the picture's packet is marked, and says
+ * how far back the frame began; packets before it are shared already. */
+static void look_for_key(struct mu_track *t, struct branch *b, struct mu_packet *p, const struct mu_payload_info *info)
+{
+	bool set = info->params && !of_frame(&t->params, p);
+
+	if (set)
+		t->params = (struct frame_start){ true, p->ts, p->seq };
+	if (of_frame(&t->key, p)) {
+		/* the sets came after the picture, swapped or repaired: the frame begins with them all the same */
+		if (set && p->seq < t->key.seq) {
+			p->flags |= MU_PACKET_KEY;
+			t->key.seq = p->seq;
+		}
+		return;
+	}
+	if (!info->key && !(info->entry && of_frame(&t->params, p)))
+		return;
+	if (of_frame(&t->params, p) && t->params.seq < p->seq && p->seq - t->params.seq <= UINT8_MAX)
+		p->lead = (uint8_t)(p->seq - t->params.seq);
+	p->flags |= MU_PACKET_KEY;
+	t->key = (struct frame_start){ true, p->ts, key_start(p) };
+	b->stats.key_frames++;
 }
 
 static void look(struct mu_track *t, struct branch *b, struct mu_packet *p)
@@ -70,14 +102,8 @@ static void look(struct mu_track *t, struct branch *b, struct mu_packet *p)
 	info = mu_payload_look(b->formats->f[p->codec].codec, p->data + p->hlen, payload);
 	if (info.frame_start)
 		p->flags |= MU_PACKET_FRAME;
-	/* Parameter sets and the picture may come in packets of their own, each a start: the first of them is where a decoder
-	 * begins, and the one that the cache must keep. */
-	if (info.key && t->kind == MU_VIDEO && !(t->have_key && p->ts == t->key_ts)) {
-		p->flags |= MU_PACKET_KEY;
-		t->have_key = true;
-		t->key_ts = p->ts;
-		b->stats.key_frames++;
-	}
+	if (t->kind == MU_VIDEO)
+		look_for_key(t, b, p, &info);
 }
 
 /* A sender cuts a frame "about equally": packets that differ by a byte would each begin a new segmented send. Padding to a
@@ -114,7 +140,7 @@ void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, i
 		return;
 	}
 	/* Only what is new counts: a probe may send an old key frame again, which is not the one that viewers wait for. */
-	if (!branch_keep(b, p, now_us)) {
+	if (!branch_keep(b, p)) {
 		mu_packet_unref(p);
 		return;
 	}

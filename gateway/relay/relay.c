@@ -166,7 +166,7 @@ void mu_relay_handed(struct mu_relay *r, const struct mu_hand *h, int64_t now_us
 	}
 	branch_set_formats(b, h->about, now_us);
 	for (unsigned i = 0; i < h->n; i++) {
-		if (branch_keep(b, h->items[i], now_us))
+		if (branch_keep(b, h->items[i]))
 			branch_queue(b, h->items[i], now_us);
 		else
 			mu_packet_unref(h->items[i]);

@@ -35,8 +35,8 @@ struct cache {
 	uint64_t gop_bytes; /* since then */
 };
 /** Keep a packet (takes a reference). @return false: it is there already, older than the cache, or no memory */
-bool cache_put(struct cache *c, struct mu_packet *p, int64_t now_us, bool keep_gop);
-/** A key frame begins with this packet, which is kept. */
+bool cache_put(struct cache *c, struct mu_packet *p, bool keep_gop);
+/** This packet, which is kept, shows a key frame (MU_PACKET_KEY). */
 void cache_key(struct cache *c, const struct mu_packet *p);
 struct mu_packet *cache_get(const struct cache *c, uint64_t seq);
 void cache_done(struct cache *c);
@@ -76,6 +76,13 @@ struct far {
 	uint64_t resume; /* first number it has not been handed; while its bit in mu_track.behind is set */
 };
 
+/** Where a frame begins; params: the first of its packets that a decoder needs. */
+struct frame_start {
+	bool known;
+	uint32_t ts;
+	uint64_t seq;
+};
+
 struct mu_track {
 	atomic_uint refs;
 	char *id;
@@ -86,8 +93,7 @@ struct mu_track {
 	bool source_started;
 	uint64_t seq_offset, source_first, highest; /* track numbers */
 	uint32_t ts_offset, last_ts;
-	bool have_key;
-	uint32_t key_ts; /* media time of the last key frame's start */
+	struct frame_start key, params; /* of the last key frame; of the last frame with parameter sets */
 	int64_t last_ts_us;
 	uint32_t wanted; /* bits: workers with viewers, home excepted */
 	uint32_t behind; /* bits of those: get what they lack from the cache */
@@ -114,6 +120,11 @@ struct mu_relay {
 };
 struct mu_relay *relay_of(const struct mu_worker *w);
 
+/** Where the key frame that p shows begins. */
+static inline uint64_t key_start(const struct mu_packet *p)
+{
+	return p->seq - p->lead;
+}
 static inline struct branch *branch_of(struct mu_track *t, const struct mu_worker *w)
 {
 	return &t->branches[mu_worker_index(w)];
@@ -123,7 +134,7 @@ static inline bool branch_keeps_gop(const struct branch *b)
 	return b->formats && b->formats->keep_gop;
 }
 /** Keep a packet in the cache. @return false: it is there already or too late, which is counted */
-bool branch_keep(struct branch *b, struct mu_packet *p, int64_t now_us);
+bool branch_keep(struct branch *b, struct mu_packet *p);
 /** A packet that was kept goes to the sinks by the turn's flush. The reference becomes the branch's. */
 void branch_queue(struct branch *b, struct mu_packet *p, int64_t now_us);
 /** Give pending packets to the sinks. */
