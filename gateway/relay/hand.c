@@ -1,7 +1,7 @@
-/* Between home and other workers, on home's side. Packets gather until the turn's flush, or until as many wait as an item of a ring holds,
- * and go to each worker as one item. A worker whose ring is full is behind: it gets what it missed from home's cache as soon as
- * there is room, and so does a branch that begins where the source cannot be asked for a key frame. What the cache no longer has
- * is lost. */
+/* Between home and other workers, on home's side. Packets gather until the turn's flush, or until as many
+ * wait as an item of a ring holds, and go to each worker as one item. A worker whose ring is full is behind:
+ * it gets what it missed from home's cache as soon as there is room, and so does a branch that begins where
+ * the source cannot be asked for a key frame. What the cache no longer has is lost. */
 #include "relay/relay_internal.h"
 
 #define RETRY_US 1000
@@ -10,7 +10,9 @@
 static bool give(struct mu_track *t, unsigned worker, struct mu_packet **pkts, unsigned n)
 {
 	struct formats *f = branch_of(t, t->home)->formats;
-	struct mu_hand h = { .to = mu_track_ref(t), .about = formats_ref(f), .n = n, .tag = t->far[worker].epoch };
+	struct mu_hand h = {
+		.to = mu_track_ref(t), .about = formats_ref(f), .n = n, .tag = t->far[worker].epoch
+	};
 
 	for (unsigned i = 0; i < n; i++)
 		h.items[i] = mu_packet_ref(pkts[i]);
@@ -53,7 +55,8 @@ static void give_gathered(struct mu_track *t)
 	hand_forget(t);
 }
 
-/* Numbers that the cache has dropped meanwhile. Their pictures need a new key frame, unless one is on its way with the rest. */
+/* Numbers that the cache has dropped meanwhile. Their pictures need a new key frame, unless one is on its way
+ * with the rest. */
 static void count_lost(struct mu_track *t, uint64_t n, int64_t now_us)
 {
 	struct branch *b = branch_of(t, t->home);

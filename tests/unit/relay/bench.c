@@ -29,9 +29,10 @@ const struct mu_format vp8 = { .codec = MU_CODEC_VP8, .pt = 96 };
 const struct mu_format vp9 = { .codec = MU_CODEC_VP9, .pt = 98 };
 const struct mu_format opus = { .codec = MU_CODEC_OPUS, .pt = 111, .channels = 2 };
 
-/* A VP8 packet: descriptor with S and partition 0 at a frame's start; the P bit of the frame header says "no key". */
-struct mu_packet *video(struct mu_relay *r, uint16_t seq, uint32_t ts, bool start, bool key, bool marker, size_t len,
-	int64_t now_us)
+/* A VP8 packet: descriptor with S and partition 0 at a frame's start; the P bit of the frame header says "no
+ * key". */
+struct mu_packet *video(struct mu_relay *r, uint16_t seq, uint32_t ts, bool start, bool key, bool marker,
+	size_t len, int64_t now_us)
 {
 	struct mu_packet *p = mu_packet_new(mu_relay_slab(r));
 
@@ -76,8 +77,8 @@ void teardown(struct bench *b)
 void push_frame(struct bench *b, bool key, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct mu_packet *p = video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, i == 0, key, i == n - 1, 200,
-			b->now);
+		struct mu_packet *p = video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, i == 0, key,
+			i == n - 1, 200, b->now);
 
 		mu_track_push(b->track, p, b->seq++, b->now);
 	}
@@ -94,7 +95,8 @@ void frame(struct bench *b, bool key, unsigned n)
 
 void push_one(struct bench *b, bool marker)
 {
-	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, false, false, marker, 1000, b->now),
+	mu_track_push(b->track,
+		video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, false, false, marker, 1000, b->now),
 		b->seq, b->now);
 	b->seq++;
 	fake_net_run(b->net, b->now);
@@ -102,7 +104,8 @@ void push_one(struct bench *b, bool marker)
 
 void push_at(struct bench *b, uint64_t at, bool marker)
 {
-	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)at, b->ts, false, false, marker, 200, b->now), at,
+	mu_track_push(b->track,
+		video(fake_net_relay(b->net, 0), (uint16_t)at, b->ts, false, false, marker, 200, b->now), at,
 		b->now);
 	fake_net_run(b->net, b->now);
 }

@@ -35,8 +35,8 @@ struct bench {
 void setup(struct bench *b, unsigned workers, bool askable);
 void teardown(struct bench *b);
 /** A VP8 packet. */
-struct mu_packet *video(struct mu_relay *r, uint16_t seq, uint32_t ts, bool start, bool key, bool marker, size_t len,
-	int64_t now_us);
+struct mu_packet *video(struct mu_relay *r, uint16_t seq, uint32_t ts, bool start, bool key, bool marker,
+	size_t len, int64_t now_us);
 /** A frame of n packets of 200 bytes; the last bears the marker. */
 void push_frame(struct bench *b, bool key, unsigned n);
 /** The same; all workers run, and a thirtieth of a second passes. */

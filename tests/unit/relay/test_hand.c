@@ -75,7 +75,8 @@ static void test_full_ring_is_made_up_for(void **state)
 	teardown(&b);
 }
 
-/* One that does not for longer than the cache holds: who waits there for the key frame that was lost gets another. */
+/* One that does not for longer than the cache holds: who waits there for the key frame that was lost gets
+ * another. */
 static void test_lost_key_frame_is_asked_for_again(void **state)
 {
 	struct mu_track_stats st;
@@ -103,7 +104,8 @@ static void test_lost_key_frame_is_asked_for_again(void **state)
 	teardown(&b);
 }
 
-/* A publisher that probes for bandwidth by sending old packets again sends an old key frame: not the one that was asked for. */
+/* A publisher that probes for bandwidth by sending old packets again sends an old key frame: not the one that
+ * was asked for. */
 static void test_old_key_frame_again_is_none(void **state)
 {
 	struct mu_track_stats st;
@@ -121,7 +123,8 @@ static void test_old_key_frame_again_is_none(void **state)
 	keys_asked = 0;
 	there = join(&b, 1);
 	assert_int_equal(keys_asked, 1);
-	mu_track_push(b.track, video(fake_net_relay(b.net, 0), (uint16_t)old, 0, true, true, false, 200, b.now), old, b.now);
+	mu_track_push(b.track,
+		video(fake_net_relay(b.net, 0), (uint16_t)old, 0, true, true, false, 200, b.now), old, b.now);
 	fake_net_run(b.net, b.now);
 	assert_int_equal(there->n, 0);
 	mu_track_stats(b.track, mu_net_worker(b.net, 0), &st);
@@ -134,7 +137,8 @@ static void test_old_key_frame_again_is_none(void **state)
 	teardown(&b);
 }
 
-/* The last viewer there leaves and another comes while packets for the first are on their way: it begins at the key frame. */
+/* The last viewer there leaves and another comes while packets for the first are on their way: it begins at
+ * the key frame. */
 static void test_rejoin_with_packets_on_their_way(void **state)
 {
 	struct bench b;

@@ -6,15 +6,33 @@
 static const struct mu_format h264 = { .codec = MU_CODEC_H264, .pt = 96, .fmtp = "packetization-mode=1" };
 
 /* First bytes of NAL units. */
-#define SPS	 { 0x67, 0x42, 0xc0 }
-#define PPS	 { 0x68, 0xce }
-#define IDR	 { 0x65, 0x88 }
-#define P_SLICE	 { 0x41, 0x9a }
-#define I_SLICE	 { 0x61, 0x88 }
-#define RECOVERY { 0x06, 0x06, 0x01, 0xc4, 0x80 }
-#define ALL_THREE                                                                                                      \
-	{                                                                                                              \
-		0x78, 0, 3, 0x67, 0x42, 0xc0, 0, 2, 0x68, 0xce, 0, 2, 0x65, 0x88                                       \
+#define SPS                      \
+	{                        \
+		0x67, 0x42, 0xc0 \
+	}
+#define PPS                \
+	{                  \
+		0x68, 0xce \
+	}
+#define IDR                \
+	{                  \
+		0x65, 0x88 \
+	}
+#define P_SLICE            \
+	{                  \
+		0x41, 0x9a \
+	}
+#define I_SLICE            \
+	{                  \
+		0x61, 0x88 \
+	}
+#define RECOVERY                             \
+	{                                    \
+		0x06, 0x06, 0x01, 0xc4, 0x80 \
+	}
+#define ALL_THREE                                                                \
+	{                                                                        \
+		0x78, 0, 3, 0x67, 0x42, 0xc0, 0, 2, 0x68, 0xce, 0, 2, 0x65, 0x88 \
 	}
 
 struct nal {
@@ -31,7 +49,8 @@ static void setup_h264(struct bench *b, unsigned workers, bool askable)
 /* Number `at`, in a turn of its own. */
 static void push_nal(struct bench *b, uint64_t at, const struct nal *nal, bool marker)
 {
-	struct mu_packet *p = video(fake_net_relay(b->net, 0), (uint16_t)at, b->ts, false, false, marker, 200, b->now);
+	struct mu_packet *p =
+		video(fake_net_relay(b->net, 0), (uint16_t)at, b->ts, false, false, marker, 200, b->now);
 
 	memcpy(p->data + 12, nal->bytes, sizeof(nal->bytes));
 	if (nal->bytes[0] == 0x78)
@@ -48,10 +67,10 @@ static void picture(struct bench *b, const struct nal *nals, unsigned n)
 	b->now += 33333;
 	fake_net_run(b->net, b->now);
 }
-#define PICTURE(b, ...)                                                                                                \
-	do {                                                                                                           \
-		const struct nal nals[] = { __VA_ARGS__ };                                                             \
-		picture(b, nals, MU_ARRAY_LEN(nals));                                                                  \
+#define PICTURE(b, ...)                                    \
+	do {                                               \
+		const struct nal nals[] = { __VA_ARGS__ }; \
+		picture(b, nals, MU_ARRAY_LEN(nals));      \
 	} while (0)
 
 /* The sets went by before the picture showed that it is a key frame: who waited gets them still. */
@@ -102,7 +121,8 @@ static void test_all_in_one_packet(void **state)
 	teardown(&b);
 }
 
-/* A camera repeats its sets before any picture: nobody begins there, and the request for a key frame stands. */
+/* A camera repeats its sets before any picture: nobody begins there, and the request for a key frame stands.
+ */
 static void test_repeated_sets_are_no_key_frame(void **state)
 {
 	struct mu_track_stats st;
@@ -149,7 +169,8 @@ static void test_gop_begins_with_the_sets_of_the_idr(void **state)
 	teardown(&b);
 }
 
-/* Open GOPs and gradual refresh have no IDR: an I picture or a recovery point with sets before it will do, but not without. */
+/* Open GOPs and gradual refresh have no IDR: an I picture or a recovery point with sets before it will do,
+ * but not without. */
 static void test_entries_without_idr(void **state)
 {
 	struct bench b;
@@ -194,7 +215,8 @@ static void test_sets_swapped_with_the_picture(void **state)
 	teardown(&b);
 }
 
-/* A branch that was not there yet when the sets went by does not begin with the picture: it asks for another. */
+/* A branch that was not there yet when the sets went by does not begin with the picture: it asks for another.
+ */
 static void test_branch_without_the_sets(void **state)
 {
 	const struct nal sps = { SPS }, idr = { IDR };
