@@ -204,7 +204,7 @@ bool mu_ring_ready(struct mu_ring *r);
 
 enum mu_packet_flag {
 	MU_PACKET_MARKER   = 1 << 0,
-	MU_PACKET_KEY      = 1 << 1, /* belongs to a key frame's first packet: a decoder can start here */
+	MU_PACKET_KEY      = 1 << 1, /* shows that a key frame began: a decoder can start `lead` numbers before it */
 	MU_PACKET_REPAIRED = 1 << 2, /* came by retransmission */
 	MU_PACKET_FRAME    = 1 << 3, /* first packet of a frame */
 };
@@ -231,6 +231,7 @@ struct mu_packet {
 	uint8_t codec;          /* index into the track's formats */
 	uint8_t flags;          /* enum mu_packet_flag */
 	uint8_t n_ext;
+	uint8_t lead;           /* with MU_PACKET_KEY: track numbers from the frame's first packet to this one */
 	struct mu_packet_ext ext[MU_PACKET_EXTS];
 	uint8_t data[MU_PACKET_MAX];
 };

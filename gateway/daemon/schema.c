@@ -39,7 +39,7 @@ const struct mu_option mu_options[] = {
 	{ "media.advertise", MU_OPTION_ADDRESSES, AT(media.advertise), .reloadable = true,
 		.help = "Addresses told to clients instead of the listening ones: for a gateway behind one-to-one NAT. With a port only where there is one worker." },
 	{ "media.gather", MU_OPTION_DURATION, AT(media.gather_us), .def = "1ms", .max = 5000,
-		.help = "How long a packet may wait for more to be sent with it. Under load this saves CPU time; an idle gateway does not wait." },
+		.help = "How long a packet may wait for more to be sent with it, which saves CPU time. A worker begins to wait at 40 % of load and waits this long from 80 % on." },
 	{ "media.pin", MU_OPTION_BOOL, AT(media.pin), .def = "false",
 		.help = "Keep each worker on a core of its own." },
 	{ "media.receive_buffer", MU_OPTION_SIZE, AT(media.receive_buffer), .def = "4MiB", .min = 64 << 10, .max = 1 << 30,

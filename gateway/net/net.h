@@ -111,6 +111,7 @@ struct mu_hand {
 	void *to;
 	void *about;
 	unsigned n;
+	unsigned tag; /* the module above's as well */
 	void *items[MU_HAND_MAX];
 };
 
@@ -141,7 +142,8 @@ struct mu_net_stats {
 	uint64_t rx_datagrams, rx_bytes, rx_calls, rx_dropped; /* dropped: kernel's socket overflow count */
 	uint64_t rx_refused; /* from UDP port 0, which nobody can answer: their peer must not be nominated */
 	uint64_t tx_datagrams, tx_bytes, tx_messages, tx_calls, tx_failed;
-	uint64_t handed_out, handed_in, hand_dropped;
+	uint64_t handed_out, handed_in; /* bursts */
+	uint64_t hand_dropped;		/* packets: mu_worker_hand_dropped */
 	uint64_t busy_us, turns;
 	double load; /* share of the last second spent awake, 0..1 */
 };
@@ -168,8 +170,10 @@ void mu_worker_turn(struct mu_worker *w, int64_t wait_us);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
 /** Hand a burst to another worker; visible to it at the end of this turn at the latest. Media worker `from`.
- *  @return false: its ring is full, the caller keeps the items (drops and counts) */
+ *  @return false: its ring is full, the caller keeps the items: tries again later, or drops and counts them */
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h);
+/** Count packets that another worker will not get any more. Media worker. */
+void mu_worker_hand_dropped(struct mu_worker *from, uint64_t packets);
 void mu_timer_set(struct mu_worker *w, struct mu_timer *t, int64_t due_us);
 void mu_timer_cancel(struct mu_worker *w, struct mu_timer *t);
 const struct mu_net_stats *mu_worker_stats(const struct mu_worker *w);

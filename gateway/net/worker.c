@@ -55,14 +55,17 @@ static void publish_hands(struct mu_worker *w)
 
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h)
 {
-	if (!mu_ring_put(to->from[from->index], h)) {
-		from->stats.hand_dropped++;
+	if (!mu_ring_put(to->from[from->index], h))
 		return false;
-	}
 	from->stats.handed_out++;
 	if (++from->unpublished[to->index] >= HAND_PUBLISH)
 		publish_to(from, to);
 	return true;
+}
+
+void mu_worker_hand_dropped(struct mu_worker *from, uint64_t packets)
+{
+	from->stats.hand_dropped += packets;
 }
 
 /* How busy: share of time awake over windows of 20 ms, smoothed over some five of them. */

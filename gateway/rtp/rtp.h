@@ -30,12 +30,16 @@ uint32_t mu_codec_clock(enum mu_codec c);
 
 /** What a payload says about the frame it belongs to. */
 struct mu_payload_info {
-	bool frame_start; /* first packet of a frame */
-	bool key;	  /* and a decoder can start there: IDR with parameter sets before it or in band earlier, VP8/VP9 key
-			   * frame, AV1 new coded video sequence, H.265 IRAP */
+	bool frame_start; /* first packet of a frame; what follows only where this is set */
+	bool key;	  /* and a decoder can start with this frame: IDR with parameter sets before it or in band earlier,
+			   * VP8/VP9 key frame, AV1 new coded video sequence, H.265 IRAP */
+	bool params;	  /* H.264 SPS, H.265 VPS or SPS: a decoder starts here if a packet of the same frame is key or entry;
+			   * some cameras repeat them before any picture */
+	bool entry;	  /* H.264 I slice, recovery point: a decoder can start with this frame if it has params (open GOPs and
+			   * gradual refresh have no IDR) */
 };
 /** Look into a payload (RFC 6184, 7798, 7741, 9628, AV1 RTP 1.0). Never reads past len; empty or malformed payloads
- *  give false, false. One payload cannot tell whether others of its frame came before it (a slice after its SPS):
+ *  give false throughout. One payload cannot tell whether others of its frame came before it (a slice after its SPS):
  *  of several that say so with one time stamp, the first is the frame's. Media worker. */
 struct mu_payload_info mu_payload_look(enum mu_codec c, const uint8_t *payload, size_t len);
 
