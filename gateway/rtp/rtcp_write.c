@@ -197,14 +197,15 @@ int mu_rtcp_add_remb(struct mu_rtcp_writer *w, uint32_t sender, const uint32_t *
 static void fill_loss(struct mu_rtp_rx *rx, struct mu_rtcp_report *ret)
 {
 	uint64_t expected = rx->started ? rx->highest - rx->first + 1 : 0;
-	uint64_t expected_now = expected - rx->prior_expected, packets_now = rx->packets - rx->prior_packets;
-	int64_t lost = (int64_t)(expected - rx->packets);
+	uint64_t packets = rx->packets - rx->repaired; /* a repair does not undo the congestion */
+	uint64_t expected_now = expected - rx->prior_expected, packets_now = packets - rx->prior_packets;
+	int64_t lost = (int64_t)(expected - packets);
 
 	rx->fraction_lost = 0;
 	if (expected_now > packets_now)
 		rx->fraction_lost = (uint8_t)MU_MIN((expected_now - packets_now) * 256 / expected_now, 255u);
 	rx->prior_expected = expected;
-	rx->prior_packets = rx->packets;
+	rx->prior_packets = packets;
 	ret->fraction_lost = rx->fraction_lost;
 	/* Duplicates make it negative; 24 bits hold no more than this. */
 	ret->lost = (int32_t)MU_MAX(MU_MIN(lost, 0x7fffff), -0x800000);

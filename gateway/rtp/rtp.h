@@ -142,8 +142,10 @@ struct mu_rtp_rx {
 	bool started;
 	uint32_t clock;
 	uint64_t first, highest;   /* unwrapped sequence numbers; they start at 65536 + the first */
-	uint64_t packets, bytes;   /* payload bytes */
+	uint64_t packets, bytes;   /* payload bytes; duplicates and repaired ones included */
 	uint64_t duplicates, reordered;
+	uint64_t repaired;	   /* of the packets: what came only by repair; the network lost it all the same */
+	bool timed;		   /* transit is a packet's, at this clock */
 	uint32_t transit;	   /* RFC 3550, A.8 */
 	uint64_t jitter_q4;	   /* 16 * jitter, clock units */
 	uint64_t prior_expected, prior_packets; /* at the last report */
@@ -153,10 +155,14 @@ struct mu_rtp_rx {
 	uint64_t seen[MU_RTP_RX_SEEN / 64]; /* which of the last numbers came, by number modulo */
 };
 void mu_rtp_rx_init(struct mu_rtp_rx *rx, uint32_t clock);
-/** One packet came, repaired ones included. @return its unwrapped sequence number */
+/** Packets now count media time at another rate: jitter begins anew. Without effect if it is the rate already. */
+void mu_rtp_rx_set_clock(struct mu_rtp_rx *rx, uint32_t clock);
+/** One packet came, repaired ones included.
+ *  @return its unwrapped sequence number; 0: drop it, it was not counted: far off, and not proven by the one before it
+ *          (RFC 3550, A.1), or a repair of what is not missing */
 uint64_t mu_rtp_rx_packet(struct mu_rtp_rx *rx, uint16_t seq, uint32_t ts, size_t payload_len, bool repaired,
 	int64_t arrival_us);
-/** Expected minus received, never below 0. */
+/** Expected minus received or repaired, never below 0: what nobody behind us can have. */
 uint64_t mu_rtp_rx_lost(const struct mu_rtp_rx *rx);
 uint32_t mu_rtp_rx_jitter_us(const struct mu_rtp_rx *rx);
 
@@ -243,7 +249,8 @@ int mu_rtcp_add_nack(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media, 
 int mu_rtcp_add_pli(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media);
 int mu_rtcp_add_fir(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media, uint8_t number);
 int mu_rtcp_add_remb(struct mu_rtcp_writer *w, uint32_t sender, const uint32_t *ssrcs, size_t n, uint64_t bps);
-/** Report block from receive state; updates the state's prior counts (once a report). clock may be NULL. */
+/** Report block from receive state; updates the state's prior counts (once a report). Says what the network lost, repaired
+ *  or not: it is what a sender goes by. clock may be NULL. */
 void mu_rtcp_report_fill(struct mu_rtp_rx *rx, uint32_t ssrc, const struct mu_rtp_clock *clock, int64_t now_us,
 	struct mu_rtcp_report *ret);
 /** Round trip from a report block we received (RFC 3550, section 6.4.1). @return microseconds, -1 unknown */

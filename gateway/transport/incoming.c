@@ -171,8 +171,19 @@ static void repaired(struct in_stream *s, struct mu_packet *p, int64_t now_us)
 	p->pt = s->spec.formats[format].pt;
 	p->flags |= MU_PACKET_REPAIRED;
 	seq = mu_rtp_rx_packet(&s->rx, p->wire_seq, p->wire_ts, (size_t)p->len - p->hlen - p->pad, true, now_us);
+	if (seq == 0) {
+		mu_packet_unref(p); /* came after all, or probes for bandwidth by sending again */
+		return;
+	}
 	s->repaired++;
 	forward(s, p, format, seq, now_us);
+}
+
+/* @return 0: far off, and nothing proves it */
+static uint64_t number(struct in_stream *s, const struct mu_packet *p, int format, int64_t now_us)
+{
+	mu_rtp_rx_set_clock(&s->rx, mu_codec_clock(s->spec.formats[format].codec));
+	return mu_rtp_rx_packet(&s->rx, p->wire_seq, p->wire_ts, (size_t)p->len - p->hlen - p->pad, false, now_us);
 }
 
 static void take(struct mu_transport *t, struct mu_packet *p, uint32_t ssrc, int64_t now_us)
@@ -195,12 +206,12 @@ static void take(struct mu_transport *t, struct mu_packet *p, uint32_t ssrc, int
 		return;
 	}
 	format = format_of(s, p->pt);
-	if (format < 0) {
+	seq = format < 0 ? 0 : number(s, p, format, now_us);
+	if (seq == 0) {
 		s->dropped++;
 		mu_packet_unref(p);
 		return;
 	}
-	seq = mu_rtp_rx_packet(&s->rx, p->wire_seq, p->wire_ts, (size_t)p->len - p->hlen - p->pad, false, now_us);
 	forward(s, p, format, seq, now_us);
 }
 

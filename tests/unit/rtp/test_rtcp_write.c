@@ -161,6 +161,32 @@ static void test_report_from_receive_state(void **state)
 	assert_int_equal(r.lsr, 0);
 }
 
+/* The sender must hear of what the network lost, repaired or not; and a restart is nobody's loss. */
+static void test_repair_hides_no_loss(void **state)
+{
+	struct mu_rtcp_report r;
+	struct mu_rtp_rx rx = { 0 };
+
+	(void)state;
+	mu_rtp_rx_init(&rx, 90000);
+	for (uint16_t i = 0; i < 8; i++) {
+		if (i != 3 && i != 5)
+			mu_rtp_rx_packet(&rx, i, 0, 1, false, 0);
+	}
+	mu_rtp_rx_packet(&rx, 3, 0, 1, true, 0);
+	mu_rtp_rx_packet(&rx, 5, 0, 1, true, 0);
+	mu_rtcp_report_fill(&rx, 5, NULL, 0, &r);
+	assert_int_equal(r.fraction_lost, 64);
+	assert_int_equal(r.lost, 2);
+	assert_int_equal(mu_rtp_rx_lost(&rx), 0); /* those behind us have all */
+	for (uint16_t i = 10000; i < 10003; i++)
+		mu_rtp_rx_packet(&rx, i, 0, 1, false, 0);
+	mu_rtcp_report_fill(&rx, 5, NULL, 0, &r);
+	assert_int_equal(r.fraction_lost, 0);
+	assert_int_equal(r.lost, 2);
+	assert_int_equal(r.highest, 10002);
+}
+
 static void test_all_lost_in_an_interval(void **state)
 {
 	struct mu_rtcp_report r;
@@ -200,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_remb_rounds_down),
 		cmocka_unit_test(test_no_room_writes_nothing),
 		cmocka_unit_test(test_report_from_receive_state),
+		cmocka_unit_test(test_repair_hides_no_loss),
 		cmocka_unit_test(test_all_lost_in_an_interval),
 		cmocka_unit_test(test_round_trip_of_the_rfc),
 	};
