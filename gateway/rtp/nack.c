@@ -44,6 +44,14 @@ void mu_nack_free(struct mu_nack *n)
 	free(n);
 }
 
+void mu_nack_reset(struct mu_nack *n)
+{
+	memset(n->slots, 0, sizeof(n->slots));
+	n->n_missing = 0;
+	n->started = false;
+	n->low = n->highest = 0;
+}
+
 static struct slot *slot(struct mu_nack *n, uint64_t seq)
 {
 	return &n->slots[seq & (MU_NACK_WINDOW - 1)];

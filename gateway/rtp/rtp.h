@@ -173,6 +173,8 @@ struct mu_nack;
 /** @param hold_us   reordering grace before the first request */
 int mu_nack_new(int64_t hold_us, struct mu_nack **ret);
 void mu_nack_free(struct mu_nack *n);
+/** As new: the next number that is seen begins another numbering. */
+void mu_nack_reset(struct mu_nack *n);
 /** Packet `seq` (unwrapped) came. Numbers skipped become missing. A jump of more than MU_NACK_WINDOW forgets all. */
 void mu_nack_seen(struct mu_nack *n, uint64_t seq, int64_t now_us);
 /** What came after a key frame does not need what was before it: forget missing numbers below seq. */

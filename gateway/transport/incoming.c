@@ -3,11 +3,12 @@
 
 #include "transport/transport_internal.h"
 
+#define POLICE_US	1000000
 #define REBIND_AFTER_US 1000000 /* a stream's SSRC may change once the one before has been silent this long */
 
 /* --- what a bad packet leaves behind: a count, and a line now and then -------------------------------------------------------- */
 
-static void refused(struct mu_transport *t, int err, int64_t now_us)
+void incoming_refused(struct mu_transport *t, int err, int64_t now_us)
 {
 	uint64_t n;
 
@@ -32,7 +33,7 @@ static void refused(struct mu_transport *t, int err, int64_t now_us)
 	}
 }
 
-static void malformed(struct mu_transport *t)
+void incoming_malformed(struct mu_transport *t)
 {
 	t->malformed++;
 	t->plane->stats.malformed++;
@@ -46,7 +47,8 @@ static bool within_rate(struct mu_transport *t, size_t len, int64_t now_us)
 
 	if (rate == 0)
 		return true;
-	t->police_bits = MU_MIN(t->police_bits + (now_us - t->police_us) * rate / 1000000, rate);
+	/* a second fills the bucket; after hours of silence the product would not fit either */
+	t->police_bits = MU_MIN(t->police_bits + MU_MIN(now_us - t->police_us, POLICE_US) * rate / POLICE_US, rate);
 	t->police_us = now_us;
 	if (t->police_bits >= (int64_t)len * 8) {
 		t->police_bits -= (int64_t)len * 8;
@@ -107,10 +109,30 @@ static struct in_stream *find_unbound(struct mu_transport *t, const struct mu_pa
 	return found;
 }
 
+void incoming_forget(struct in_stream *s)
+{
+	if (s->nack)
+		mu_nack_reset(s->nack);
+	s->clock.valid = false;
+}
+
+/* A new SSRC numbers anew: for the track that is a new source, and what was known of the one before is of no use. */
+static void rebind(struct in_stream *s, int64_t now_us)
+{
+	incoming_forget(s);
+	s->rtx_ssrc = s->spec.rtx_ssrc;
+	if (!s->attached)
+		return;
+	mu_track_clear_source(s->spec.track, &s->source);
+	s->attached = mu_track_set_source(s->spec.track, &s->source, s->spec.formats, s->spec.n_formats, now_us) == 0;
+}
+
 static struct in_stream *find_stream(struct mu_transport *t, const struct mu_packet *p, uint32_t ssrc, int64_t now_us)
 {
 	struct in_stream *s;
 
+	if (ssrc == 0)
+		return NULL; /* we say "none" by it, and nobody is given it but once in four thousand million times */
 	for (unsigned i = 0; i < t->n_in; i++) {
 		s = &t->in[i];
 		if (s->ssrc == ssrc || s->rtx_ssrc == ssrc)
@@ -121,18 +143,16 @@ static struct in_stream *find_stream(struct mu_transport *t, const struct mu_pac
 		return NULL;
 	if (rtx_format_of(s, p->pt) >= 0) {
 		s->rtx_ssrc = ssrc;
-	} else {
-		if (s->rx.started && now_us - s->last_packet_us < REBIND_AFTER_US)
-			return NULL;
-		if (s->rx.started && s->attached) {
-			/* a new SSRC numbers anew: for the track that is a new source */
-			mu_track_clear_source(s->spec.track, &s->source);
-			s->attached = mu_track_set_source(s->spec.track, &s->source, s->spec.formats, s->spec.n_formats,
-					      now_us) == 0;
-		}
-		s->ssrc = ssrc;
-		mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
+		return s;
 	}
+	if (s->rx.started) {
+		if (!s->ended && now_us - s->last_packet_us < REBIND_AFTER_US)
+			return NULL;
+		rebind(s, now_us);
+	}
+	s->ended = false;
+	s->ssrc = ssrc;
+	mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
 	return s;
 }
 
@@ -225,7 +245,7 @@ void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64
 	if (t->n_in == 0)
 		return; /* a viewer has nothing to send */
 	if (mu_rtp_parse(data, len, &h) < 0 || len > MU_PACKET_MAX) {
-		malformed(t);
+		incoming_malformed(t);
 		return;
 	}
 	p = mu_packet_new(mu_relay_slab(t->plane->relay));
@@ -235,7 +255,7 @@ void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64
 	}
 	n = mu_srtp_rx_rtp(t->plane->engine, t->rx, data, len, h.hlen, p->data);
 	if (n < 0) {
-		refused(t, n, now_us);
+		incoming_refused(t, n, now_us);
 		mu_packet_unref(p);
 		return;
 	}
@@ -246,7 +266,7 @@ void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64
 		return;
 	}
 	if (mu_rtp_fill(p, &t->exts_in) < 0) {
-		malformed(t);
+		incoming_malformed(t);
 		mu_packet_unref(p);
 		return;
 	}

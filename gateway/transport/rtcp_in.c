@@ -1,6 +1,4 @@
 /* RTCP from the peer: what it sent, what it lost, what it asks for. */
-#include <errno.h>
-
 #include "transport/transport_internal.h"
 
 #define KEY_REQUEST_GATE_US 100000 /* a viewer's requests closer than this are one */
@@ -88,11 +86,27 @@ static void on_key_request(void *arg, uint32_t media_ssrc)
 	mu_track_ask_key(o->spec.track, c->t->worker, c->now_us);
 }
 
+/* Whoever comes in its place need not wait, and what is missing will not come. */
+static void on_bye(void *arg, uint32_t ssrc)
+{
+	struct context *c = arg;
+
+	for (unsigned i = 0; i < c->t->n_in; i++) {
+		struct in_stream *s = &c->t->in[i];
+
+		if (s->ssrc != ssrc)
+			continue;
+		s->ended = true;
+		incoming_forget(s);
+	}
+}
+
 static const struct mu_rtcp_handler handler = {
 	.sr = on_sr,
 	.report = on_report,
 	.nack = on_nack,
 	.key_request = on_key_request,
+	.bye = on_bye,
 };
 
 void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us)
@@ -103,19 +117,12 @@ void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int6
 
 	t->plane->stats.rtcp_in++;
 	if (len > MU_DATAGRAM_MAX) {
-		t->malformed++;
+		incoming_malformed(t);
 		return;
 	}
 	n = mu_srtp_rx_rtcp(t->plane->engine, t->rx, data, len, plain);
-	if (n < 0) {
-		if (n == -EALREADY)
-			t->replayed++, t->plane->stats.replayed++;
-		else
-			t->bad_auth++, t->plane->stats.bad_auth++;
-		return;
-	}
-	if (mu_rtcp_parse(plain, (size_t)n, &handler, &c) < 0) {
-		t->malformed++;
-		t->plane->stats.malformed++;
-	}
+	if (n < 0)
+		incoming_refused(t, n, now_us);
+	else if (mu_rtcp_parse(plain, (size_t)n, &handler, &c) < 0)
+		incoming_malformed(t);
 }

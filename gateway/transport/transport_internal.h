@@ -46,9 +46,9 @@ struct in_stream {
 	struct mu_nack *nack;
 	struct mu_rtp_clock clock; /* the sender's last report */
 	bool attached, announced;
+	bool ended; /* the sender said BYE for this SSRC */
 	uint8_t fir_number;
 	uint64_t nacks, repaired, key_requests, dropped;
-	uint64_t highest; /* unwrapped, for RTX */
 	enum mu_codec codec;
 };
 
@@ -212,6 +212,11 @@ struct mu_list *ufrag_bucket(struct plane *p, const char *ufrag);
 /* incoming.c */
 void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
 void incoming_ask_key(struct mu_source *s, int64_t now_us);
+/* What a packet leaves behind that was not let in: a count, and a line now and then. err: of mu_srtp_rx_rtp, _rtcp */
+void incoming_refused(struct mu_transport *t, int err, int64_t now_us);
+void incoming_malformed(struct mu_transport *t);
+/* What is missing and how its clock stands: of no use once the sender is another. */
+void incoming_forget(struct in_stream *s);
 
 /* rtcp_in.c */
 void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);

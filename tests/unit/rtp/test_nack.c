@@ -140,6 +140,25 @@ static void test_forget_below(void **state)
 	mu_nack_free(n);
 }
 
+/* Another sender, with smaller numbers: it is asked at once, and nothing of the one before. */
+static void test_reset(void **state)
+{
+	struct mu_nack *n = nack_new();
+	uint16_t out[8];
+
+	(void)state;
+	mu_nack_seen(n, BASE + 60000, 0);
+	mu_nack_seen(n, BASE + 60003, 0);
+	mu_nack_reset(n);
+	assert_int_equal(mu_nack_next_us(n, RTT), INT64_MAX);
+	mu_nack_seen(n, BASE, 0);
+	assert_int_equal(mu_nack_due(n, 2 * HOLD, RTT, out, 8), 0);
+	mu_nack_seen(n, BASE + 2, 0);
+	assert_int_equal(mu_nack_due(n, HOLD, RTT, out, 8), 1);
+	assert_int_equal(out[0], (uint16_t)(BASE + 1));
+	mu_nack_free(n);
+}
+
 static void test_jumps(void **state)
 {
 	struct mu_nack *n = nack_new();
@@ -218,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_gives_up_after_a_second),
 		cmocka_unit_test(test_unknown_round_trip),
 		cmocka_unit_test(test_forget_below),
+		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_jumps),
 		cmocka_unit_test(test_window_slides),
 		cmocka_unit_test(test_random_against_a_model),
