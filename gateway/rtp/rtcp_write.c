@@ -193,6 +193,41 @@ int mu_rtcp_add_remb(struct mu_rtcp_writer *w, uint32_t sender, const uint32_t *
 	return 0;
 }
 
+/* @return the block's contents */
+static uint8_t *begin_xr(struct mu_rtcp_writer *w, uint32_t sender, uint8_t type, size_t len)
+{
+	uint8_t *p = begin(w, MU_RTCP_XR, 0, 12 + len);
+
+	if (!p)
+		return NULL;
+	mu_put32(p + 4, sender);
+	p[8] = type;
+	mu_put16(p + 10, (uint16_t)(len / 4));
+	return p + 12;
+}
+
+int mu_rtcp_add_rrtr(struct mu_rtcp_writer *w, uint32_t sender, uint64_t ntp)
+{
+	uint8_t *p = begin_xr(w, sender, 4, 8);
+
+	if (!p)
+		return -ENOSPC;
+	mu_put64(p, ntp);
+	return 0;
+}
+
+int mu_rtcp_add_dlrr(struct mu_rtcp_writer *w, uint32_t sender, uint32_t ssrc, uint32_t last_rr, uint32_t delay)
+{
+	uint8_t *p = begin_xr(w, sender, 5, 12);
+
+	if (!p)
+		return -ENOSPC;
+	mu_put32(p, ssrc);
+	mu_put32(p + 4, last_rr);
+	mu_put32(p + 8, delay);
+	return 0;
+}
+
 /* RFC 3550, A.3. */
 static void fill_loss(struct mu_rtp_rx *rx, struct mu_rtcp_report *ret)
 {

@@ -16,6 +16,8 @@ static void test_compound_comes_back(void **state)
 	assert_int_equal(mu_rtcp_add_sdes(&w, 1, "muster"), 0);
 	assert_int_equal(mu_rtcp_add_pli(&w, 1, 77), 0);
 	assert_int_equal(mu_rtcp_add_fir(&w, 1, 78, 3), 0);
+	assert_int_equal(mu_rtcp_add_rrtr(&w, 1, 0x99aabbccddeeff00ull), 0);
+	assert_int_equal(mu_rtcp_add_dlrr(&w, 1, 50, 51, 52), 0);
 	assert_int_equal(mu_rtcp_add_bye(&w, ssrcs, 2, "done"), 0);
 	assert_int_equal(w.len % 4, 0);
 	assert_int_equal(collect(buf, w.len, &got), 0);
@@ -42,6 +44,10 @@ static void test_compound_comes_back(void **state)
 	assert_int_equal(got.keys[1], 78);
 	assert_int_equal(got.n_bye, 2);
 	assert_int_equal(got.bye[1], 9);
+	assert_true(got.rrtr_ntp == 0x99aabbccddeeff00ull);
+	assert_int_equal(got.dlrr[0], 50);
+	assert_int_equal(got.dlrr[1], 51);
+	assert_int_equal(got.dlrr[2], 52);
 }
 
 static void test_cname_of_any_length(void **state)
