@@ -212,6 +212,15 @@ void mu_twcc_rx_packet(struct mu_twcc_rx *t, uint16_t seq, int64_t arrival_us);
  *  @return bytes (a multiple of 4), 0 when there is nothing to say; call again until 0 */
 size_t mu_twcc_rx_report(struct mu_twcc_rx *t, uint32_t sender_ssrc, uint32_t media_ssrc, uint8_t *ret, size_t size);
 
+/** The rate to name to a sender that hears of nothing but loss (draft-ietf-rmcat-gcc-02, section 6): above 10 % it falls,
+ *  below 2 % it rises again. Zero-initialised: the limit. */
+struct mu_loss_rate {
+	uint64_t bps;
+};
+/** Once a report. @param fraction_lost since the last one, 1/256
+ *  @return bits a second, at most limit_bps */
+uint64_t mu_loss_rate_next(struct mu_loss_rate *r, uint8_t fraction_lost, uint64_t measured_bps, uint64_t limit_bps);
+
 /** Media time against wall time from a sender's reports. Zero-initialised. */
 struct mu_rtp_clock {
 	bool valid;

@@ -42,7 +42,7 @@ void incoming_malformed(struct mu_transport *t)
 /* Token bucket of one second. Only what was authenticated spends credit: a stranger cannot use up a publisher's. */
 static bool within_rate(struct mu_transport *t, size_t len, int64_t now_us)
 {
-	int64_t rate = (int64_t)t->media->publisher_bps;
+	int64_t rate = (int64_t)t->plane->publisher_bps;
 	uint64_t n;
 
 	if (rate == 0)
@@ -164,7 +164,10 @@ static void forward(struct in_stream *s, struct mu_packet *p, int format, uint64
 	s->codec = s->spec.formats[format].codec;
 	s->last_packet_us = now_us;
 	if (s->nack) {
-		mu_nack_seen(s->nack, seq, now_us);
+		if (p->flags & MU_PACKET_REPAIRED)
+			mu_nack_repaired(s->nack, seq, now_us, &s->t->rtt);
+		else
+			mu_nack_seen(s->nack, seq, now_us);
 		feedback_plan_nacks(s->t, now_us);
 	}
 	if (!s->announced) {
@@ -261,6 +264,7 @@ void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64
 	}
 	p->len = (uint16_t)n;
 	p->arrival_us = now_us;
+	t->bytes_in += len;
 	if (!within_rate(t, len, now_us)) {
 		mu_packet_unref(p);
 		return;

@@ -31,6 +31,7 @@ static int plane_start(struct mu_worker *w, void *arg)
 	memset(p, 0, sizeof(*p));
 	p->worker = w;
 	p->media = m;
+	p->publisher_bps = m->publisher_bps;
 	mu_list_init(&p->transports);
 	mu_list_init(&p->dirty);
 	for (unsigned i = 0; i < UFRAG_BUCKETS; i++)
