@@ -188,7 +188,7 @@ struct mu_media {
 	char engine[16];
 	char engine_used[16];
 	int64_t gather_us;
-	uint64_t publisher_bps;
+	uint64_t publisher_bps; /* control thread; planes have their own */
 	size_t packets_max;
 	unsigned sessions[MU_WORKERS_MAX]; /* control thread */
 };

@@ -207,6 +207,32 @@ static void test_silence_does_not_block_the_publisher(void **state)
 	rig_down();
 }
 
+/* 4800 bits a packet: 64 kbit/s hold 13 of them. */
+static void test_limit_changes_under_way(void **state)
+{
+	struct session pub;
+
+	(void)state;
+	rig_up(1, 0);
+	rig_publish(&pub);
+	for (uint64_t i = 1; i <= 20; i++)
+		rig_send_video(&pub, RIG_VIDEO, i, i == 1);
+	do {
+		rig_stats(&pub);
+	} while (pub.stats.streams[0].packets < 20);
+	assert_int_equal(pub.stats.over_limit, 0);
+	mu_media_set_publisher_bps(rig.media, 64000);
+	rig_stats(&pub); /* the worker has heard of it */
+	for (uint64_t i = 21; i <= 60; i++)
+		rig_send_video(&pub, RIG_VIDEO, i, false);
+	do {
+		rig_stats(&pub);
+	} while (pub.stats.streams[0].packets + pub.stats.over_limit < 60);
+	assert_true(pub.stats.over_limit >= 20);
+	rig_end(&pub);
+	rig_down();
+}
+
 /* --- jitter --------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t clock_hz;
@@ -263,6 +289,7 @@ int main(void)
 		cmocka_unit_test(test_no_ssrc),
 		cmocka_unit_test(test_stray_numbers_change_nothing),
 		cmocka_unit_test(test_silence_does_not_block_the_publisher),
+		cmocka_unit_test(test_limit_changes_under_way),
 		cmocka_unit_test(test_clock_is_the_packets_own),
 		cmocka_unit_test(test_bad_rtcp_is_counted),
 	};
