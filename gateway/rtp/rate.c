@@ -6,7 +6,8 @@
 #define LOSS_HIGH 26 /* 10 % */
 #define LOSS_LOW  5  /* 2 % */
 
-uint64_t mu_loss_rate_next(struct mu_loss_rate *r, uint8_t fraction_lost, uint64_t measured_bps, uint64_t limit_bps)
+uint64_t mu_loss_rate_next(
+	struct mu_loss_rate *r, uint8_t fraction_lost, uint64_t measured_bps, uint64_t limit_bps)
 {
 	uint64_t bps = r->bps ? MU_MIN(r->bps, limit_bps) : limit_bps;
 

@@ -216,7 +216,8 @@ int mu_rtcp_add_rrtr(struct mu_rtcp_writer *w, uint32_t sender, uint64_t ntp)
 	return 0;
 }
 
-int mu_rtcp_add_dlrr(struct mu_rtcp_writer *w, uint32_t sender, uint32_t ssrc, uint32_t last_rr, uint32_t delay)
+int mu_rtcp_add_dlrr(
+	struct mu_rtcp_writer *w, uint32_t sender, uint32_t ssrc, uint32_t last_rr, uint32_t delay)
 {
 	uint8_t *p = begin_xr(w, sender, 5, 12);
 

@@ -21,7 +21,8 @@ void mu_rtt_unsure(struct mu_rtt *r, int64_t us)
 	r->backoff_us = MU_MIN(MU_MAX(us, 0), WAIT_MAX_US);
 }
 
-/* One variance beyond the mean and not RFC 6298's four: to ask once too often costs four bytes, to ask late a picture. */
+/* One variance beyond the mean and not RFC 6298's four: to ask once too often costs four bytes, to ask late a
+ * picture. */
 int64_t mu_rtt_wait_us(const struct mu_rtt *r, int64_t guess_us)
 {
 	return MU_MAX(r->known ? r->smoothed_us + r->var_us : guess_us, r->backoff_us);

@@ -4,7 +4,8 @@
  * second. */
 #define MAX_DROPOUT  3000
 #define MAX_MISORDER MU_RTP_RX_SEEN
-#define REPAIR_AHEAD 128 /* a sender that probes with repairs may repeat what we do not know to be missing yet */
+#define REPAIR_AHEAD \
+	128 /* a sender that probes with repairs may repeat what we do not know to be missing yet */
 
 /* A step of media time against arrival beyond this is a new time base, not jitter: it would take minutes to
  * decay. */
@@ -37,10 +38,10 @@ static void advance(struct mu_rtp_rx *rx, uint64_t seq)
 	rx->highest = seq;
 }
 
-/* The number of a packet on the stream's own SSRC, 0 if it is not to be believed yet. Two packets in line far from
- * where we were: the sender started over. Its numbers go on above ours, so that those who sort by them never see time
- * run backwards, and the gap is nobody's loss. The first of the two is gone: what a single stray would do to those who
- * count missing numbers costs more than a packet. */
+/* The number of a packet on the stream's own SSRC, 0 if it is not to be believed yet. Two packets in line far
+ * from where we were: the sender started over. Its numbers go on above ours, so that those who sort by them
+ * never see time run backwards, and the gap is nobody's loss. The first of the two is gone: what a single
+ * stray would do to those who count missing numbers costs more than a packet. */
 static uint64_t number(struct mu_rtp_rx *rx, uint16_t seq)
 {
 	uint64_t n = mu_seq_unwrap(rx->highest, seq);
@@ -60,7 +61,8 @@ static uint64_t number(struct mu_rtp_rx *rx, uint16_t seq)
 	return n;
 }
 
-/* The number of a repair, 0 if it repairs nothing: too old, too far ahead to be a lost tail, from before the stream. */
+/* The number of a repair, 0 if it repairs nothing: too old, too far ahead to be a lost tail, from before the
+ * stream. */
 static uint64_t number_repaired(const struct mu_rtp_rx *rx, uint16_t seq)
 {
 	uint64_t n = mu_seq_unwrap(rx->highest, seq);

@@ -1,12 +1,13 @@
-/* What we report by RTCP and when: sender and receiver reports, transport-wide feedback, REMB, XR; and on the same timer,
- * whether the peer still consents to be sent to. */
+/* What we report by RTCP and when: sender and receiver reports, transport-wide feedback, REMB, XR; and on the
+ * same timer, whether the peer still consents to be sent to. */
 #include "transport/transport_internal.h"
 
 #define REPORT_INTERVAL_US 1000000
-#define SENDER_BYTES	   (28 + 8 + 2 + sizeof(((struct mu_transport *)0)->cname) + 4) /* an SR and its SDES at most */
-#define NO_LIMIT_BPS	   UINT64_C(10000000000)
+#define SENDER_BYTES \
+	(28 + 8 + 2 + sizeof(((struct mu_transport *)0)->cname) + 4) /* an SR and its SDES at most */
+#define NO_LIMIT_BPS UINT64_C(10000000000)
 
-/* --- to a publisher --------------------------------------------------------------------------------------------------- */
+/* --- to a publisher --- */
 
 static size_t reports_in(struct mu_transport *t, int64_t now_us, struct mu_rtcp_report *ret)
 {
@@ -21,14 +22,15 @@ static size_t reports_in(struct mu_transport *t, int64_t now_us, struct mu_rtcp_
 	return n;
 }
 
-/* RFC 3611: our time, which comes back with the peer's delay as a round trip, and the peer's time for its own. Any real
- * time will do, so it is the monotonic clock's. */
+/* RFC 3611: our time, which comes back with the peer's delay as a round trip, and the peer's time for its
+ * own. Any real time will do, so it is the monotonic clock's. */
 static void add_xr(struct mu_transport *t, struct mu_rtcp_writer *w, int64_t now_us)
 {
 	if (t->n_in > 0)
 		mu_rtcp_add_rrtr(w, t->rtcp_ssrc, mu_ntp_span(now_us));
-	if (t->peer_time.heard && mu_rtcp_add_dlrr(w, t->rtcp_ssrc, t->peer_time.ssrc, t->peer_time.middle,
-					  (uint32_t)(mu_ntp_span(now_us - t->peer_time.at_us) >> 16)) == 0)
+	if (t->peer_time.heard &&
+		mu_rtcp_add_dlrr(w, t->rtcp_ssrc, t->peer_time.ssrc, t->peer_time.middle,
+			(uint32_t)(mu_ntp_span(now_us - t->peer_time.at_us) >> 16)) == 0)
 		t->peer_time.heard = false;
 }
 
@@ -51,18 +53,20 @@ static void add_remb(struct mu_transport *t, struct mu_rtcp_writer *w, int64_t n
 	if (t->twcc || n == 0)
 		return;
 	if (now_us > t->measured_us)
-		measured = (t->bytes_in - t->measured_bytes) * 8 * 1000000 / (uint64_t)(now_us - t->measured_us);
+		measured =
+			(t->bytes_in - t->measured_bytes) * 8 * 1000000 / (uint64_t)(now_us - t->measured_us);
 	t->measured_us = now_us;
 	t->measured_bytes = t->bytes_in;
 	mu_rtcp_add_remb(w, t->rtcp_ssrc, ssrcs, n, mu_loss_rate_next(&t->loss_rate, lost, measured, limit));
 }
 
-/* --- to a viewer ------------------------------------------------------------------------------------------------------- */
+/* --- to a viewer --- */
 
-/* A viewer's time line is the publisher's: our report carries its NTP time, moved on by what passed since, and our media
- * time at that moment. So audio and video of one publisher stay together, and so do publishers with good clocks.
- * A stream on which the publisher has not reported goes by when its last packet came, by our clock until there is any
- * report on any stream, then by the publisher's: two clocks in one session would pull its audio and video apart.
+/* A viewer's time line is the publisher's: our report carries its NTP time, moved on by what passed since,
+ * and our media time at that moment. So audio and video of one publisher stay together, and so do publishers
+ * with good clocks. A stream on which the publisher has not reported goes by when its last packet came, by
+ * our clock until there is any report on any stream, then by the publisher's: two clocks in one session would
+ * pull its audio and video apart.
  * @return what the publisher's clock is ahead of ours, 0 if nobody knows */
 static uint64_t publisher_ahead(const struct mu_transport *t, int64_t now_us)
 {
@@ -70,7 +74,8 @@ static uint64_t publisher_ahead(const struct mu_transport *t, int64_t now_us)
 		struct mu_rtp_clock c = mu_track_clock(t->out[i].spec.track, t->worker);
 
 		if (c.valid)
-			return c.ntp + mu_ntp_span(now_us - c.arrival_us) - mu_ntp_from_wall_us(mu_clock_wall_us());
+			return c.ntp + mu_ntp_span(now_us - c.arrival_us) -
+				mu_ntp_from_wall_us(mu_clock_wall_us());
 	}
 	return 0;
 }
@@ -112,7 +117,8 @@ static bool report_out(struct out_stream *o, struct mu_rtcp_writer *w, uint64_t 
 	return true;
 }
 
-/* Sender reports, more than one packet full of them where many streams go out. @return how many are in w or sent */
+/* Sender reports, more than one packet full of them where many streams go out. @return how many are in w or
+ * sent */
 static unsigned reports_out(struct mu_transport *t, struct mu_rtcp_writer *w, int64_t now_us)
 {
 	uint64_t ahead = publisher_ahead(t, now_us);
@@ -128,7 +134,7 @@ static unsigned reports_out(struct mu_transport *t, struct mu_rtcp_writer *w, in
 	return n;
 }
 
-/* --- all -------------------------------------------------------------------------------------------------------------------- */
+/* --- all --- */
 
 static void report(struct mu_transport *t, int64_t now_us)
 {
@@ -168,7 +174,8 @@ static void report_twcc(struct mu_transport *t)
 
 	rtcp_begin(t, &w, NULL, 0);
 	head = w.len;
-	while (media && (n = mu_twcc_rx_report(t->twcc, t->rtcp_ssrc, media, buf + head, sizeof(buf) - head)) > 0) {
+	while (media &&
+		(n = mu_twcc_rx_report(t->twcc, t->rtcp_ssrc, media, buf + head, sizeof(buf) - head)) > 0) {
 		w.len = head + n;
 		rtcp_send(t, &w);
 	}

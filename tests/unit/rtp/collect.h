@@ -6,8 +6,7 @@
 
 struct collected {
 	unsigned n_sr, n_report, n_nack, n_key, n_remb, n_twcc, n_bye, n_cname, n_rrtr, n_dlrr;
-	uint32_t sr_ssrc, sr_rtp, sr_packets, sr_bytes, from, media, bye[31], keys[8], rrtr_from,
-		dlrr[3];
+	uint32_t sr_ssrc, sr_rtp, sr_packets, sr_bytes, from, media, bye[31], keys[8], rrtr_from, dlrr[3];
 	uint64_t sr_ntp, remb, rrtr_ntp;
 	struct mu_rtcp_report reports[31];
 	uint16_t nacks[4096];

@@ -118,8 +118,8 @@ static void test_unknown_round_trip(void **state)
 	mu_nack_free(n);
 }
 
-/* The round trip is 300 ms and nobody knows: the first loss is asked for too often, and teaches to wait; the second is
- * asked for once, and measures. */
+/* The round trip is 300 ms and nobody knows: the first loss is asked for too often, and teaches to wait; the
+ * second is asked for once, and measures. */
 static void test_learns_the_round_trip(void **state)
 {
 	struct mu_nack *n = nack_new();

@@ -8,7 +8,8 @@ static void test_without_loss_it_is_the_limit(void **state)
 
 	(void)state;
 	assert_int_equal(mu_loss_rate_next(&r, 0, 0, LIMIT), LIMIT);
-	assert_int_equal(mu_loss_rate_next(&r, 20, 2000000, LIMIT), LIMIT); /* some loss is radio, not congestion */
+	assert_int_equal(
+		mu_loss_rate_next(&r, 20, 2000000, LIMIT), LIMIT); /* some loss is radio, not congestion */
 	assert_int_equal(mu_loss_rate_next(&r, 0, 2000000, LIMIT / 2), LIMIT / 2);
 }
 

@@ -94,12 +94,13 @@ static void test_fir_number(void **state)
 	assert_int_equal(fir[2], 5);
 }
 
-/* RFC 3611: a receiver's time, one of another length, two answers in one block, a type that we do not know. */
+/* RFC 3611: a receiver's time, one of another length, two answers in one block, a type that we do not know.
+ */
 static void test_extended_reports(void **state)
 {
-	static const uint8_t data[] = { 0x80, 207, 0, 18, 0, 0, 0, 1, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 4, 0, 0, 1, 0,
-		0, 0, 0, 5, 0, 0, 6, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0, 0x80, 0, 77, 0,
-		0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+	static const uint8_t data[] = { 0x80, 207, 0, 18, 0, 0, 0, 1, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 4,
+		0, 0, 1, 0, 0, 0, 0, 5, 0, 0, 6, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 2, 0, 1, 0, 0,
+		0, 0, 0x80, 0, 77, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
 
 	(void)state;
 	assert_int_equal(collect(data, sizeof(data), &got), 0);
@@ -159,8 +160,8 @@ static void test_bye_with_padding(void **state)
 static void test_unknown_kinds_are_passed_over(void **state)
 {
 	static const uint8_t data[] = { 0x80, 204, 0, 2, 0, 0, 0, 1, 'n', 'a', 'm', 'e', 0x80, 207, 0, 2, 0,
-		0, 0, 1, 99, 0, 0, 0, 0x80, 195, 0, 0, 0x9e, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0,
-		0, 2 };
+		0, 0, 1, 99, 0, 0, 0, 0x80, 195, 0, 0, 0x9e, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 206, 0,
+		2, 0, 0, 0, 1, 0, 0, 0, 2 };
 
 	(void)state;
 	assert_int_equal(collect(data, sizeof(data), &got), 0);

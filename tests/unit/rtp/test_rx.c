@@ -105,8 +105,8 @@ static void test_outage_longer_than_dropout(void **state)
 	assert_int_equal(mu_rtp_rx_lost(&rx), 0);
 }
 
-/* One stray, however far, and a repair with a number out of nowhere leave no trace: nobody behind us may see a number
- * that the stream does not have. */
+/* One stray, however far, and a repair with a number out of nowhere leave no trace: nobody behind us may see
+ * a number that the stream does not have. */
 static void test_strays_leave_no_trace(void **state)
 {
 	static const uint16_t far[] = { 100 + 3000, 100 + 32767, 100 - 1024, 100 - 32768 };

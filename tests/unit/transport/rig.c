@@ -10,7 +10,7 @@
 
 struct rig rig;
 
-/* --- the plane ------------------------------------------------------------------------------------------------ */
+/* --- the plane --- */
 
 static struct mu_track *track(const char *id, enum mu_kind kind)
 {
@@ -83,7 +83,7 @@ void rig_on_worker(struct session *s, void (*fn)(struct mu_transport *t))
 	AWAIT(atomic_load(&e.done));
 }
 
-/* --- sessions --------------------------------------------------------------------------------------------------- */
+/* --- sessions --- */
 
 static void on_state(void *arg, enum mu_transport_state state, const char *why)
 {
@@ -174,8 +174,11 @@ struct mu_transport_spec rig_viewer(void)
 		.nack = true };
 	spec.out[0].formats[0].format = (struct mu_format){ .codec = MU_CODEC_VP8, .pt = 120 };
 	spec.out[0].formats[0].rtx_pt = 121;
-	spec.out[1] = (struct mu_stream_out){ .track = rig.audio, .mid = "1", .ssrc = RIG_VIEW_AUDIO, .n_formats = 2 };
-	spec.out[1].formats[0].format = (struct mu_format){ .codec = MU_CODEC_OPUS, .pt = 109, .channels = 2 };
+	spec.out[1] = (struct mu_stream_out){
+		.track = rig.audio, .mid = "1", .ssrc = RIG_VIEW_AUDIO, .n_formats = 2
+	};
+	spec.out[1].formats[0].format =
+		(struct mu_format){ .codec = MU_CODEC_OPUS, .pt = 109, .channels = 2 };
 	spec.out[1].formats[1].format = (struct mu_format){ .codec = MU_CODEC_PCMA, .pt = 18, .channels = 1 };
 	return spec;
 }
@@ -194,7 +197,7 @@ void rig_watch(struct session *s)
 	rig_connect(s, &spec);
 }
 
-/* --- media ------------------------------------------------------------------------------------------------------- */
+/* --- media --- */
 
 /* VP8: S bit and partition 0; the frame's first byte says key (0) or not (1). */
 void rig_send_video(struct session *s, uint32_t ssrc, uint64_t seq, bool key)

@@ -1,5 +1,5 @@
-/* Every codec from a publisher to viewers: the payload byte for byte, with the viewer's payload type, SSRC and header
- * extensions, whichever form each side writes those in (RFC 8285). */
+/* Every codec from a publisher to viewers: the payload byte for byte, with the viewer's payload type, SSRC
+ * and header extensions, whichever form each side writes those in (RFC 8285). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,10 +32,14 @@ static const struct codec {
 static const struct element {
 	enum mu_rtp_ext type;
 	size_t len;
-} elements[] = { { MU_EXT_MID, 1 }, { MU_EXT_TWCC, 2 }, { MU_EXT_AUDIO_LEVEL, 1 }, { MU_EXT_VIDEO_ORIENTATION, 1 },
-	{ MU_EXT_PLAYOUT_DELAY, 3 }, { MU_EXT_ABS_CAPTURE_TIME, 16 }, { MU_EXT_DEPENDENCY_DESCRIPTOR, 40 } };
+} elements[] = { { MU_EXT_MID, 1 }, { MU_EXT_TWCC, 2 }, { MU_EXT_AUDIO_LEVEL, 1 },
+	{ MU_EXT_VIDEO_ORIENTATION, 1 }, { MU_EXT_PLAYOUT_DELAY, 3 }, { MU_EXT_ABS_CAPTURE_TIME, 16 },
+	{ MU_EXT_DEPENDENCY_DESCRIPTOR, 40 } };
 
-enum { LONG = MU_ARRAY_LEN(elements), SHORT = LONG - 1 }; /* with the one that no one-byte header can carry, and without */
+enum {
+	LONG = MU_ARRAY_LEN(elements),
+	SHORT = LONG - 1
+}; /* with the one that no one-byte header can carry, and without */
 
 /* Ids that fit one-byte headers, or do not: of them some are 14 and below in a two-byte header too. */
 static struct mu_ext_map ids(bool two)
@@ -87,7 +91,8 @@ static void fill(const struct codec *c, bool key, uint8_t *payload)
 	memcpy(payload, key ? c->key : c->delta, sizeof(c->key));
 }
 
-static void publish_one(struct session *pub, const struct codec *c, const struct side *from, uint16_t seq, size_t n_elements)
+static void publish_one(
+	struct session *pub, const struct codec *c, const struct side *from, uint16_t seq, size_t n_elements)
 {
 	uint8_t header[256] = { 0x90, (uint8_t)((seq % 2 ? 0x80 : 0) | c->pt) }, payload[PAYLOAD];
 	size_t hlen = write_header(header, &from->map, from->two, n_elements);
@@ -100,8 +105,8 @@ static void publish_one(struct session *pub, const struct codec *c, const struct
 }
 
 /* @param at the first packet's, from which numbers and time go on */
-static void check_one(struct session *view, const struct codec *c, const struct side *to, uint16_t seq, size_t n_elements,
-	struct mu_rtp_header *at)
+static void check_one(struct session *view, const struct codec *c, const struct side *to, uint16_t seq,
+	size_t n_elements, struct mu_rtp_header *at)
 {
 	struct mu_packet p = { 0 };
 	struct mu_rtp_header h;
@@ -149,7 +154,8 @@ static void relay(const struct codec *c, bool two)
 		struct mu_transport_spec out = { .n_out = 1 };
 
 		out.out[0] = (struct mu_stream_out){
-			.track = track, .mid = "0", .ssrc = RIG_VIEW_VIDEO, .n_formats = 1, .exts = to[v].map };
+			.track = track, .mid = "0", .ssrc = RIG_VIEW_VIDEO, .n_formats = 1, .exts = to[v].map
+		};
 		out.out[0].formats[0].format = (struct mu_format){ .codec = c->codec, .pt = c->view_pt };
 		rig_connect(&view[v], &out);
 	}
@@ -181,7 +187,8 @@ static void test_all_codecs(void **state)
 	}
 }
 
-/* A viewer that knows one extension, in the short form, of a publisher with the long one; and one that knows none. */
+/* A viewer that knows one extension, in the short form, of a publisher with the long one; and one that knows
+ * none. */
 static void test_unknown_extensions_stay_behind(void **state)
 {
 	struct side from = { ids(true), true };

@@ -1,4 +1,5 @@
-/* Peers with good keys who ask or send too much: what it costs them, and that it costs nobody else anything. */
+/* Peers with good keys who ask or send too much: what it costs them, and that it costs nobody else anything.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,16 +8,16 @@
 
 #include "rig.h"
 
-#define SSRCS	    10000
+#define SSRCS       10000
 #define KEY_ASKED   4
 #define RESEND_FREE 62000 /* bytes that may be asked for before as many were sent, and a packet */
 
-/* --- a viewer asks for everything, always (RELIABILITY S13) ------------------------------------------------------- */
+/* --- a viewer asks for everything, always (RELIABILITY S13) --- */
 
 struct flood {
 	struct session pub, bad, good;
-	uint64_t sent;		      /* number of the last packet */
-	uint16_t first;		      /* number that the bad viewer saw first */
+	uint64_t sent;                    /* number of the last packet */
+	uint16_t first;                   /* number that the bad viewer saw first */
 	uint64_t media, resent, good_got; /* bytes to the bad one; packets to the good one */
 	uint8_t fir;
 	int64_t asked_us[KEY_ASKED];
@@ -113,7 +114,7 @@ static void test_viewer_floods_requests(void **state)
 	rig_watch(&f.good);
 	for (int64_t until = mu_clock_us() + 5000000; f.asked < KEY_ASKED && mu_clock_us() < until;)
 		flood_once(&f);
-	assert_int_equal(f.asked, KEY_ASKED); /* no key frame came, so it is asked for again and again, */
+	assert_int_equal(f.asked, KEY_ASKED);    /* no key frame came, so it is asked for again and again, */
 	for (unsigned i = 1; i < KEY_ASKED; i++) /* but not often: a little less is this test's own clock */
 		assert_true(f.asked_us[i] - f.asked_us[i - 1] > MU_KEY_INTERVAL_US - 50000);
 	while (f.good_got < f.sent)
@@ -132,7 +133,7 @@ static void test_viewer_floods_requests(void **state)
 	rig_down();
 }
 
-/* --- a publisher with ten thousand SSRCs (RELIABILITY S14) ------------------------------------------------------------ */
+/* --- a publisher with ten thousand SSRCs (RELIABILITY S14) --- */
 
 static struct mu_media_stats plane;
 static bool plane_heard;

@@ -38,7 +38,7 @@ static void expect(struct session *view, const uint64_t *numbers, size_t n)
 		assert_int_equal(rig_number(pkt + h.hlen), numbers[i]);
 	}
 }
-#define EXPECT(view, ...)                                                                                       \
+#define EXPECT(view, ...) \
 	expect(view, (const uint64_t[]){ __VA_ARGS__ }, MU_ARRAY_LEN(((const uint64_t[]){ __VA_ARGS__ })))
 
 static void silent_for_long(struct mu_transport *t)
@@ -62,7 +62,7 @@ static void look(struct mu_transport *t)
 	seen = t->in[0];
 }
 
-/* --- another SSRC ------------------------------------------------------------------------------------------------ */
+/* --- another SSRC --- */
 
 /* The new numbers are far below the old ones: what is missing of them is asked for all the same. */
 static void new_ssrc(struct session *pub, struct session *view)
@@ -149,7 +149,7 @@ static void test_no_ssrc(void **state)
 	rig_down();
 }
 
-/* --- numbers out of nowhere ----------------------------------------------------------------------------------------- */
+/* --- numbers out of nowhere --- */
 
 static void test_stray_numbers_change_nothing(void **state)
 {
@@ -165,7 +165,8 @@ static void test_stray_numbers_change_nothing(void **state)
 	rig_send_repair(&pub, 1, 30000);
 	rig_send_repair(&pub, 2, 100); /* there already: a probe for bandwidth */
 	rig_send_repair(&pub, 3, 2100);
-	rig_send_video(&pub, RIG_VIDEO, 101, false); /* SRTP sees 20000 behind: a replay, as far as it can tell */
+	rig_send_video(
+		&pub, RIG_VIDEO, 101, false); /* SRTP sees 20000 behind: a replay, as far as it can tell */
 	rig_send_video(&pub, RIG_VIDEO, 20200, false);
 	rig_send_video(&pub, RIG_VIDEO, 20201, false);
 	rig_send_video(&pub, RIG_VIDEO, 20203, false);
@@ -182,7 +183,7 @@ static void test_stray_numbers_change_nothing(void **state)
 	rig_down();
 }
 
-/* --- how much ----------------------------------------------------------------------------------------------------------- */
+/* --- how much --- */
 
 static void silent_for_a_year(struct mu_transport *t)
 {
@@ -233,7 +234,7 @@ static void test_limit_changes_under_way(void **state)
 	rig_down();
 }
 
-/* --- jitter --------------------------------------------------------------------------------------------------------------- */
+/* --- jitter --- */
 
 static uint32_t clock_hz;
 static void look_at_clock(struct mu_transport *t)
@@ -249,7 +250,8 @@ static void test_clock_is_the_packets_own(void **state)
 	(void)state;
 	rig_up(1, 8000000);
 	rig_publish(&pub);
-	peer_rtp(&pub.peer, RIG_AUDIO, 1, 8, 160, false, voice, sizeof(voice)); /* PCMA, offered behind Opus */
+	peer_rtp(
+		&pub.peer, RIG_AUDIO, 1, 8, 160, false, voice, sizeof(voice)); /* PCMA, offered behind Opus */
 	AWAIT(pub.mid[0] == '1');
 	rig_on_worker(&pub, look_at_clock);
 	assert_int_equal(clock_hz, 8000);
@@ -257,7 +259,7 @@ static void test_clock_is_the_packets_own(void **state)
 	rig_down();
 }
 
-/* --- RTCP that is not let in is counted as RTP is -------------------------------------------------------------------------- */
+/* --- RTCP that is not let in is counted as RTP is --- */
 
 static void test_bad_rtcp_is_counted(void **state)
 {

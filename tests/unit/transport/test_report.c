@@ -107,7 +107,8 @@ static void on_dlrr(void *arg, uint32_t ssrc, uint32_t last_rr, uint32_t delay)
 	h->done = true;
 }
 
-static const struct mu_rtcp_handler senders = { .sr = on_sr, .cname = on_cname }, names = { .cname = on_cname };
+static const struct mu_rtcp_handler senders = { .sr = on_sr, .cname = on_cname },
+				    names = { .cname = on_cname };
 
 static uint64_t ntp_now(void)
 {
@@ -121,7 +122,7 @@ static void assert_near(uint64_t a, uint64_t b, int64_t us)
 	assert_in_range(d < 0 ? -d : d, 0, mu_ntp_span(us));
 }
 
-/* --- compound packets -------------------------------------------------------------------------------------------- */
+/* --- compound packets --- */
 
 /* All that comes within a while or until one kind was heard: a report first, a name in each. */
 static void all_are_compound(struct session *s, const struct mu_rtcp_handler *kind)
@@ -157,7 +158,8 @@ static void send_with_twcc(struct session *s, uint16_t number)
 static void test_publisher_hears_compound_packets(void **state)
 {
 	static const struct mu_rtcp_handler pli = { .key_request = on_pli }, nack = { .nack = on_nack },
-					    twcc = { .twcc = on_twcc }, xr = { .rrtr = on_rrtr }, bye = { .bye = on_bye };
+					    twcc = { .twcc = on_twcc }, xr = { .rrtr = on_rrtr },
+					    bye = { .bye = on_bye };
 	struct mu_transport_spec spec;
 	struct session pub, view;
 
@@ -205,9 +207,10 @@ static void test_viewer_hears_us_before_any_media(void **state)
 	rig_down();
 }
 
-/* --- time ---------------------------------------------------------------------------------------------------------- */
+/* --- time --- */
 
-/* Without a report of the publisher's the wall clock is ours; with one on video alone it is the publisher's for audio too. */
+/* Without a report of the publisher's the wall clock is ours; with one on video alone it is the publisher's
+ * for audio too. */
 static void test_sender_reports_without_the_publishers(void **state)
 {
 	struct session pub, view;
@@ -247,7 +250,7 @@ static void test_sender_reports_without_the_publishers(void **state)
 	rig_down();
 }
 
-/* --- round trips ------------------------------------------------------------------------------------------------------ */
+/* --- round trips --- */
 
 static void test_round_trip_by_repair(void **state)
 {
@@ -284,7 +287,8 @@ static void test_round_trip_by_xr(void **state)
 	rig_hear(&pub, &xr, &h, &h.done);
 	assert_true(h.done);
 	mu_rtcp_add_rr(&w, 0x77, NULL, 0);
-	mu_rtcp_add_dlrr(&w, 0x77, h.rrtr_from + 1, (uint32_t)(h.rrtr >> 16) - 65536, 0); /* somebody else's */
+	mu_rtcp_add_dlrr(
+		&w, 0x77, h.rrtr_from + 1, (uint32_t)(h.rrtr >> 16) - 65536, 0); /* somebody else's */
 	mu_rtcp_add_dlrr(&w, 0x77, h.rrtr_from, (uint32_t)((h.rrtr - mu_ntp_span(300000)) >> 16), 0);
 	mu_rtcp_add_rrtr(&w, 0x77, 0x1122334455667788); /* and asks the same of us */
 	peer_rtcp(&pub.peer, buf, w.len);
@@ -297,7 +301,7 @@ static void test_round_trip_by_xr(void **state)
 	rig_down();
 }
 
-/* --- bandwidth ------------------------------------------------------------------------------------------------------------ */
+/* --- bandwidth --- */
 
 static void test_remb_names_the_limit_and_less_under_loss(void **state)
 {
@@ -349,7 +353,7 @@ static void test_no_remb_beside_twcc(void **state)
 	rig_down();
 }
 
-/* --- consent ---------------------------------------------------------------------------------------------------------------- */
+/* --- consent --- */
 
 static void consent_ends_soon(struct mu_transport *t)
 {
@@ -378,7 +382,7 @@ static void test_sending_stops_when_consent_ends(void **state)
 	rig_down();
 }
 
-/* --- FIR ------------------------------------------------------------------------------------------------------------------------ */
+/* --- FIR --- */
 
 static void fir(struct session *view, uint32_t from, uint8_t number)
 {
@@ -396,7 +400,8 @@ static void test_fir_said_again_asks_for_nothing_new(void **state)
 		uint32_t from;
 		uint8_t number;
 		unsigned requests;
-	} rows[] = { { 1, 7, 1 }, { 1, 7, 1 }, { 1, 7, 1 }, { 1, 8, 2 }, { 2, 8, 3 }, { 2, 8, 3 }, { 2, 7, 4 } };
+	} rows[] = { { 1, 7, 1 }, { 1, 7, 1 }, { 1, 7, 1 }, { 1, 8, 2 }, { 2, 8, 3 }, { 2, 8, 3 },
+		{ 2, 7, 4 } };
 	struct session view;
 	uint8_t sentinel[12] = { 0x81, 206, 0, 2, 0, 0, 0, 1 }; /* PLI */
 
