@@ -98,6 +98,7 @@ static void apply(struct mu_gateway *g, struct mu_keyring *keys)
 
 	mu_log_setup((enum mu_log_level)g->config->log.level, (enum mu_log_target)g->config->log.target);
 	g->keyring = keys;
+	mu_media_set_publisher_bps(g->media, (uint64_t)g->config->limits.publisher_bps);
 	mu_gateway_webrtc_options(g, &webrtc);
 	mu_webrtc_reconfigure(g->webrtc, &webrtc);
 	mu_gateway_api_options(g, &api);

@@ -66,8 +66,9 @@ const struct mu_option mu_options[] = {
 
 	{ "limits.sessions", MU_OPTION_INT, AT(limits.sessions), .def = "10000", .reloadable = true, .min = 1, .max = 1000000,
 		.help = "Most sessions at once, publishers and viewers. Past it new ones are refused with 503." },
-	{ "limits.publisher_bitrate", MU_OPTION_BITRATE, AT(limits.publisher_bps), .def = "50Mbit/s", .min = 64000,
-		.max = INT64_C(10000000000), .help = "Most a publisher may send. What comes above it is dropped and counted." },
+	{ "limits.publisher_bitrate", MU_OPTION_BITRATE, AT(limits.publisher_bps), .def = "50Mbit/s", .reloadable = true,
+		.min = 64000, .max = INT64_C(10000000000),
+		.help = "Most a publisher may send. What comes above it is dropped and counted." },
 
 	{ "log.level", MU_OPTION_WORD, AT(log.level), .def = "info", .reloadable = true, .words = words_level,
 		.help = "The least important lines that are written." },

@@ -31,6 +31,7 @@ static int plane_start(struct mu_worker *w, void *arg)
 	memset(p, 0, sizeof(*p));
 	p->worker = w;
 	p->media = m;
+	p->publisher_bps = m->publisher_bps;
 	mu_list_init(&p->transports);
 	mu_list_init(&p->dirty);
 	for (unsigned i = 0; i < UFRAG_BUCKETS; i++)
@@ -138,6 +139,40 @@ const struct mu_identity *mu_media_identity(const struct mu_media *m)
 const char *mu_media_engine(const struct mu_media *m)
 {
 	return m->engine_used;
+}
+
+struct limit_msg {
+	struct mu_msg msg;
+	struct plane *plane;
+	uint64_t publisher_bps;
+};
+
+static void limit_msg(struct mu_msg *msg)
+{
+	struct limit_msg *m = MU_CONTAINER_OF(msg, struct limit_msg, msg);
+
+	m->plane->publisher_bps = m->publisher_bps;
+	free(m);
+}
+
+void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps)
+{
+	if (bps == m->publisher_bps)
+		return;
+	m->publisher_bps = bps;
+	for (unsigned i = 0; i < mu_net_workers(m->net); i++) {
+		struct mu_worker *w = mu_net_worker(m->net, i);
+		struct limit_msg *msg = calloc(1, sizeof(*msg));
+
+		if (!msg) {
+			mu_err(TOPIC, NULL, "out of memory: worker %u keeps the publishers' limit as it was", i);
+			continue;
+		}
+		msg->msg.fn = limit_msg;
+		msg->plane = plane_of(w);
+		msg->publisher_bps = bps;
+		mu_worker_post(w, &msg->msg);
+	}
 }
 
 unsigned mu_media_pick_worker(struct mu_media *m)

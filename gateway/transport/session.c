@@ -121,8 +121,8 @@ static void attach(struct mu_transport *t, int64_t now_us)
 	t->connected_us = -1;
 	t->queue_head = t->queue_tail = -1;
 	t->police_us = now_us;
-	t->police_bits = (int64_t)t->media->publisher_bps;
-	t->rtcp_ssrc = mu_random_u32();
+	t->police_bits = (int64_t)t->plane->publisher_bps;
+	t->rtcp_ssrc = t->n_out > 0 ? t->out[0].spec.ssrc : mu_random_u32();
 	mu_list_append(&t->plane->transports, &transport_ref(t)->link);
 	t->plane->n_transports++;
 	register_ufrag(t, 0, t->ice.ufrag);
@@ -135,7 +135,7 @@ static void attach(struct mu_transport *t, int64_t now_us)
 		return;
 	}
 	t->connect_timer.fn = connect_timer;
-	t->tick_timer.fn = feedback_tick;
+	t->tick_timer.fn = report_tick;
 	t->nack_timer.fn = feedback_nack_timer;
 	mu_timer_set(t->worker, &t->connect_timer, now_us + t->connect_timeout_us);
 }

@@ -36,6 +36,7 @@ static void fill_in(const struct in_stream *s, struct mu_stream_stats *r)
 	r->key_frames = ts.key_frames;
 	r->dropped = s->dropped;
 	r->jitter_us = s->rx.started ? mu_rtp_rx_jitter_us(&s->rx) : 0;
+	r->rtt_us = (uint32_t)s->t->rtt.smoothed_us;
 	r->remote_fraction_lost = s->rx.fraction_lost;
 }
 

@@ -21,7 +21,7 @@ struct mu_transport_options {
 	const char *srtp_engine;	  /* "auto", "ipsec-mb", "openssl", "libsrtp" */
 	const enum mu_srtp_profile *profiles; /* NULL: default order */
 	int64_t gather_us;		  /* 0..5000 */
-	uint64_t publisher_bps;		  /* an authorised publisher's limit, bits a second (RELIABILITY S14) */
+	uint64_t publisher_bps;		  /* an authorised publisher's limit, bits a second, 0: none (RELIABILITY S14) */
 	size_t packets_max;		  /* of each worker's store */
 	struct mu_inbox *control;	  /* where events run */
 };
@@ -33,6 +33,9 @@ void mu_media_free(struct mu_media *m);
 struct mu_net *mu_media_net(struct mu_media *m);
 const struct mu_identity *mu_media_identity(const struct mu_media *m);
 const char *mu_media_engine(const struct mu_media *m);
+/** Another limit for publishers, those that are connected included, from the workers' next turn on. Control thread.
+ *  @param bps bits a second; 0: none */
+void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps);
 /** The worker with the fewest sessions. Control thread. */
 unsigned mu_media_pick_worker(struct mu_media *m);
 

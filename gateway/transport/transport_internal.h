@@ -46,9 +46,9 @@ struct in_stream {
 	struct mu_nack *nack;
 	struct mu_rtp_clock clock; /* the sender's last report */
 	bool attached, announced;
+	bool ended; /* the sender said BYE for this SSRC */
 	uint8_t fir_number;
 	uint64_t nacks, repaired, key_requests, dropped;
-	uint64_t highest; /* unwrapped, for RTX */
 	enum mu_codec codec;
 };
 
@@ -70,6 +70,9 @@ struct out_stream {
 	int64_t resend_budget; /* bytes: resent at most as much as sent (RELIABILITY S13) */
 	uint64_t nacks, retransmitted, key_requests, dropped;
 	int64_t asked_key_us;
+	bool fir_heard;
+	uint32_t fir_from; /* the last FIR's sender and number: the same again asks for nothing new */
+	uint8_t fir_number;
 	uint64_t sr_ntp; /* the last report we sent, and when */
 	int64_t sr_us;
 	uint8_t remote_fraction_lost;
@@ -130,7 +133,17 @@ struct mu_transport {
 	unsigned n_out;
 	struct mu_ext_map exts_in; /* BUNDLE: ids mean the same in every m-section (RFC 8843, section 9) */
 	struct mu_twcc_rx *twcc;
-	uint32_t rtcp_ssrc; /* ours where no stream of ours has one */
+	uint32_t rtcp_ssrc; /* who we are in RTCP: our first stream, else a number of its own */
+	struct mu_rtt rtt;   /* to what the peer sends and back */
+	struct {
+		bool heard; /* and not answered yet */
+		uint32_t ssrc, middle;
+		int64_t at_us;
+	} peer_time; /* a receiver's that asks for its round trip (RFC 3611, section 4.4) */
+	uint64_t bytes_in; /* of authenticated RTP */
+	struct mu_loss_rate loss_rate;
+	uint64_t measured_bytes;
+	int64_t measured_us;
 	int64_t police_us;
 	int64_t police_bits; /* credit of the publisher's rate limit */
 	int32_t queue_head, queue_tail; /* items waiting in the plane's egress, -1 none */
@@ -148,6 +161,7 @@ struct egress_item {
 struct plane {
 	struct mu_worker *worker;
 	struct mu_media *media;
+	uint64_t publisher_bps; /* 0: no limit */
 	struct mu_relay *relay;
 	struct mu_srtp_engine *engine;
 	struct mu_list transports;
@@ -174,7 +188,7 @@ struct mu_media {
 	char engine[16];
 	char engine_used[16];
 	int64_t gather_us;
-	uint64_t publisher_bps;
+	uint64_t publisher_bps; /* control thread; planes have their own */
 	size_t packets_max;
 	unsigned sessions[MU_WORKERS_MAX]; /* control thread */
 	struct plane *planes[MU_WORKERS_MAX]; /* those whose worker started; theirs until it has stopped */
@@ -213,16 +227,26 @@ struct mu_list *ufrag_bucket(struct plane *p, const char *ufrag);
 /* incoming.c */
 void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
 void incoming_ask_key(struct mu_source *s, int64_t now_us);
+/* What a packet leaves behind that was not let in: a count, and a line now and then. err: of mu_srtp_rx_rtp, _rtcp */
+void incoming_refused(struct mu_transport *t, int err, int64_t now_us);
+void incoming_malformed(struct mu_transport *t);
+/* What is missing and how its clock stands: of no use once the sender is another. */
+void incoming_forget(struct in_stream *s);
 
 /* rtcp_in.c */
 void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
 
-/* feedback.c: what we report and ask */
-void feedback_tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
+/* report.c: what we tell the peer at intervals */
+void report_tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
+int64_t report_next_us(const struct mu_transport *t, int64_t now_us);
+
+/* feedback.c: what we ask */
 void feedback_nack_timer(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
 void feedback_plan_nacks(struct mu_transport *t, int64_t now_us);
 void feedback_key_request(struct in_stream *s);
 void feedback_bye(struct mu_transport *t, const char *why);
+/* Begin a compound packet: a receiver report of n <= MU_STREAMS_MAX blocks, and our name. */
+void rtcp_begin(struct mu_transport *t, struct mu_rtcp_writer *w, const struct mu_rtcp_report *reports, size_t n);
 void rtcp_send(struct mu_transport *t, const struct mu_rtcp_writer *w);
 
 /* egress.c */

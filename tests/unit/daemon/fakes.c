@@ -72,6 +72,12 @@ const char *mu_media_engine(const struct mu_media *m)
 	return "fake";
 }
 
+void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps)
+{
+	(void)m;
+	fakes.media.publisher_bps = bps;
+}
+
 void mu_media_ask_stats(
 	struct mu_media *m, void (*done)(void *arg, const struct mu_media_stats *s, unsigned n), void *arg)
 {

@@ -136,17 +136,25 @@ int peer_connect(struct peer *p, const uint8_t fingerprint[MU_FINGERPRINT_LEN])
 	}
 }
 
+void peer_rtp_header(struct peer *p, const uint8_t *header, size_t hlen, uint64_t index, const void *payload, size_t len)
+{
+	uint8_t pkt[1600];
+	struct mu_srtp_job j = { .key = p->out, .out = pkt, .payload = payload, .hlen = (uint16_t)hlen,
+		.payload_len = (uint16_t)len, .ssrc = mu_get32(header + 8), .index = index };
+
+	memcpy(pkt, header, hlen);
+	mu_srtp_protect(p->engine, &j, 1);
+	peer_raw(p, pkt, hlen + len + mu_srtp_growth(p->profile));
+}
+
 void peer_rtp(struct peer *p, uint32_t ssrc, uint64_t index, uint8_t pt, uint32_t ts, bool marker, const void *payload, size_t len)
 {
-	uint8_t pkt[1500] = { 0x80, (uint8_t)(pt | (marker ? 0x80 : 0)) };
-	struct mu_srtp_job j = { .key = p->out, .out = pkt, .payload = payload, .hlen = 12, .payload_len = (uint16_t)len,
-		.ssrc = ssrc, .index = index };
+	uint8_t header[12] = { 0x80, (uint8_t)(pt | (marker ? 0x80 : 0)) };
 
-	mu_put16(pkt + 2, (uint16_t)index);
-	mu_put32(pkt + 4, ts);
-	mu_put32(pkt + 8, ssrc);
-	mu_srtp_protect(p->engine, &j, 1);
-	peer_raw(p, pkt, 12 + len + mu_srtp_growth(p->profile));
+	mu_put16(header + 2, (uint16_t)index);
+	mu_put32(header + 4, ts);
+	mu_put32(header + 8, ssrc);
+	peer_rtp_header(p, header, sizeof(header), index, payload, len);
 }
 
 void peer_rtcp(struct peer *p, const void *data, size_t len)

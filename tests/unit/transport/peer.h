@@ -31,6 +31,8 @@ int peer_connect(struct peer *p, const uint8_t fingerprint[MU_FINGERPRINT_LEN]);
 void peer_raw(struct peer *p, const void *data, size_t len);
 /** Seal and send. */
 void peer_rtp(struct peer *p, uint32_t ssrc, uint64_t index, uint8_t pt, uint32_t ts, bool marker, const void *payload, size_t len);
+/** The same with a header of the caller's: CSRCs, extensions. */
+void peer_rtp_header(struct peer *p, const uint8_t *header, size_t hlen, uint64_t index, const void *payload, size_t len);
 void peer_rtcp(struct peer *p, const void *data, size_t len);
 /** The next datagram, opened if it is SRTP. @param ret room for 2000 bytes */
 enum peer_got peer_take(struct peer *p, int timeout_ms, uint8_t *ret, size_t *ret_len);
