@@ -121,6 +121,7 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 			{ "malformed", s[i].malformed },
 			{ "over_limit", s[i].over_limit },
 			{ "no_packet", s[i].no_packet },
+			{ "too_large", s[i].too_large },
 			{ "hand_full", s[i].net.hand_dropped },
 			{ "send_failed", s[i].net.tx_failed },
 		};

@@ -81,6 +81,19 @@ static void choose_formats(struct out_stream *o, const struct mu_format *formats
 
 /* --- noting ---------------------------------------------------------------------------------------------------------------------- */
 
+/* A burst is in order of arrival: where its first packet was overtaken, the number to begin with is not the first one's. For
+ * video waiting for a key frame it is first_seq itself, which the track set to the key frame's start. */
+static uint64_t lowest(const struct mu_burst *b, uint64_t from)
+{
+	uint64_t ret = UINT64_MAX;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->pkts[i]->seq >= from)
+			ret = MU_MIN(ret, b->pkts[i]->seq);
+	}
+	return ret;
+}
+
 static void start(struct out_stream *o, uint64_t first)
 {
 	/* RFC 3711, section 3.3.1: a start below 2^15 keeps both sides' idea of the roll-over counter the same though the
@@ -103,10 +116,15 @@ void egress_deliver(struct mu_sink *sink, struct mu_burst *b)
 		o->dropped += b->n;
 		return;
 	}
-	if (!o->started)
-		start(o, MU_MAX(sink->first_seq, b->pkts[0]->seq));
+	if (!o->started) {
+		uint64_t first = lowest(b, sink->first_seq);
+
+		if (first == UINT64_MAX)
+			return; /* all of it is from before this viewer came */
+		start(o, first);
+	}
 	if (b->formats_version != o->formats_version)
-		choose_formats(o, b->formats, b->n_formats, b->formats_version, b->pkts[0]->seq);
+		choose_formats(o, b->formats, b->n_formats, b->formats_version, lowest(b, 0));
 	if (p->n_items == EGRESS_ITEMS)
 		egress_drain(p->worker, mu_clock_us());
 	item = &p->items[p->n_items];
@@ -153,7 +171,8 @@ static void close_message(struct message *m)
 	m->open = false;
 }
 
-/* Where the next packet of `size` bytes goes. Segments are equal but for the last, which may be shorter. */
+/* Where the next packet of `size` bytes, at most MU_DATAGRAM_MAX, goes. Segments are equal but for the last, which may be
+ * shorter; so what was asked room for always holds as many as there may be. */
 static uint8_t *place(struct plane *p, struct message *m, size_t size)
 {
 	uint8_t *at;
@@ -192,9 +211,17 @@ static void lay_packet(struct plane *p, struct message *m, struct out_stream *o,
 	uint64_t index = out_index(o, pkt->seq);
 	uint16_t hlen = b->header_len[i], payload_len = (uint16_t)(pkt->len - pkt->hlen);
 	size_t size = hlen + payload_len + mu_srtp_growth(o->t->profile);
-	uint8_t *at = place(p, m, size);
-	struct mu_srtp_job *j = &p->jobs[p->n_jobs++];
+	struct mu_srtp_job *j;
+	uint8_t *at;
 
+	if (size > MU_DATAGRAM_MAX) {
+		/* it came in with a shorter tag or header than it would leave with */
+		o->dropped++;
+		p->stats.too_large++;
+		return;
+	}
+	at = place(p, m, size);
+	j = &p->jobs[p->n_jobs++];
 	memcpy(at, b->header[i], hlen);
 	mu_rtp_patch(at, o->pt[pkt->codec], (uint16_t)index, pkt->ts + o->ts_offset, o->spec.ssrc);
 	j->key = o->t->key_out;

@@ -133,6 +133,7 @@ struct mu_media_stats {
 	struct mu_net_stats net;
 	uint64_t stun_in, stun_bad, dtls_in, dtls_unvalidated, rtp_in, rtcp_in, unknown_address;
 	uint64_t bad_auth, replayed, malformed, over_limit, no_packet;
+	uint64_t too_large; /* packets that would have left as more than MU_DATAGRAM_MAX bytes */
 	uint64_t rtp_out, retransmitted, nacks_in, nacks_out, key_requests_in, key_requests_out;
 	uint64_t queue_us_bucket[MU_HIST_BUCKETS], queue_us_sum, queue_count; /* packet in to packet handed to the kernel */
 	uint64_t packets_held, slab_bytes;
