@@ -115,6 +115,7 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 			{ "socket_full", s[i].net.rx_dropped },
 			{ "unknown_address", s[i].unknown_address },
 			{ "stun_bad", s[i].stun_bad },
+			{ "address_held", s[i].address_held },
 			{ "dtls_unvalidated", s[i].dtls_unvalidated },
 			{ "bad_auth", s[i].bad_auth },
 			{ "replayed", s[i].replayed },

@@ -34,6 +34,7 @@ char *mu_addr_text(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
 char *mu_addr_host(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
 uint16_t mu_addr_port(const struct mu_addr *a);
 void mu_addr_set_port(struct mu_addr *a, uint16_t port);
+/** Address, port and, of a link-local one, the link. */
 bool mu_addr_equal(const struct mu_addr *a, const struct mu_addr *b);
 bool mu_addr_is_any(const struct mu_addr *a);
 bool mu_addr_is_loopback(const struct mu_addr *a);

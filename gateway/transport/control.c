@@ -16,6 +16,8 @@ void transport_unref(struct mu_transport *t)
 {
 	if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	explicit_bzero(t->control_pwd, sizeof(t->control_pwd));
+	mu_ice_done(&t->ice); /* where it never got as far as its worker */
 	free(t->in);
 	free(t->out);
 	free(t->id);

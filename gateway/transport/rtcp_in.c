@@ -114,6 +114,7 @@ void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int6
 			t->bad_auth++, t->plane->stats.bad_auth++;
 		return;
 	}
+	session_heard(t);
 	if (mu_rtcp_parse(plain, (size_t)n, &handler, &c) < 0) {
 		t->malformed++;
 		t->plane->stats.malformed++;

@@ -96,7 +96,6 @@ struct mu_transport_events {
 struct mu_transport_spec {
 	unsigned worker;
 	const char *id;		/* for the log */
-	char remote_ufrag[257]; /* the peer's; only for the log and restarts */
 	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];
 	unsigned n_fingerprints;
 	bool dtls_server;
@@ -131,7 +130,7 @@ void mu_transport_ask_stats(struct mu_transport *t);
 #define MU_HIST_BUCKETS 12 /* <= 50, 100, 250, 500 us, 1, 2, 5, 10, 20, 50, 100 ms, more */
 struct mu_media_stats {
 	struct mu_net_stats net;
-	uint64_t stun_in, stun_bad, dtls_in, dtls_unvalidated, rtp_in, rtcp_in, unknown_address;
+	uint64_t stun_in, stun_bad, address_held, dtls_in, dtls_unvalidated, rtp_in, rtcp_in, unknown_address;
 	uint64_t bad_auth, replayed, malformed, over_limit, no_packet;
 	uint64_t too_large; /* packets that would have left as more than MU_DATAGRAM_MAX bytes */
 	uint64_t rtp_out, retransmitted, nacks_in, nacks_out, key_requests_in, key_requests_out;

@@ -112,10 +112,9 @@ struct mu_transport {
 	struct mu_list link;		/* in the plane's list; linked while attached */
 	struct ufrag_entry ufrags[2];	/* present and, during a restart, the one before */
 	struct mu_ice ice;
-	struct mu_addr addrs[MU_ICE_PAIRS]; /* in the plane's address map as ours */
-	unsigned n_addrs;
-	struct mu_path path;
+	struct mu_path path; /* ice.used, once there is one; else remote family 0 */
 	bool sendable; /* keys are there and consent is fresh */
+	bool muted;    /* consent is gone: not even a goodbye */
 	struct mu_dtls *dtls;
 	struct mu_srtp_key *key_in, *key_out;
 	struct mu_srtp_rx *rx;
@@ -152,7 +151,8 @@ struct plane {
 	struct mu_srtp_engine *engine;
 	struct mu_list transports;
 	unsigned n_transports;
-	struct mu_addr_map by_addr;
+	struct mu_addr_map by_addr[MU_NET_LISTEN_MAX]; /* by socket: networks behind two of them may number alike */
+	const struct mu_path *from; /* where the datagram in hand came from */
 	struct mu_list by_ufrag[UFRAG_BUCKETS];
 	struct shared_map **maps;
 	unsigned n_maps, size_maps;
@@ -194,6 +194,15 @@ void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len,
 /* Keys are agreed on: media may flow. Wipes them. */
 void session_keyed(struct mu_transport *t, struct mu_dtls_keys *keys, int64_t now_us);
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us);
+/* Whether an address is this session's so firmly that a check for another session does not take it. */
+bool session_holds(const struct mu_transport *t, const struct mu_path *path, int64_t now_us);
+void session_heard_from(struct mu_transport *t, const struct mu_path *from);
+/* The datagram in hand was found authentic: it proves the path that it came by. */
+static inline void session_heard(struct mu_transport *t)
+{
+	if (t->ice.moving && t->plane->from)
+		session_heard_from(t, t->plane->from);
+}
 struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m);
 void map_drop(struct plane *p, struct shared_map *m);
 

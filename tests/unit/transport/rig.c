@@ -105,8 +105,8 @@ static void connect_viewer(struct viewer *v, enum mu_srtp_profile profile)
 	assert_int_equal(mu_srtp_rx_new(v->in, &v->rx), 0);
 	v->t->ice.nominated = true;
 	v->t->ice.n_pairs = 1;
-	v->t->ice.pairs[0] = v->path;
-	v->t->ice.selected = v->path;
+	v->t->ice.pairs[0].path = v->path;
+	v->t->ice.selected = v->t->ice.used = v->path;
 	v->t->ice.last_check_us = now;
 	session_ice_event(v->t, MU_ICE_NOMINATED, &v->path, now);
 	session_keyed(v->t, &k, now);
