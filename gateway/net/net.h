@@ -165,6 +165,9 @@ void mu_worker_set_user(struct mu_worker *w, void *user);
 void mu_worker_turn(struct mu_worker *w, int64_t wait_us);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
+/** Run the messages that came since the turn began, for a datagram that speaks of what they tell: whoever caused both
+ *  posted the message first. The worker, from its datagrams op. */
+void mu_worker_catch_up(struct mu_worker *w);
 /** Hand a burst to another worker; visible to it at the end of this turn. Media worker `from`.
  *  @return false: its ring is full, the caller keeps the items (drops and counts) */
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h);

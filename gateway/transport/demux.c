@@ -30,19 +30,32 @@ static struct mu_transport *owner_of(struct plane *p, const struct mu_path *path
 	return mu_addr_map_get(&p->by_addr[path->socket], &path->remote);
 }
 
+/* A session's messages are run at the beginning of a turn, its datagrams later in it: a peer that got our answer and sent its
+ * first check within a turn is here before the session is. */
+static struct mu_transport *find_session(struct plane *p, const char *ufrag)
+{
+	struct mu_transport *t = find_ufrag(p, ufrag);
+
+	if (t)
+		return t;
+	mu_worker_catch_up(p->worker);
+	return find_ufrag(p, ufrag);
+}
+
 static void stun(struct plane *p, const struct mu_datagram *d, int64_t now_us)
 {
 	char ufrag[MU_ICE_UFRAG + 1];
 	uint8_t reply[256];
 	size_t reply_len = 0;
 	enum mu_ice_event ev;
-	struct mu_transport *t, *owner = owner_of(p, d->path);
+	struct mu_transport *t, *owner;
 
 	p->stats.stun_in++;
-	if (mu_stun_local_ufrag(d->data, d->len, ufrag) < 0 || !(t = find_ufrag(p, ufrag))) {
+	if (mu_stun_local_ufrag(d->data, d->len, ufrag) < 0 || !(t = find_session(p, ufrag))) {
 		p->stats.stun_bad++;
 		return;
 	}
+	owner = owner_of(p, d->path);
 	if (owner && owner != t && session_holds(owner, d->path, now_us)) {
 		p->stats.address_held++;
 		return;
