@@ -133,14 +133,25 @@ static int copy_streams(struct mu_transport *t, const struct mu_transport_spec *
 	return 0;
 }
 
+static bool spec_valid(struct mu_media *m, const struct mu_transport_spec *spec)
+{
+	if (spec->worker >= mu_net_workers(m->net) || spec->n_in > MU_STREAMS_MAX || spec->n_out > MU_STREAMS_MAX ||
+		spec->n_fingerprints > MU_ARRAY_LEN(spec->fingerprints))
+		return false;
+	for (unsigned i = 0; i < spec->n_in; i++) {
+		if (mu_track_home(spec->in[i].track) != mu_net_worker(m->net, spec->worker))
+			return false; /* what feeds a track does so at home: it has no lock */
+	}
+	return true;
+}
+
 int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev,
 	void *arg, struct mu_transport **ret)
 {
 	struct mu_transport *t;
 	struct transport_msg *msg;
 
-	if (spec->worker >= mu_net_workers(m->net) || spec->n_in > MU_STREAMS_MAX || spec->n_out > MU_STREAMS_MAX ||
-		spec->n_fingerprints > MU_ARRAY_LEN(spec->fingerprints))
+	if (!spec_valid(m, spec))
 		return -EINVAL;
 	t = calloc(1, sizeof(*t));
 	if (!t)

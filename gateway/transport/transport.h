@@ -40,7 +40,7 @@ unsigned mu_media_pick_worker(struct mu_media *m);
 
 /** One media stream that the peer sends us: an m-section of its offer. */
 struct mu_stream_in {
-	struct mu_track *track; /* where it goes; a reference is taken */
+	struct mu_track *track; /* where it goes, at home on the transport's worker; a reference is taken */
 	char mid[32];
 	struct mu_format formats[MU_FORMATS_MAX];
 	uint8_t rtx_pt[MU_FORMATS_MAX]; /* payload type of each format's RTX, 0 none */
@@ -108,7 +108,8 @@ struct mu_transport_spec {
 };
 struct mu_transport;
 /** Control thread. Copies spec. Events begin after return.
- *  @return 0, -ENOMEM, -EINVAL */
+ *  @return 0, -ENOMEM, -EINVAL (no such worker, too many of something, or the track of a stream in has its home on
+ *  another worker) */
 int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev, void *arg,
 	struct mu_transport **ret);
 /** Our ICE credentials, for the answer. Control thread. */

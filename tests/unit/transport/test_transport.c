@@ -115,6 +115,24 @@ static void test_ice_restart(void **state)
 	media_down();
 }
 
+/* What feeds a track does so at home, unlocked. */
+static void test_stream_in_needs_a_track_at_home(void **state)
+{
+	struct mu_transport_spec spec = { .id = "test", .worker = 1, .n_in = 1 };
+	struct mu_transport *t = NULL;
+	struct mu_track *v;
+
+	(void)state;
+	media_up(2, "auto");
+	v = track("v", MU_VIDEO);
+	spec.in[0] =
+		(struct mu_stream_in){ .track = v, .n_formats = 1, .formats = { { .codec = MU_CODEC_VP8 } } };
+	assert_int_equal(mu_transport_new(media, &spec, &session_events, NULL, &t), -EINVAL);
+	assert_null(t);
+	mu_track_unref(v);
+	media_down();
+}
+
 static unsigned rounds;
 static void on_round(void *arg, const struct mu_media_stats *s, unsigned n)
 {
@@ -141,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_fingerprint_ends_the_session),
 		cmocka_unit_test(test_close_notify_ends_the_session),
 		cmocka_unit_test(test_ice_restart),
+		cmocka_unit_test(test_stream_in_needs_a_track_at_home),
 		cmocka_unit_test(test_media_stats_visit_all_workers),
 	};
 
