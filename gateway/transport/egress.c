@@ -7,57 +7,6 @@
 
 /* --- formats ------------------------------------------------------------------------------------------------------------------ */
 
-static const char *param(const char *fmtp, const char *name, char *ret, size_t size)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = fmtp; at && *at; at = strchr(at, ';') ? strchr(at, ';') + 1 : NULL) {
-		while (*at == ' ')
-			at++;
-		if (strncasecmp(at, name, len) == 0 && at[len] == '=') {
-			size_t n = strcspn(at + len + 1, "; ");
-
-			n = MU_MIN(n, size - 1);
-			memcpy(ret, at + len + 1, n);
-			ret[n] = '\0';
-			return ret;
-		}
-	}
-	return NULL;
-}
-
-/* How well the peer's format suits the publisher's: 0 not at all. For H.264 the packetization mode must be the same, and the
- * nearer the profile the better (RFC 6184, section 8.1); VP9 and others by profile-id. */
-static int suits(const struct mu_format *from, const struct mu_format *to)
-{
-	char a[32], b[32];
-	bool mode_a, mode_b;
-
-	if (from->codec != to->codec)
-		return 0;
-	if (from->codec == MU_CODEC_H264) {
-		mode_a = param(from->fmtp, "packetization-mode", a, sizeof(a)) && a[0] == '1';
-		mode_b = param(to->fmtp, "packetization-mode", b, sizeof(b)) && b[0] == '1';
-		if (mode_a && !mode_b)
-			return 0;
-		if (!param(from->fmtp, "profile-level-id", a, sizeof(a)))
-			a[0] = '\0';
-		if (!param(to->fmtp, "profile-level-id", b, sizeof(b)))
-			b[0] = '\0';
-		return 1 + (strncasecmp(a, b, 2) == 0) * 4 + (strncasecmp(a, b, 4) == 0) * 2 + (mode_a == mode_b);
-	}
-	if (from->codec == MU_CODEC_VP9 || from->codec == MU_CODEC_AV1) {
-		const char *key = from->codec == MU_CODEC_VP9 ? "profile-id" : "profile";
-
-		if (!param(from->fmtp, key, a, sizeof(a)))
-			strcpy(a, "0");
-		if (!param(to->fmtp, key, b, sizeof(b)))
-			strcpy(b, "0");
-		return strcmp(a, b) == 0;
-	}
-	return 1;
-}
-
 /* Which of the peer's payload types each of the publisher's formats goes out as, from track number seq on. */
 static void choose_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq)
 {
@@ -66,7 +15,7 @@ static void choose_formats(struct out_stream *o, const struct mu_format *formats
 
 		o->pt[i] = o->rtx_pt[i] = PT_NONE;
 		for (unsigned k = 0; i < n && k < o->spec.n_formats; k++) {
-			int score = suits(&formats[i], &o->spec.formats[k].format);
+			int score = mu_format_suits(&formats[i], &o->spec.formats[k].format);
 
 			if (score > best) {
 				best = score;
