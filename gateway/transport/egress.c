@@ -3,7 +3,7 @@
  * segmented messages (LIMITS: one message of nine packets costs a third of nine messages). */
 #include <stdlib.h>
 
-#include "transport/transport_internal.h"
+#include "transport/message.h"
 
 /* --- formats ------------------------------------------------------------------------------------------------------------------ */
 
@@ -14,18 +14,32 @@ static void choose_formats(struct out_stream *o, const struct mu_format *formats
 		int best = 0;
 
 		o->pt[i] = o->rtx_pt[i] = PT_NONE;
-		for (unsigned k = 0; i < n && k < o->spec.n_formats; k++) {
-			int score = mu_format_suits(&formats[i], &o->spec.formats[k].format);
+		for (unsigned k = 0; i < n && k < o->offer->n_formats; k++) {
+			const struct mu_stream_format *f = &o->offer->formats[k];
+			int score = mu_format_suits(&formats[i], &f->format);
 
 			if (score > best) {
 				best = score;
-				o->pt[i] = o->spec.formats[k].format.pt;
-				o->rtx_pt[i] = o->spec.formats[k].rtx_pt ? o->spec.formats[k].rtx_pt : PT_NONE;
+				o->pt[i] = f->format.pt;
+				o->rtx_pt[i] = f->rtx_pt ? f->rtx_pt : PT_NONE;
 			}
 		}
 	}
+	o->format = PT_NONE;
 	o->formats_version = version;
 	o->formats_since = seq;
+}
+
+/* The packet's payload type; nearly always it is the last one's. @return whether the peer takes it */
+static bool choose_pt(struct out_stream *o, const struct mu_burst *b, uint8_t format)
+{
+	if (format != o->format) {
+		o->format = format;
+		o->format_pt = format < MU_FORMATS_MAX ? o->pt[format] : PT_NONE;
+		if (o->format_pt != PT_NONE && format < b->n_formats)
+			o->codec = b->formats[format].codec;
+	}
+	return o->format_pt != PT_NONE;
 }
 
 /* --- noting ---------------------------------------------------------------------------------------------------------------------- */
@@ -47,10 +61,10 @@ static void start(struct out_stream *o, uint64_t first)
 {
 	/* RFC 3711, section 3.3.1: a start below 2^15 keeps both sides' idea of the roll-over counter the same though the
 	 * first packets are lost */
-	o->start = mu_random_u32() & 0x3fff;
+	o->shift = (mu_random_u32() & 0x3fff) - first;
 	o->rtx_index = mu_random_u32() & 0x3fff;
 	o->ts_offset = mu_random_u32();
-	o->base = o->highest = o->sink.first_seq = first;
+	o->highest = o->sink.first_seq = first;
 	o->started = true;
 }
 
@@ -96,57 +110,6 @@ void egress_forget(struct mu_transport *t)
 
 /* --- draining --------------------------------------------------------------------------------------------------------------------- */
 
-/* The message being laid out. */
-struct message {
-	struct mu_transport *t;
-	uint8_t *data;
-	size_t len, segment;
-	unsigned n;
-	bool open;
-};
-
-static void seal_and_send(struct plane *p)
-{
-	mu_srtp_protect(p->engine, p->jobs, p->n_jobs);
-	p->stats.rtp_out += p->n_jobs;
-	p->n_jobs = 0;
-	mu_worker_flush(p->worker);
-}
-
-static void close_message(struct message *m)
-{
-	if (m->open)
-		mu_worker_send(m->t->worker, &m->t->path, m->len, m->segment);
-	m->open = false;
-}
-
-/* Where the next packet of `size` bytes, at most MU_DATAGRAM_MAX, goes. Segments are equal but for the last, which may be
- * shorter; so what was asked room for always holds as many as there may be. */
-static uint8_t *place(struct plane *p, struct message *m, size_t size)
-{
-	uint8_t *at;
-
-	if (m->open && (size > m->segment || m->n == MU_SEGMENTS_MAX))
-		close_message(m);
-	if (!m->open) {
-		if (!mu_worker_fits(p->worker, (size_t)MU_SEGMENTS_MAX * MU_DATAGRAM_MAX))
-			seal_and_send(p);
-		m->data = mu_worker_reserve(p->worker);
-		m->len = 0;
-		m->n = 0;
-		m->segment = size;
-		m->open = true;
-	}
-	at = m->data + m->len;
-	m->len += size;
-	m->n++;
-	if (size < m->segment) {
-		/* the short one is the last */
-		close_message(m);
-	}
-	return at;
-}
-
 static void write_headers(struct mu_burst *b, const struct mu_ext_map *map)
 {
 	for (unsigned i = 0; i < b->n; i++)
@@ -159,7 +122,7 @@ static void lay_packet(struct plane *p, struct message *m, struct out_stream *o,
 	const struct mu_packet *pkt = b->pkts[i];
 	uint64_t index = out_index(o, pkt->seq);
 	uint16_t hlen = b->header_len[i], payload_len = (uint16_t)(pkt->len - pkt->hlen);
-	size_t size = hlen + payload_len + mu_srtp_growth(o->t->profile);
+	size_t size = hlen + payload_len + m->t->growth;
 	struct mu_srtp_job *j;
 	uint8_t *at;
 
@@ -169,20 +132,20 @@ static void lay_packet(struct plane *p, struct message *m, struct out_stream *o,
 		p->stats.too_large++;
 		return;
 	}
-	at = place(p, m, size);
+	at = message_place(p, m, size);
 	j = &p->jobs[p->n_jobs++];
 	memcpy(at, b->header[i], hlen);
-	mu_rtp_patch(at, o->pt[pkt->codec], (uint16_t)index, pkt->ts + o->ts_offset, o->spec.ssrc);
-	j->key = o->t->key_out;
+	mu_rtp_patch(at, o->format_pt, (uint16_t)index, pkt->ts + o->ts_offset, o->ssrc);
+	j->key = m->t->key_out;
 	j->out = at;
 	j->payload = pkt->data + pkt->hlen;
 	j->hlen = hlen;
 	j->payload_len = payload_len;
-	j->ssrc = o->spec.ssrc;
+	j->ssrc = o->ssrc;
 	j->index = index;
 	o->packets++;
 	o->bytes += payload_len - pkt->pad;
-	o->resend_budget += (int64_t)size;
+	p->stats.rtp_out++;
 	if (pkt->seq > o->highest)
 		o->highest = pkt->seq;
 }
@@ -196,12 +159,10 @@ static void lay_burst(struct plane *p, struct message *m, struct out_stream *o, 
 
 		if (pkt->seq < o->sink.first_seq)
 			continue;
-		if (pkt->codec >= MU_FORMATS_MAX || o->pt[pkt->codec] == PT_NONE || pkt->seq < o->formats_since) {
+		if (pkt->seq < o->formats_since || !choose_pt(o, b, pkt->codec)) {
 			o->dropped++;
 			continue;
 		}
-		if (b->formats && pkt->codec < b->n_formats)
-			o->codec = b->formats[pkt->codec].codec;
 		lay_packet(p, m, o, b, i);
 	}
 }
@@ -212,7 +173,7 @@ static void lay_kind(struct plane *p, struct message *m, enum mu_kind kind)
 	for (int32_t i = m->t->queue_head; i >= 0; i = p->items[i].next) {
 		struct out_stream *o = p->items[i].out;
 
-		if (mu_track_kind(o->spec.track) == kind)
+		if (o->kind == kind)
 			lay_burst(p, m, o, p->items[i].burst);
 	}
 }
@@ -241,11 +202,12 @@ void egress_drain(struct mu_worker *w, int64_t now_us)
 
 		lay_kind(p, &m, MU_VIDEO);
 		lay_kind(p, &m, MU_AUDIO);
-		close_message(&m);
+		message_close(&m);
 		m.t->queue_head = m.t->queue_tail = -1;
 		mu_list_remove(it);
 	}
-	seal_and_send(p);
+	message_seal(p);
+	mu_worker_flush(w);
 	account_queue(p);
 	p->n_items = 0;
 }

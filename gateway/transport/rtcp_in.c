@@ -119,4 +119,5 @@ void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int6
 		t->malformed++;
 		t->plane->stats.malformed++;
 	}
+	resend_noted(t);
 }

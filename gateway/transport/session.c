@@ -104,7 +104,7 @@ static int attach_streams(struct mu_transport *t)
 			return err;
 	}
 	for (unsigned i = 0; i < t->n_out; i++) {
-		t->out[i].map = map_take(t->plane, &t->out[i].spec.exts);
+		t->out[i].map = map_take(t->plane, &t->out[i].offer->exts);
 		t->out[i].sink.deliver = egress_deliver;
 		t->out[i].rtt_us = -1;
 		if (!t->out[i].map)
@@ -247,6 +247,7 @@ static int install_keys(struct mu_transport *t, struct mu_dtls_keys *k)
 	if (err == 0)
 		err = mu_srtp_rx_new(t->key_in, &t->rx);
 	t->profile = k->profile;
+	t->growth = (uint8_t)mu_srtp_growth(k->profile);
 	explicit_bzero(k, sizeof(*k));
 	return err;
 }

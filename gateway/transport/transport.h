@@ -49,12 +49,17 @@ struct mu_stream_in {
 	uint32_t ssrc, rtx_ssrc; /* as announced; 0: learned from the first authenticated packet by MID or payload type */
 	bool nack, pli, fir, twcc, remb;
 };
+/** A format that the peer takes, with its payload types. */
+struct mu_stream_format {
+	struct mu_format format;
+	uint8_t rtx_pt; /* 0: none */
+};
 /** One media stream that we send to the peer. */
 struct mu_stream_out {
 	struct mu_track *track;
 	char mid[32];
 	uint32_t ssrc, rtx_ssrc; /* rtx_ssrc 0: lost packets are sent again as they were */
-	struct { struct mu_format format; uint8_t rtx_pt; } formats[MU_FORMATS_MAX]; /* what the peer takes, with its payload types */
+	struct mu_stream_format formats[MU_FORMATS_MAX];
 	unsigned n_formats;
 	struct mu_ext_map exts;
 	bool nack;
