@@ -138,6 +138,40 @@ static void test_video_begins_with_the_key_frame(void **state)
 	begins_with_the_lowest(MU_VIDEO);
 }
 
+/* --- where it ends --- */
+
+static unsigned datagrams(struct viewer *v)
+{
+	uint8_t data[2000];
+	unsigned n = 0;
+
+	while (recv(v->fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+		n++;
+	return n;
+}
+
+/* RFC 7675: who does not consent any more gets nothing, no goodbye either. */
+static void test_nothing_leaves_without_consent(void **state)
+{
+	int64_t now = mu_clock_us();
+	struct viewer v[2];
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, MU_VIDEO);
+	for (unsigned i = 0; i < 2; i++) {
+		viewer_up(&v[i], &r, MU_SRTP_AEAD_AES_128_GCM, true);
+		session_close(v[i].t, "test", now + (i ? MU_ICE_CONSENT_US : 0) + 1000000);
+	}
+	rig_push(&r, 1, 200, true);
+	rig_turn(&r);
+	assert_int_equal(datagrams(&v[0]), 1); /* BYE */
+	assert_int_equal(datagrams(&v[1]), 0);
+	viewer_down(&v[0], &r);
+	viewer_down(&v[1], &r);
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_sizes_that_differ),
 		cmocka_unit_test(test_audio_begins_with_the_lowest),
 		cmocka_unit_test(test_video_begins_with_the_key_frame),
+		cmocka_unit_test(test_nothing_leaves_without_consent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
