@@ -34,6 +34,7 @@ char *mu_addr_text(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
 char *mu_addr_host(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
 uint16_t mu_addr_port(const struct mu_addr *a);
 void mu_addr_set_port(struct mu_addr *a, uint16_t port);
+/** Address, port and, of a link-local one, the link. */
 bool mu_addr_equal(const struct mu_addr *a, const struct mu_addr *b);
 bool mu_addr_is_any(const struct mu_addr *a);
 bool mu_addr_is_loopback(const struct mu_addr *a);
@@ -169,6 +170,9 @@ void mu_worker_set_user(struct mu_worker *w, void *user);
 void mu_worker_turn(struct mu_worker *w, int64_t wait_us);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
+/** Run the messages that came since the turn began, for a datagram that speaks of what they tell: whoever caused both
+ *  posted the message first. The worker, from its datagrams op. */
+void mu_worker_catch_up(struct mu_worker *w);
 /** Hand a burst to another worker; visible to it at the end of this turn at the latest. Media worker `from`.
  *  @return false: its ring is full, the caller keeps the items: tries again later, or drops and counts them */
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h);

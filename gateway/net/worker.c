@@ -459,6 +459,11 @@ void mu_worker_post(struct mu_worker *w, struct mu_msg *m)
 	mu_inbox_post(&w->inbox, m);
 }
 
+void mu_worker_catch_up(struct mu_worker *w)
+{
+	mu_inbox_run(&w->inbox);
+}
+
 const struct mu_net_stats *mu_worker_stats(const struct mu_worker *w)
 {
 	return &w->stats;

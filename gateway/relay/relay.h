@@ -17,14 +17,6 @@
 #define MU_CACHE_US	    1000000 /* packets younger than this are always there for retransmission */
 #define MU_KEY_INTERVAL_US  500000  /* at most one key-frame request a source in this time */
 
-/** One payload format a track's packets may have. */
-struct mu_format {
-	enum mu_codec codec;
-	uint8_t pt;	     /* on the publisher's wire */
-	uint8_t channels;
-	char fmtp[256];	     /* as the publisher's SDP has it: "profile-level-id=42e01f;packetization-mode=1" */
-};
-
 struct mu_track;
 struct mu_source;
 struct mu_sink;

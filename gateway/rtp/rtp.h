@@ -43,6 +43,21 @@ struct mu_payload_info {
  *  of several that say so with one time stamp, the first is the frame's. Media worker. */
 struct mu_payload_info mu_payload_look(enum mu_codec c, const uint8_t *payload, size_t len);
 
+/** One payload format of a stream. */
+struct mu_format {
+	enum mu_codec codec;
+	uint8_t pt; /* on the wire of whom it is of */
+	uint8_t channels;
+	char fmtp[256]; /* as the SDP has it: "profile-level-id=42e01f;packetization-mode=1" */
+};
+/** Whether a stream in one format may go to somebody in a payload type he offered as the other: same codec, and
+ *  parameters that fit (format.c says how and why). Any thread.
+ *  @return 0 no; else the better the higher */
+int mu_format_suits(const struct mu_format *from, const struct mu_format *to);
+/** A parameter of an fmtp, by name in any case. Any thread.
+ *  @param ret a string of size bytes @return whether it is there and fits */
+bool mu_fmtp_param(const char *fmtp, const char *name, char *ret, size_t size);
+
 /* --- header extensions --------------------------------------------------------------------------------------------- */
 
 enum mu_rtp_ext {

@@ -52,7 +52,7 @@ struct mu_srtp_job {
 	struct mu_srtp_key *key;
 	uint8_t *out;		/* RTP header, hlen bytes; ciphertext and tag are written behind it;
 				 * room for hlen + payload_len + MU_SRTP_SCRATCH */
-	const uint8_t *payload; /* plaintext, padding included; shared, only read */
+	const uint8_t *payload; /* plaintext, padding included; shared, only read. May be out + hlen: then in place */
 	uint16_t hlen;
 	uint16_t payload_len;
 	uint32_t ssrc;

@@ -262,6 +262,7 @@ void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64
 		mu_packet_unref(p);
 		return;
 	}
+	session_heard(t);
 	p->len = (uint16_t)n;
 	p->arrival_us = now_us;
 	t->bytes_in += len;

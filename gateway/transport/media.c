@@ -14,7 +14,8 @@ static void plane_free(struct plane *p)
 {
 	mu_relay_free(p->relay);
 	mu_srtp_engine_free(p->engine);
-	mu_addr_map_done(&p->by_addr);
+	for (unsigned i = 0; i < MU_NET_LISTEN_MAX; i++)
+		mu_addr_map_done(&p->by_addr[i]);
 	free(p->maps);
 	free(p);
 }

@@ -160,8 +160,12 @@ void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int6
 		return;
 	}
 	n = mu_srtp_rx_rtcp(t->plane->engine, t->rx, data, len, plain);
-	if (n < 0)
+	if (n < 0) {
 		incoming_refused(t, n, now_us);
-	else if (mu_rtcp_parse(plain, (size_t)n, &handler, &c) < 0)
+		return;
+	}
+	session_heard(t);
+	if (mu_rtcp_parse(plain, (size_t)n, &handler, &c) < 0)
 		incoming_malformed(t);
+	resend_noted(t);
 }

@@ -46,7 +46,7 @@ static void fill_out(const struct out_stream *o, struct mu_stream_stats *r)
 
 	snprintf(r->mid, sizeof(r->mid), "%s", o->spec.mid);
 	r->out = true;
-	r->kind = o->spec.track ? mu_track_kind(o->spec.track) : MU_AUDIO;
+	r->kind = (enum mu_kind)o->kind;
 	r->codec = o->codec;
 	r->ssrc = o->spec.ssrc;
 	r->packets = o->packets;

@@ -60,7 +60,6 @@ bool plan_check(struct plan *p, const bool wanted[MU_SDP_MEDIA_MAX], struct mu_w
 	if (status != 0)
 		return reply_refuse(r, status, "SDP offer, %s", e.text);
 	m = &p->offer.media[p->tagged];
-	memcpy(p->spec.remote_ufrag, m->ufrag, sizeof(p->spec.remote_ufrag));
 	memcpy(p->spec.fingerprints, m->fingerprints, sizeof(p->spec.fingerprints));
 	p->spec.n_fingerprints = m->n_fingerprints;
 	/* We are the DTLS server wherever the offer leaves it to us, so that our order of profiles wins. */

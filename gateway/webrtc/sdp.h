@@ -81,8 +81,6 @@ int sdp_media_attribute(struct sdp_parser *p, struct text name, struct text v);
 
 /** @return MU_CODEC_NONE: not one that we relay */
 enum mu_codec sdp_codec_of(const struct mu_sdp_codec *c);
-/** A parameter of an fmtp, by name in any case. @return whether it is there and fits ret */
-bool sdp_param(const char *fmtp, const char *name, char *ret, size_t size);
 /** The RTX format of a payload type (RFC 4588, section 8.6). @return NULL: none */
 const struct mu_sdp_codec *sdp_rtx_of(const struct mu_sdp_media *m, uint8_t pt);
 /** Whether a stream in the publisher's format can go out in the viewer's. @return 0 no; else the better the higher */

@@ -269,7 +269,7 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 
 		if (s->ended || strcmp(s->token.id, token_id) != 0)
 			continue;
-		session_end(s, SESSION_LOST, why);
+		session_end(s, SESSION_MEANT, why);
 		n++;
 	}
 	return n;
@@ -281,7 +281,7 @@ void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
 		if (now_s >= s->token.expires_s)
-			session_end(s, SESSION_LOST, "its token has expired");
+			session_end(s, SESSION_MEANT, "its token has expired");
 	}
 }
 

@@ -162,7 +162,7 @@ static void list_formats(GString *t, const struct mu_endpoint_track *et)
 		char profile[16] = "";
 
 		if (f->codec == MU_CODEC_H264 &&
-			sdp_param(f->fmtp, "profile-level-id", profile, sizeof(profile)))
+			mu_fmtp_param(f->fmtp, "profile-level-id", profile, sizeof(profile)))
 			g_string_append_printf(t, " %s(%s)", mu_codec_name(f->codec), profile);
 		else
 			g_string_append_printf(t, " %s", mu_codec_name(f->codec));

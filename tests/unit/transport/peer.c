@@ -22,7 +22,8 @@ static void open_socket(struct peer *p)
 	assert_int_equal(getsockname(p->fd, &p->local.sa, &len), 0);
 }
 
-void peer_open(struct peer *p, const char *local, const struct mu_addr *gateway, const enum mu_srtp_profile *profiles)
+void peer_open(struct peer *p, const char *local, const struct mu_addr *gateway,
+	const enum mu_srtp_profile *profiles)
 {
 	struct mu_error e;
 
@@ -63,28 +64,36 @@ static void on_dtls_send(void *arg, const uint8_t *data, size_t len)
 	peer_raw(arg, data, len);
 }
 
-enum peer_got peer_check(struct peer *p, bool nominate, bool controlled, const char *pwd)
+size_t peer_write_check(struct peer *p, bool nominate, bool controlled, const char *pwd, uint8_t ret[512])
 {
-	uint8_t buf[512], got[2000];
 	char name[64];
 	StunAgent a;
 	StunMessage m;
-	size_t n, got_len;
-	enum peer_got what;
+	size_t n;
 
 	snprintf(name, sizeof(name), "%s:peer", p->ufrag);
 	stun_agent_init(&a, STUN_ALL_KNOWN_ATTRIBUTES, STUN_COMPATIBILITY_RFC5389,
 		STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS | STUN_AGENT_USAGE_USE_FINGERPRINT);
-	stun_agent_init_request(&a, &m, buf, sizeof(buf), STUN_BINDING);
+	stun_agent_init_request(&a, &m, ret, 512, STUN_BINDING);
 	stun_message_append32(&m, STUN_ATTRIBUTE_PRIORITY, 1000);
-	stun_message_append64(&m, controlled ? STUN_ATTRIBUTE_ICE_CONTROLLED : STUN_ATTRIBUTE_ICE_CONTROLLING, 1);
+	stun_message_append64(
+		&m, controlled ? STUN_ATTRIBUTE_ICE_CONTROLLED : STUN_ATTRIBUTE_ICE_CONTROLLING, 1);
 	if (nominate)
 		stun_message_append_flag(&m, STUN_ATTRIBUTE_USE_CANDIDATE);
 	stun_message_append_string(&m, STUN_ATTRIBUTE_USERNAME, name);
 	pwd = pwd ? pwd : p->pwd;
 	n = stun_agent_finish_message(&a, &m, (const uint8_t *)pwd, strlen(pwd));
 	assert_true(n > 0);
-	peer_raw(p, buf, n);
+	return n;
+}
+
+enum peer_got peer_check(struct peer *p, bool nominate, bool controlled, const char *pwd)
+{
+	uint8_t buf[512], got[2000];
+	size_t got_len;
+	enum peer_got what;
+
+	peer_raw(p, buf, peer_write_check(p, nominate, controlled, pwd, buf));
 	do {
 		what = peer_take(p, 200, got, &got_len);
 	} while (what != PEER_NOTHING && what != PEER_STUN && what != PEER_STUN_ERROR);
@@ -114,8 +123,8 @@ int peer_connect(struct peer *p, const uint8_t fingerprint[MU_FINGERPRINT_LEN])
 
 	if (peer_check(p, true, false, NULL) != PEER_STUN)
 		return -ETIMEDOUT;
-	assert_int_equal(mu_dtls_new(p->dtls_ctx, false, (const uint8_t(*)[MU_FINGERPRINT_LEN])fingerprint, 1, on_dtls_send, p,
-				 &p->dtls),
+	assert_int_equal(mu_dtls_new(p->dtls_ctx, false, (const uint8_t(*)[MU_FINGERPRINT_LEN])fingerprint, 1,
+				 on_dtls_send, p, &p->dtls),
 		0);
 	mu_dtls_start(p->dtls);
 	for (int i = 0; i < 40 && mu_dtls_state(p->dtls) == MU_DTLS_HANDSHAKE; i++) {
@@ -166,7 +175,17 @@ void peer_rtcp(struct peer *p, const void *data, size_t len)
 	peer_raw(p, sealed, (size_t)n);
 }
 
-static enum peer_got open_media(struct peer *p, const uint8_t *data, size_t len, uint8_t *ret, size_t *ret_len)
+void peer_report(struct peer *p)
+{
+	uint8_t buf[64];
+	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
+
+	mu_rtcp_add_rr(&w, 1, NULL, 0);
+	peer_rtcp(p, buf, w.len);
+}
+
+static enum peer_got open_media(
+	struct peer *p, const uint8_t *data, size_t len, uint8_t *ret, size_t *ret_len)
 {
 	struct mu_rtp_header h;
 	int n;

@@ -1,247 +1,185 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "rig.h"
 
-struct rig rig;
+static const struct mu_format video = { .codec = MU_CODEC_VP8, .pt = 96 };
+static const struct mu_format audio = { .codec = MU_CODEC_OPUS, .pt = 111, .channels = 2 };
 
-/* --- the plane --- */
-
-static struct mu_track *track(const char *id, enum mu_kind kind)
+static const struct mu_format *format_of(const struct rig *r)
 {
-	struct mu_track *t;
-
-	assert_int_equal(mu_track_new(mu_media_net(rig.media), 0, id, kind, &t), 0);
-	return t;
+	return mu_track_kind(r->track) == MU_VIDEO ? &video : &audio;
 }
 
-void rig_up(unsigned workers, uint64_t publisher_bps)
+void rig_up(struct rig *r, enum mu_kind kind)
 {
-	struct mu_transport_options o = { .net = { .workers = workers, .n_listen = 1 },
+	struct mu_transport_options o = { .net = { .workers = 1, .n_listen = 1, .driven = true },
 		.srtp_engine = "auto",
-		.gather_us = 2000,
-		.publisher_bps = publisher_bps,
-		.packets_max = 20000,
-		.control = &rig.control };
+		.packets_max = 4096,
+		.control = &r->control };
 	struct mu_error e = { "" };
 
-	mu_inbox_init(&rig.control);
+	memset(r, 0, sizeof(*r));
+	mu_inbox_init(&r->control);
 	assert_int_equal(mu_addr_parse("127.0.0.1", 0, &o.net.listen[0]), 0);
-	if (mu_media_new(&o, &rig.media, &e) < 0)
+	if (mu_media_new(&o, &r->media, &e) < 0)
 		fail_msg("%s", e.text);
-	for (unsigned i = 0; i < workers; i++) {
-		rig.gateway[i] = o.net.listen[0];
-		mu_addr_set_port(&rig.gateway[i], mu_net_port(mu_media_net(rig.media), i, 0));
-	}
-	rig.video = track("v", MU_VIDEO);
-	rig.audio = track("a", MU_AUDIO);
+	r->worker = mu_net_worker(mu_media_net(r->media), 0);
+	assert_int_equal(mu_track_new(mu_media_net(r->media), 0, "rig", kind, &r->track), 0);
+	assert_int_equal(mu_track_set_source(r->track, &r->source, format_of(r), 1, mu_clock_us()), 0);
 }
 
-void rig_down(void)
+void rig_down(struct rig *r)
 {
-	mu_track_unref(rig.video);
-	mu_track_unref(rig.audio);
-	mu_media_free(rig.media);
-	mu_inbox_done(&rig.control);
+	mu_track_clear_source(r->track, &r->source);
+	mu_track_unref(r->track);
+	mu_media_free(r->media);
+	mu_inbox_done(&r->control);
 }
 
-void rig_turn(void)
+void rig_turn(struct rig *r)
 {
-	struct pollfd f = { .fd = rig.control.fd, .events = POLLIN };
-
-	if (mu_inbox_sleep(&rig.control))
-		poll(&f, 1, 20);
-	mu_inbox_wake(&rig.control);
-	mu_inbox_run(&rig.control);
+	mu_worker_turn(r->worker, 0);
+	mu_inbox_run(&r->control);
 }
 
-struct errand {
-	struct mu_msg msg;
-	void (*fn)(struct mu_transport *t);
-	struct mu_transport *t;
-	atomic_bool done;
-};
-
-static void run_errand(struct mu_msg *m)
+void rig_push(struct rig *r, uint64_t seq, size_t len, bool key)
 {
-	struct errand *e = MU_CONTAINER_OF(m, struct errand, msg);
+	struct mu_packet *p = mu_packet_new(mu_relay_slab(plane_of(r->worker)->relay));
 
-	e->fn(e->t);
-	atomic_store(&e->done, true);
+	assert_non_null(p);
+	assert_in_range(len, 12 + 16, MU_PACKET_MAX);
+	memset(p->data, 0, len);
+	p->data[0] = 0x80;
+	p->data[12] = 0x10; /* VP8: a frame's start; the frame header's P bit says "no key" */
+	p->data[13] = key ? 0 : 1;
+	mu_put64(p->data + 14, seq);
+	p->hlen = 12;
+	p->len = (uint16_t)len;
+	p->wire_seq = (uint16_t)seq;
+	p->wire_ts = (uint32_t)seq * 3000;
+	p->arrival_us = mu_clock_us();
+	mu_track_push(r->track, p, seq, p->arrival_us);
 }
 
-void rig_on_worker(struct session *s, void (*fn)(struct mu_transport *t))
-{
-	struct errand e = { .msg.fn = run_errand, .fn = fn, .t = s->t };
+/* --- viewers
+ * ------------------------------------------------------------------------------------------------------ */
 
-	mu_worker_post(mu_net_worker(mu_media_net(rig.media), mu_transport_worker(s->t)), &e.msg);
-	AWAIT(atomic_load(&e.done));
+static void on_state(void *arg, enum mu_transport_state s, const char *why)
+{
+	(void)arg;
+	(void)s;
+	(void)why;
 }
 
-/* --- sessions --- */
+static const struct mu_transport_events events = { .state = on_state };
 
-static void on_state(void *arg, enum mu_transport_state state, const char *why)
+static void open_socket(struct viewer *v)
 {
-	struct session *s = arg;
+	socklen_t len = sizeof(v->path.remote);
+	int rcvbuf = 4 << 20;
 
-	s->state = state;
-	snprintf(s->why, sizeof(s->why), "%s", why);
+	v->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(v->fd >= 0);
+	setsockopt(v->fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	assert_int_equal(mu_addr_parse("127.0.0.1", 0, &v->path.remote), 0);
+	assert_int_equal(bind(v->fd, &v->path.remote.sa, mu_addr_size(&v->path.remote)), 0);
+	assert_int_equal(getsockname(v->fd, &v->path.remote.sa, &len), 0);
 }
 
-static void on_media(void *arg, const char *mid)
+/* What ICE and DTLS would have found out. */
+static void connect_viewer(struct viewer *v, enum mu_srtp_profile profile)
 {
-	struct session *s = arg;
+	struct mu_dtls_keys k = { .profile = profile };
+	size_t len = mu_srtp_key_len(profile);
+	int64_t now = mu_clock_us();
 
-	snprintf(s->mid, sizeof(s->mid), "%s", mid);
+	mu_random(k.local, sizeof(k.local));
+	mu_random(k.remote, sizeof(k.remote));
+	assert_int_equal(mu_srtp_key_new(v->engine, profile, k.local, k.local + len, &v->in), 0);
+	assert_int_equal(mu_srtp_key_new(v->engine, profile, k.remote, k.remote + len, &v->out), 0);
+	assert_int_equal(mu_srtp_rx_new(v->in, &v->rx), 0);
+	v->t->ice.nominated = true;
+	v->t->ice.n_pairs = 1;
+	v->t->ice.pairs[0].path = v->path;
+	v->t->ice.selected = v->t->ice.used = v->path;
+	v->t->ice.last_check_us = now;
+	session_ice_event(v->t, MU_ICE_NOMINATED, &v->path, now);
+	session_keyed(v->t, &k, now);
 }
 
-static void on_stats(void *arg, const struct mu_transport_stats *stats)
+void viewer_up(struct viewer *v, struct rig *r, enum mu_srtp_profile profile, bool rtx)
 {
-	struct session *s = arg;
+	struct mu_transport_spec spec = { .id = "viewer", .dtls_server = true, .n_out = 1 };
+	struct mu_error e;
 
-	s->stats = *stats;
-	s->stats_heard++;
-}
-
-static const struct mu_transport_events events = { on_state, on_media, on_stats };
-
-void rig_stats(struct session *s)
-{
-	unsigned heard = s->stats_heard;
-
-	mu_transport_ask_stats(s->t);
-	AWAIT(s->stats_heard > heard);
-}
-
-void rig_connect(struct session *s, struct mu_transport_spec *spec)
-{
-	memset(s, 0, sizeof(*s));
-	peer_open(&s->peer, "127.0.0.1", &rig.gateway[spec->worker], NULL);
-	memcpy(spec->fingerprints[0], mu_identity_fingerprint(s->peer.identity), MU_FINGERPRINT_LEN);
-	spec->n_fingerprints = 1;
-	spec->dtls_server = true;
-	spec->id = "test";
-	snprintf(spec->cname, sizeof(spec->cname), "muster");
-	assert_int_equal(mu_transport_new(rig.media, spec, &events, s, &s->t), 0);
-	snprintf(s->peer.ufrag, sizeof(s->peer.ufrag), "%s", mu_transport_ufrag(s->t));
-	snprintf(s->peer.pwd, sizeof(s->peer.pwd), "%s", mu_transport_pwd(s->t));
-	rig_stats(s); /* its worker knows the session: a check before that would be lost */
-	assert_int_equal(peer_connect(&s->peer, mu_identity_fingerprint(mu_media_identity(rig.media))), 0);
-	AWAIT(s->state == MU_TRANSPORT_CONNECTED);
-}
-
-void rig_end(struct session *s)
-{
-	mu_transport_close(s->t, "test over");
-	AWAIT(s->state == MU_TRANSPORT_CLOSED);
-	mu_transport_free(s->t);
-	peer_close(&s->peer);
-}
-
-struct mu_transport_spec rig_publisher(void)
-{
-	struct mu_transport_spec spec = { .n_in = 2 };
-
-	spec.in[0] = (struct mu_stream_in){ .track = rig.video,
+	memset(v, 0, sizeof(*v));
+	spec.out[0] = (struct mu_stream_out){ .track = r->track,
 		.mid = "0",
-		.n_formats = 1,
-		.formats = { { .codec = MU_CODEC_VP8, .pt = 96 } },
-		.rtx_pt = { 97 },
-		.nack = true,
-		.pli = true };
-	spec.in[1] = (struct mu_stream_in){ .track = rig.audio,
-		.mid = "1",
-		.n_formats = 2,
-		.formats = { { .codec = MU_CODEC_OPUS, .pt = 111, .channels = 2 },
-			{ .codec = MU_CODEC_PCMA, .pt = 8, .channels = 1 } } };
-	return spec;
-}
-
-struct mu_transport_spec rig_viewer(void)
-{
-	struct mu_transport_spec spec = { .n_out = 2 };
-
-	spec.out[0] = (struct mu_stream_out){ .track = rig.video,
-		.mid = "0",
-		.ssrc = RIG_VIEW_VIDEO,
-		.rtx_ssrc = RIG_VIEW_RTX,
+		.ssrc = RIG_SSRC,
+		.rtx_ssrc = rtx ? RIG_RTX_SSRC : 0,
 		.n_formats = 1,
 		.nack = true };
-	spec.out[0].formats[0].format = (struct mu_format){ .codec = MU_CODEC_VP8, .pt = 120 };
-	spec.out[0].formats[0].rtx_pt = 121;
-	spec.out[1] = (struct mu_stream_out){
-		.track = rig.audio, .mid = "1", .ssrc = RIG_VIEW_AUDIO, .n_formats = 2
-	};
-	spec.out[1].formats[0].format =
-		(struct mu_format){ .codec = MU_CODEC_OPUS, .pt = 109, .channels = 2 };
-	spec.out[1].formats[1].format = (struct mu_format){ .codec = MU_CODEC_PCMA, .pt = 18, .channels = 1 };
-	return spec;
+	spec.out[0].formats[0].format = *format_of(r);
+	spec.out[0].formats[0].format.pt = RIG_PT;
+	spec.out[0].formats[0].rtx_pt = rtx ? RIG_RTX_PT : 0;
+	open_socket(v);
+	assert_int_equal(mu_srtp_engine_new("openssl", &v->engine, &e), 0);
+	assert_int_equal(mu_transport_new(r->media, &spec, &events, v, &v->t), 0);
+	rig_turn(r);
+	connect_viewer(v, profile);
 }
 
-void rig_publish(struct session *s)
+void viewer_down(struct viewer *v, struct rig *r)
 {
-	struct mu_transport_spec spec = rig_publisher();
-
-	rig_connect(s, &spec);
+	mu_transport_free(v->t);
+	rig_turn(r);
+	mu_srtp_rx_free(v->rx);
+	mu_srtp_key_free(v->in);
+	mu_srtp_key_free(v->out);
+	mu_srtp_engine_free(v->engine);
+	close(v->fd);
 }
 
-void rig_watch(struct session *s)
+struct out_stream *viewer_out(struct viewer *v)
 {
-	struct mu_transport_spec spec = rig_viewer();
-
-	rig_connect(s, &spec);
+	return &v->t->out[0];
 }
 
-/* --- media --- */
-
-/* VP8: S bit and partition 0; the frame's first byte says key (0) or not (1). */
-void rig_send_video(struct session *s, uint32_t ssrc, uint64_t seq, bool key)
+bool viewer_take(struct viewer *v, struct mu_rtp_header *h, uint8_t ret[2000], size_t *ret_len)
 {
-	uint8_t payload[600] = { 0x10, key ? 0 : 1 };
+	uint8_t data[2000];
+	ssize_t n;
 
-	mu_put64(payload + 2, seq);
-	peer_rtp(&s->peer, ssrc, seq, 96, (uint32_t)seq * 3000, true, payload, sizeof(payload));
-}
+	/* loopback delivers within the sender's call: what is not there now was not sent */
+	while ((n = recv(v->fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
+		int plain;
 
-uint64_t rig_number(const uint8_t *payload)
-{
-	return mu_get64(payload + 2);
-}
-
-void rig_send_repair(struct session *s, uint64_t index, uint16_t osn)
-{
-	uint8_t payload[602] = { 0, 0, 0x10, 1 };
-
-	mu_put16(payload, osn);
-	mu_put64(payload + 4, osn);
-	peer_rtp(&s->peer, RIG_RTX, index, 97, osn * 3000u, true, payload, sizeof(payload));
-}
-
-bool rig_take(struct session *s, uint8_t pt, struct mu_rtp_header *h, uint8_t *pkt, size_t *len)
-{
-	enum peer_got what;
-
-	while ((what = peer_take(&s->peer, 300, pkt, len)) != PEER_NOTHING) {
-		assert_int_not_equal(what, PEER_BAD);
-		if (what == PEER_RTP && mu_rtp_parse(pkt, *len, h) == 0 && h->pt == pt)
-			return true;
+		if (data[0] < 128 || mu_is_rtcp(data))
+			continue;
+		assert_int_equal(mu_rtp_parse(data, (size_t)n, h), 0);
+		plain = mu_srtp_rx_rtp(v->engine, v->rx, data, (size_t)n, h->hlen, ret);
+		assert_true(plain > 0);
+		*ret_len = (size_t)plain;
+		return true;
 	}
 	return false;
 }
 
-void rig_hear(struct session *s, const struct mu_rtcp_handler *h, void *arg, const bool *done)
+void viewer_nack(struct viewer *v, const uint16_t *seqs, size_t n, int64_t now_us)
 {
-	int64_t until = mu_clock_us() + 3000000;
-	uint8_t pkt[2000];
-	size_t len;
+	uint8_t buf[1024], sealed[1024 + MU_SRTCP_GROWTH_MAX];
+	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
+	int len;
 
-	while (!*done && mu_clock_us() < until) {
-		if (peer_take(&s->peer, 100, pkt, &len) == PEER_RTCP)
-			assert_int_equal(mu_rtcp_parse(pkt, len, h, arg), 0);
-	}
+	mu_rtcp_add_rr(&w, 1, NULL, 0);
+	assert_int_equal(mu_rtcp_add_nack(&w, 1, RIG_SSRC, seqs, n), 0);
+	len = mu_srtcp_protect(v->engine, v->out, ++v->srtcp_index, buf, w.len, sealed);
+	assert_true(len > 0);
+	incoming_rtcp(v->t, sealed, (size_t)len, now_us);
+	mu_worker_flush(v->t->worker);
 }

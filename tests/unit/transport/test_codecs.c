@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "rig.h"
+#include "live.h"
 
 #define PAYLOAD 900
 

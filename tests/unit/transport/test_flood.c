@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "rig.h"
+#include "live.h"
 
 #define SSRCS       10000
 #define KEY_ASKED   4

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "rig.h"
+#include "live.h"
 
 #define OTHER_SSRC 0x4321
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "rig.h"
+#include "live.h"
 
 struct heard {
 	bool done;

@@ -124,53 +124,6 @@ static void test_publishing_offer(void **state)
 	assert_contains(f->r.detail, "WHIP");
 }
 
-/* RFC 6184, section 8.2.2; profiles of table 5 */
-static void test_h264_matching(void **state)
-{
-	static const struct {
-		const char *from, *to;
-		bool suits;
-	} cases[] = {
-		{ "packetization-mode=1;profile-level-id=42e01f",
-			"packetization-mode=1;profile-level-id=42e034", true },
-		{ "packetization-mode=1;profile-level-id=42c01f",
-			"profile-level-id=42E01F; packetization-mode=1", true },
-		{ "packetization-mode=1;profile-level-id=42e01f",
-			"packetization-mode=0;profile-level-id=42e01f", false },
-		{ "profile-level-id=42e01f", "packetization-mode=1;profile-level-id=42e01f", true },
-		{ "packetization-mode=1;profile-level-id=42e01f",
-			"packetization-mode=1;profile-level-id=42001f", true },
-		{ "packetization-mode=1;profile-level-id=42e01f",
-			"packetization-mode=1;profile-level-id=4d001f", true },
-		{ "packetization-mode=1;profile-level-id=4d001f",
-			"packetization-mode=1;profile-level-id=42e01f", false },
-		{ "packetization-mode=1;profile-level-id=42001f",
-			"packetization-mode=1;profile-level-id=42e01f", false },
-		{ "packetization-mode=1;profile-level-id=4d401f",
-			"packetization-mode=1;profile-level-id=4d001f", true },
-		{ "packetization-mode=1;profile-level-id=64001f",
-			"packetization-mode=1;profile-level-id=4d001f", false },
-		{ "packetization-mode=1;profile-level-id=4d001f",
-			"packetization-mode=1;profile-level-id=64001f", true },
-		{ "packetization-mode=1;profile-level-id=f4001f",
-			"packetization-mode=1;profile-level-id=64001f", false },
-		{ "", "packetization-mode=1;profile-level-id=42e01f", true }, /* GStreamer's, fragments */
-		{ "", "packetization-mode=0;profile-level-id=42e01f", false },
-		{ "packetization-mode=1;profile-level-id=42e01f", "", true },
-		{ "packetization-mode=1;profile-level-id=64001f", "packetization-mode=1", true },
-	};
-	struct mu_sdp_codec to = { .name = "H264", .clock = 90000, .channels = 1 };
-	struct mu_format from = { .codec = MU_CODEC_H264, .channels = 1 };
-
-	(void)state;
-	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
-		snprintf(from.fmtp, sizeof(from.fmtp), "%s", cases[i].from);
-		snprintf(to.fmtp, sizeof(to.fmtp), "%s", cases[i].to);
-		if ((sdp_format_suits(&from, &to) > 0) != cases[i].suits)
-			fail_msg("%s to %s", cases[i].from, cases[i].to);
-	}
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -182,7 +135,6 @@ int main(void)
 		T(test_no_codec_in_common),
 		T(test_no_track_of_a_kind),
 		T(test_publishing_offer),
-		cmocka_unit_test(test_h264_matching),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -274,6 +274,7 @@ static void test_token_ends(void **state)
 
 	assert_int_equal(mu_webrtc_end_token(f->w, "another", "revoked"), 0);
 	assert_int_equal(mu_webrtc_end_token(f->w, "secret-token", "token revoked"), 1);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE); /* not held: it may not come back */
 	assert_string_equal(t->why, "token revoked");
 	assert_int_equal(mu_webrtc_end_token(f->w, "secret-token", "token revoked"), 0);
 	fake_fire(t, MU_TRANSPORT_CLOSED, "");
@@ -281,6 +282,7 @@ static void test_token_ends(void **state)
 	mu_webrtc_expire(f->w, f->token.expires_s - 1);
 	assert_false(t->closing);
 	mu_webrtc_expire(f->w, f->token.expires_s);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
 	assert_true(t->closing);
 }
 
