@@ -149,8 +149,7 @@ void stage_begin(
 	own.id = "test";
 	snprintf(own.cname, sizeof(own.cname), "muster");
 	assert_int_equal(mu_transport_new(stage.media, &own, &stage_events, s, &s->t), 0);
-	snprintf(s->peer.ufrag, sizeof(s->peer.ufrag), "%s", mu_transport_ufrag(s->t));
-	snprintf(s->peer.pwd, sizeof(s->peer.pwd), "%s", mu_transport_pwd(s->t));
+	peer_aim(&s->peer, s->t);
 	stage_stats(s); /* its worker knows the session */
 }
 

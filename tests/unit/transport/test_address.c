@@ -19,12 +19,13 @@ static void test_strangers_change_nothing(void **state)
 	(void)state;
 	show_up(&pub, &view);
 	peer_open(&stranger, "127.0.0.2", &stage.gateway[0][0], NULL);
-	snprintf(stranger.ufrag, sizeof(stranger.ufrag), "%s", pub.peer.ufrag);
-	snprintf(stranger.pwd, sizeof(stranger.pwd), "%s", pub.peer.pwd);
 	/* checks without the password, with USE-CANDIDATE, with a user name that is nobody's */
-	assert_int_equal(peer_check(&stranger, true, false, "wrongwrongwrongwrongwrong"), PEER_NOTHING);
+	peer_aim(&stranger, pub.t);
+	snprintf(stranger.pwd, sizeof(stranger.pwd), "wrongwrongwrongwrongwrong");
+	assert_int_equal(peer_check(&stranger, PEER_NOMINATE), PEER_NOTHING);
+	peer_aim(&stranger, pub.t);
 	snprintf(stranger.ufrag, sizeof(stranger.ufrag), "NOBODY00");
-	assert_int_equal(peer_check(&stranger, true, false, NULL), PEER_NOTHING);
+	assert_int_equal(peer_check(&stranger, PEER_NOMINATE), PEER_NOTHING);
 	/* DTLS, RTP with the right SSRC, garbage: from there and from the peer's address */
 	for (int i = 0; i < 2000; i++) {
 		mu_random(junk, sizeof(junk));
@@ -56,11 +57,11 @@ static void test_peer_moves_to_another_address(void **state)
 	EXPECT(&view, 1);
 	peer_move(&pub.peer);
 	stage_send_video(&pub, 2, false); /* not validated yet: dropped */
-	assert_int_equal(peer_check(&pub.peer, true, false, NULL), PEER_STUN);
+	assert_int_equal(peer_check(&pub.peer, PEER_NOMINATE), PEER_STUN);
 	stage_send_video(&pub, 3, false);
 	EXPECT(&view, 3);
 	peer_move(&view.peer);
-	assert_int_equal(peer_check(&view.peer, true, false, NULL), PEER_STUN);
+	assert_int_equal(peer_check(&view.peer, PEER_NOMINATE), PEER_STUN);
 	peer_report(&view.peer);
 	stage_stats(&view);
 	stage_send_video(&pub, 4, false);
@@ -81,9 +82,8 @@ static void test_forged_source_takes_no_address(void **state)
 	(void)state;
 	show_up(&pub, &view);
 	forged = pub.peer;
-	memcpy(forged.ufrag, view.peer.ufrag, sizeof(forged.ufrag));
-	memcpy(forged.pwd, view.peer.pwd, sizeof(forged.pwd));
-	assert_int_equal(peer_check(&forged, true, false, NULL), PEER_NOTHING);
+	peer_aim(&forged, view.t);
+	assert_int_equal(peer_check(&forged, PEER_NOMINATE), PEER_NOTHING);
 	stage_send_video(&pub, 1, true);
 	EXPECT(&view, 1);
 	assert_false(stage_take(&pub, 120, &h, pkt, &len));
@@ -104,13 +104,12 @@ static void test_repeated_check_moves_no_media(void **state)
 	(void)state;
 	show_up(&pub, &view);
 	peer_open(&stranger, "127.0.0.2", &stage.gateway[0][0], NULL);
-	memcpy(stranger.ufrag, view.peer.ufrag, sizeof(stranger.ufrag));
-	memcpy(stranger.pwd, view.peer.pwd, sizeof(stranger.pwd));
-	assert_int_equal(peer_check(&stranger, true, false, NULL), PEER_STUN);
+	peer_aim(&stranger, view.t);
+	assert_int_equal(peer_check(&stranger, PEER_NOMINATE), PEER_STUN);
 	stage_send_video(&pub, 1, true);
 	EXPECT(&view, 1);
 	assert_int_equal(peer_take(&stranger, 50, pkt, &len), PEER_NOTHING);
-	assert_int_equal(peer_check(&view.peer, true, false, NULL), PEER_STUN);
+	assert_int_equal(peer_check(&view.peer, PEER_NOMINATE), PEER_STUN);
 	peer_report(&view.peer);
 	stage_stats(&view);
 	assert_true(mu_addr_equal(&view.stats.remote, &view.peer.local));
@@ -128,9 +127,8 @@ static void test_many_candidates(void **state)
 	show_up(&pub, &view);
 	for (unsigned i = 0; i < MU_ARRAY_LEN(other); i++) {
 		peer_open(&other[i], "127.0.0.2", &stage.gateway[0][0], NULL);
-		memcpy(other[i].ufrag, pub.peer.ufrag, sizeof(other[i].ufrag));
-		memcpy(other[i].pwd, pub.peer.pwd, sizeof(other[i].pwd));
-		assert_int_equal(peer_check(&other[i], false, false, NULL), PEER_STUN);
+		peer_aim(&other[i], pub.t);
+		assert_int_equal(peer_check(&other[i], 0), PEER_STUN);
 	}
 	stage_send_video(&pub, 1, true);
 	EXPECT(&view, 1);
@@ -152,7 +150,7 @@ static void test_same_remote_on_two_sockets(void **state)
 	own = second.peer.fd;
 	second.peer.fd = pub.peer.fd;
 	second.peer.gateway = stage.gateway[0][1];
-	assert_int_equal(peer_check(&second.peer, true, false, NULL), PEER_STUN);
+	assert_int_equal(peer_check(&second.peer, PEER_NOMINATE), PEER_STUN);
 	stage_send_video(&pub, 1, true);
 	EXPECT(&view, 1);
 	second.peer.fd = own;

@@ -32,8 +32,8 @@ static void test_role_conflict_is_refused(void **state)
 	(void)state;
 	stage_up();
 	stage_begin(&s, &spec, NULL);
-	assert_int_equal(peer_check(&s.peer, true, true, NULL), PEER_STUN_ERROR);
-	assert_int_equal(peer_check(&s.peer, false, false, NULL), PEER_STUN);
+	assert_int_equal(peer_check(&s.peer, PEER_NOMINATE | PEER_CONTROLLED), PEER_STUN_ERROR);
+	assert_int_equal(peer_check(&s.peer, 0), PEER_STUN);
 	stage_end(&s);
 	stage_down();
 }
@@ -83,22 +83,18 @@ static void test_ice_restart(void **state)
 {
 	struct mu_transport_spec spec = { 0 };
 	struct session s;
-	char old_ufrag[32], old_pwd[64];
+	struct peer old;
 
 	(void)state;
 	stage_up();
 	stage_connect(&s, &spec);
-	memcpy(old_ufrag, s.peer.ufrag, sizeof(old_ufrag));
-	memcpy(old_pwd, s.peer.pwd, sizeof(old_pwd));
+	old = s.peer;
 	assert_int_equal(mu_transport_restart_ice(s.t), 0);
-	assert_int_equal(peer_check(&s.peer, true, false, NULL), PEER_STUN); /* the old ones still */
-	snprintf(s.peer.ufrag, sizeof(s.peer.ufrag), "%s", mu_transport_ufrag(s.t));
-	snprintf(s.peer.pwd, sizeof(s.peer.pwd), "%s", mu_transport_pwd(s.t));
-	assert_string_not_equal(s.peer.ufrag, old_ufrag);
-	assert_int_equal(peer_check(&s.peer, true, false, NULL), PEER_STUN);
-	memcpy(s.peer.ufrag, old_ufrag, sizeof(old_ufrag));
-	memcpy(s.peer.pwd, old_pwd, sizeof(old_pwd));
-	assert_int_equal(peer_check(&s.peer, true, false, NULL), PEER_NOTHING); /* superseded */
+	assert_int_equal(peer_check(&old, PEER_NOMINATE), PEER_STUN); /* the old ones still */
+	peer_aim(&s.peer, s.t);
+	assert_string_not_equal(s.peer.ufrag, old.ufrag);
+	assert_int_equal(peer_check(&s.peer, PEER_NOMINATE), PEER_STUN);
+	assert_int_equal(peer_check(&old, PEER_NOMINATE), PEER_NOTHING); /* superseded */
 	stage_end(&s);
 	stage_down();
 }
