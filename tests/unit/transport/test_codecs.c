@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "live.h"
+#include "stage.h"
 
 #define PAYLOAD 900
 
@@ -99,7 +99,7 @@ static void publish_one(
 
 	mu_put16(header + 2, seq);
 	mu_put32(header + 4, seq * 3000u);
-	mu_put32(header + 8, RIG_VIDEO);
+	mu_put32(header + 8, STAGE_VIDEO);
 	fill(c, seq == 1, payload);
 	peer_rtp_header(&pub->peer, header, hlen, seq, payload, c->len);
 }
@@ -113,12 +113,12 @@ static void check_one(struct session *view, const struct codec *c, const struct 
 	uint8_t payload[PAYLOAD];
 	size_t len;
 
-	assert_true(rig_take(view, c->view_pt, &h, p.data, &len));
+	assert_true(stage_take(view, c->view_pt, &h, p.data, &len));
 	if (seq == 1)
 		*at = h;
 	p.len = (uint16_t)len;
 	assert_int_equal(mu_rtp_fill(&p, &to->map), 0);
-	assert_int_equal(h.ssrc, RIG_VIEW_VIDEO);
+	assert_int_equal(h.ssrc, STAGE_VIEW_VIDEO);
 	assert_int_equal(h.marker, seq % 2);
 	assert_int_equal(h.seq, (uint16_t)(at->seq + seq - 1));
 	assert_int_equal(h.ts, at->ts + (seq - 1) * 3000u);
@@ -142,22 +142,24 @@ static void check_one(struct session *view, const struct codec *c, const struct 
 static void relay(const struct codec *c, bool two)
 {
 	struct side from = { ids(two), two }, to[2] = { { ids(false), false }, { ids(true), true } };
-	struct mu_track *track = mu_codec_kind(c->codec) == MU_VIDEO ? rig.video : rig.audio;
+	struct mu_track *track = mu_codec_kind(c->codec) == MU_VIDEO ? stage.video : stage.audio;
 	struct mu_transport_spec in = { .n_in = 1 };
 	struct mu_rtp_header at[2];
 	struct session pub, view[2];
 
 	in.in[0] = (struct mu_stream_in){ .track = track, .mid = "0", .n_formats = 1, .exts = from.map };
 	in.in[0].formats[0] = (struct mu_format){ .codec = c->codec, .pt = c->pt };
-	rig_connect(&pub, &in);
+	stage_connect(&pub, &in);
 	for (unsigned v = 0; v < 2; v++) {
 		struct mu_transport_spec out = { .n_out = 1 };
 
-		out.out[0] = (struct mu_stream_out){
-			.track = track, .mid = "0", .ssrc = RIG_VIEW_VIDEO, .n_formats = 1, .exts = to[v].map
-		};
+		out.out[0] = (struct mu_stream_out){ .track = track,
+			.mid = "0",
+			.ssrc = STAGE_VIEW_VIDEO,
+			.n_formats = 1,
+			.exts = to[v].map };
 		out.out[0].formats[0].format = (struct mu_format){ .codec = c->codec, .pt = c->view_pt };
-		rig_connect(&view[v], &out);
+		stage_connect(&view[v], &out);
 	}
 	for (uint16_t seq = 1; seq <= 4; seq++) {
 		size_t n = two && seq > 2 ? LONG : SHORT;
@@ -167,8 +169,8 @@ static void relay(const struct codec *c, bool two)
 			check_one(&view[v], c, &to[v], seq, n, &at[v]);
 	}
 	for (unsigned v = 0; v < 2; v++)
-		rig_end(&view[v]);
-	rig_end(&pub);
+		stage_end(&view[v]);
+	stage_end(&pub);
 }
 
 static void test_all_codecs(void **state)
@@ -180,9 +182,9 @@ static void test_all_codecs(void **state)
 		print_message("%s\n", mu_codec_name(c->codec));
 		assert_true(mu_payload_look(c->codec, c->key, sizeof(c->key)).key);
 		for (unsigned two = 0; two < 2; two++) {
-			rig_up(1, 8000000);
+			stage_up();
 			relay(c, two);
-			rig_down();
+			stage_down();
 		}
 	}
 }
@@ -199,28 +201,28 @@ static void test_unknown_extensions_stay_behind(void **state)
 	size_t len;
 
 	(void)state;
-	rig_up(1, 8000000);
-	in = rig_publisher();
+	stage_up();
+	in = stage_publisher();
 	in.in[0].exts = from.map;
-	rig_connect(&pub, &in);
+	stage_connect(&pub, &in);
 	for (unsigned v = 0; v < 2; v++) {
-		out[v] = rig_viewer();
+		out[v] = stage_viewer();
 		if (v == 0)
 			mu_ext_map_set(&out[v].out[0].exts, MU_EXT_VIDEO_ORIENTATION, 3);
-		rig_connect(&view[v], &out[v]);
+		stage_connect(&view[v], &out[v]);
 	}
 	publish_one(&pub, &codecs[2], &from, 1, LONG);
-	assert_true(rig_take(&view[0], 120, &h, pkt, &len));
+	assert_true(stage_take(&view[0], 120, &h, pkt, &len));
 	assert_int_equal(h.hlen, 20);
 	assert_int_equal(mu_get32(pkt + 12), 0xbede0001);
 	assert_int_equal(pkt[16], 0x30);
 	assert_int_equal(pkt[17], byte_of(3, 0));
-	assert_true(rig_take(&view[1], 120, &h, pkt, &len));
+	assert_true(stage_take(&view[1], 120, &h, pkt, &len));
 	assert_int_equal(h.hlen, 12);
-	rig_end(&view[0]);
-	rig_end(&view[1]);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&view[0]);
+	stage_end(&view[1]);
+	stage_end(&pub);
+	stage_down();
 }
 
 int main(void)

@@ -36,12 +36,11 @@ static void test_check_before_the_session_is_known(void **state)
 	assert_int_equal(mu_addr_parse("127.0.0.1", mu_net_port(mu_media_net(r.media), 0, 0), &at), 0);
 	peer_open(&peer, "127.0.0.1", &at, NULL);
 	assert_int_equal(mu_transport_new(r.media, &spec, &events, NULL, &t), 0);
-	snprintf(peer.ufrag, sizeof(peer.ufrag), "%s", mu_transport_ufrag(t));
-	snprintf(peer.pwd, sizeof(peer.pwd), "%s", mu_transport_pwd(t));
+	peer_aim(&peer, t);
 	path.remote = peer.local;
 	d.path = &path;
 	d.data = check;
-	d.len = peer_write_check(&peer, true, false, NULL, check);
+	d.len = peer_write_check(&peer, PEER_NOMINATE, check);
 	demux(r.worker, &d, 1, mu_clock_us());
 	mu_worker_flush(r.worker);
 	assert_int_equal(peer_take(&peer, 200, pkt, &len), PEER_STUN);

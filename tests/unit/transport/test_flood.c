@@ -6,11 +6,19 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "live.h"
+#include "stage.h"
 
 #define SSRCS       10000
 #define KEY_ASKED   4
 #define RESEND_FREE 62000 /* bytes that may be asked for before as many were sent, and a packet */
+
+static void unpoliced_up(void)
+{
+	struct mu_transport_options o = stage_options();
+
+	o.publisher_bps = 0;
+	stage_up_with(&o);
+}
 
 /* --- a viewer asks for everything, always (RELIABILITY S13) --- */
 
@@ -28,7 +36,7 @@ static void on_key(void *arg, uint32_t ssrc)
 {
 	struct flood *f = arg;
 
-	assert_int_equal(ssrc, RIG_VIDEO);
+	assert_int_equal(ssrc, STAGE_VIDEO);
 	if (f->asked < KEY_ASKED)
 		f->asked_us[f->asked++] = mu_clock_us();
 }
@@ -36,7 +44,7 @@ static void on_key(void *arg, uint32_t ssrc)
 /* PLI, a new FIR, a REMB of nothing, and NACK of the last 200 packets. */
 static void ask(struct flood *f)
 {
-	uint32_t ssrc = RIG_VIEW_VIDEO;
+	uint32_t ssrc = STAGE_VIEW_VIDEO;
 	uint16_t seqs[200];
 	uint8_t buf[1200];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
@@ -62,11 +70,11 @@ static void drain_bad(struct flood *f)
 		assert_int_not_equal(what, PEER_BAD);
 		if (what != PEER_RTP || mu_rtp_parse(pkt, len, &h) < 0)
 			continue;
-		if (h.ssrc == RIG_VIEW_RTX)
+		if (h.ssrc == STAGE_VIEW_RTX)
 			f->resent += len;
 		else if (f->media == 0)
 			f->first = h.seq;
-		if (h.ssrc == RIG_VIEW_VIDEO)
+		if (h.ssrc == STAGE_VIEW_VIDEO)
 			f->media += len;
 	}
 }
@@ -82,8 +90,8 @@ static void drain_good(struct flood *f)
 	while ((what = peer_take(&f->good.peer, 0, pkt, &len)) != PEER_NOTHING) {
 		if (what != PEER_RTP || mu_rtp_parse(pkt, len, &h) < 0)
 			continue;
-		assert_int_equal(h.ssrc, RIG_VIEW_VIDEO);
-		assert_int_equal(rig_number(pkt + h.hlen), ++f->good_got);
+		assert_int_equal(h.ssrc, STAGE_VIEW_VIDEO);
+		assert_int_equal(stage_number(pkt + h.hlen), ++f->good_got);
 	}
 }
 
@@ -94,7 +102,7 @@ static void flood_once(struct flood *f)
 	size_t len;
 
 	f->sent++;
-	rig_send_video(&f->pub, RIG_VIDEO, f->sent, f->sent == 1);
+	stage_send_video(&f->pub, f->sent, f->sent == 1);
 	for (unsigned i = 0; i < 5 && f->media > 0; i++)
 		ask(f);
 	if (peer_take(&f->pub.peer, 5, pkt, &len) == PEER_RTCP)
@@ -108,10 +116,10 @@ static void test_viewer_floods_requests(void **state)
 	static struct flood f;
 
 	(void)state;
-	rig_up(1, 0);
-	rig_publish(&f.pub);
-	rig_watch(&f.bad);
-	rig_watch(&f.good);
+	unpoliced_up();
+	stage_publish(&f.pub);
+	stage_watch(&f.bad);
+	stage_watch(&f.good);
 	for (int64_t until = mu_clock_us() + 5000000; f.asked < KEY_ASKED && mu_clock_us() < until;)
 		flood_once(&f);
 	assert_int_equal(f.asked, KEY_ASKED);    /* no key frame came, so it is asked for again and again, */
@@ -120,17 +128,17 @@ static void test_viewer_floods_requests(void **state)
 	while (f.good_got < f.sent)
 		drain_good(&f);
 	drain_bad(&f);
-	rig_stats(&f.bad);
+	stage_stats(&f.bad);
 	assert_true(f.bad.stats.streams[0].nacks > 10 * f.sent);
 	assert_true(f.resent > 0);
 	assert_true(f.resent <= f.media + RESEND_FREE);
-	rig_stats(&f.good);
+	stage_stats(&f.good);
 	assert_int_equal(f.good.stats.streams[0].retransmitted, 0);
 	assert_int_equal(f.good.stats.streams[0].dropped, 0);
-	rig_end(&f.bad);
-	rig_end(&f.good);
-	rig_end(&f.pub);
-	rig_down();
+	stage_end(&f.bad);
+	stage_end(&f.good);
+	stage_end(&f.pub);
+	stage_down();
 }
 
 /* --- a publisher with ten thousand SSRCs (RELIABILITY S14) --- */
@@ -148,7 +156,7 @@ static void on_plane(void *arg, const struct mu_media_stats *s, unsigned n)
 static void ask_plane(void)
 {
 	plane_heard = false;
-	mu_media_ask_stats(rig.media, on_plane, NULL);
+	mu_media_ask_stats(stage.media, on_plane, NULL);
 	AWAIT(plane_heard);
 }
 
@@ -157,7 +165,7 @@ static void send_voice(struct session *s, uint16_t seq)
 	uint8_t voice[80] = { 0 };
 
 	mu_put16(voice, seq);
-	peer_rtp(&s->peer, RIG_AUDIO, seq, 111, seq * 960u, false, voice, sizeof(voice));
+	peer_rtp(&s->peer, STAGE_AUDIO, seq, 111, seq * 960u, false, voice, sizeof(voice));
 }
 
 static void test_publisher_with_ten_thousand_ssrcs(void **state)
@@ -170,18 +178,18 @@ static void test_publisher_with_ten_thousand_ssrcs(void **state)
 	size_t len;
 
 	(void)state;
-	rig_up(1, 0);
-	bad_spec = rig_publisher();
-	good_spec = rig_publisher();
+	unpoliced_up();
+	bad_spec = stage_publisher();
+	good_spec = stage_publisher();
 	bad_spec.n_in = good_spec.n_in = 1;
 	good_spec.in[0] = good_spec.in[1];
-	rig_connect(&bad, &bad_spec);
-	rig_connect(&good, &good_spec);
-	rig_watch(&view);
-	rig_send_video(&bad, RIG_VIDEO, 1, true);
-	assert_true(rig_take(&view, 120, &h, pkt, &len));
+	stage_connect(&bad, &bad_spec);
+	stage_connect(&good, &good_spec);
+	stage_watch(&view);
+	stage_send_video(&bad, 1, true);
+	assert_true(stage_take(&view, 120, &h, pkt, &len));
 	send_voice(&good, 1);
-	assert_true(rig_take(&view, 109, &h, pkt, &len));
+	assert_true(stage_take(&view, 109, &h, pkt, &len));
 	ask_plane();
 	slab = plane.slab_bytes;
 	for (uint32_t i = 1; i <= SSRCS; i++) {
@@ -189,14 +197,14 @@ static void test_publisher_with_ten_thousand_ssrcs(void **state)
 		if (i % 100)
 			continue;
 		send_voice(&good, (uint16_t)(1 + i / 100));
-		assert_true(rig_take(&view, 109, &h, pkt, &len));
+		assert_true(stage_take(&view, 109, &h, pkt, &len));
 		assert_int_equal(mu_get16(pkt + h.hlen), 1 + i / 100);
-		rig_send_video(&bad, RIG_VIDEO, 1 + i / 100, false); /* its own stream goes on too */
-		assert_true(rig_take(&view, 120, &h, pkt, &len));
-		assert_int_equal(rig_number(pkt + h.hlen), 1 + i / 100);
+		stage_send_video(&bad, 1 + i / 100, false); /* its own stream goes on too */
+		assert_true(stage_take(&view, 120, &h, pkt, &len));
+		assert_int_equal(stage_number(pkt + h.hlen), 1 + i / 100);
 	}
-	rig_stats(&bad);
-	rig_stats(&good);
+	stage_stats(&bad);
+	stage_stats(&good);
 	ask_plane();
 	assert_int_equal(bad.stats.unknown_ssrc, MU_SRTP_RX_STREAMS - 1);
 	assert_int_equal(bad.stats.unknown_ssrc + bad.stats.over_limit, SSRCS);
@@ -206,10 +214,10 @@ static void test_publisher_with_ten_thousand_ssrcs(void **state)
 	assert_true(plane.packets_held < 300); /* the caches' */
 	assert_int_equal(good.stats.over_limit + good.stats.unknown_ssrc, 0);
 	assert_int_equal(good.stats.streams[0].lost, 0);
-	rig_end(&view);
-	rig_end(&good);
-	rig_end(&bad);
-	rig_down();
+	stage_end(&view);
+	stage_end(&good);
+	stage_end(&bad);
+	stage_down();
 }
 
 int main(void)

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "live.h"
+#include "stage.h"
 
 #define OTHER_SSRC 0x4321
 
@@ -25,21 +25,6 @@ static void on_nack(void *arg, uint32_t ssrc, uint16_t seq)
 }
 
 static const struct mu_rtcp_handler asked = { .nack = on_nack };
-
-/* The numbers that the viewer gets, in the order in which they come. */
-static void expect(struct session *view, const uint64_t *numbers, size_t n)
-{
-	struct mu_rtp_header h;
-	uint8_t pkt[2000];
-	size_t len;
-
-	for (size_t i = 0; i < n; i++) {
-		assert_true(rig_take(view, 120, &h, pkt, &len));
-		assert_int_equal(rig_number(pkt + h.hlen), numbers[i]);
-	}
-}
-#define EXPECT(view, ...) \
-	expect(view, (const uint64_t[]){ __VA_ARGS__ }, MU_ARRAY_LEN(((const uint64_t[]){ __VA_ARGS__ })))
 
 static void silent_for_long(struct mu_transport *t)
 {
@@ -69,10 +54,10 @@ static void new_ssrc(struct session *pub, struct session *view)
 {
 	struct heard h = { .ssrc = OTHER_SSRC };
 
-	rig_send_video(pub, OTHER_SSRC, 10, true);
-	rig_send_video(pub, OTHER_SSRC, 12, false);
+	stage_send_video_as(pub, OTHER_SSRC, 10, true);
+	stage_send_video_as(pub, OTHER_SSRC, 12, false);
 	EXPECT(view, 10, 12);
-	rig_hear(pub, &asked, &h, &h.done);
+	stage_hear(pub, &asked, &h, &h.done);
 	assert_true(h.done);
 	assert_int_equal(h.seq, 11);
 }
@@ -84,27 +69,23 @@ static void test_new_ssrc_after_silence(void **state)
 	struct mu_rtcp_writer w = { sr, sizeof(sr), 0 };
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	rig_watch(&view);
-	rig_send_video(&pub, RIG_VIDEO, 50000, true);
-	rig_send_video(&pub, RIG_VIDEO, 50001, false);
-	rig_send_repair(&pub, 1, 50000); /* binds the RTX */
-	mu_rtcp_add_sr(&w, RIG_VIDEO, 77ull << 32, 0, 0, 0, NULL, 0);
+	show_up(&pub, &view);
+	stage_send_video(&pub, 50000, true);
+	stage_send_video(&pub, 50001, false);
+	stage_send_repair(&pub, 1, 50000); /* binds the RTX */
+	mu_rtcp_add_sr(&w, STAGE_VIDEO, 77ull << 32, 0, 0, 0, NULL, 0);
 	peer_rtcp(&pub.peer, sr, w.len);
-	rig_send_video(&pub, OTHER_SSRC, 7, true); /* while the one before sends: a stranger */
-	rig_send_video(&pub, RIG_VIDEO, 50002, false);
+	stage_send_video_as(&pub, OTHER_SSRC, 7, true); /* while the one before sends: a stranger */
+	stage_send_video(&pub, 50002, false);
 	EXPECT(&view, 50000, 50001, 50002);
-	rig_stats(&pub);
+	stage_stats(&pub);
 	assert_int_equal(pub.stats.unknown_ssrc, 1);
-	rig_on_worker(&pub, silent_for_long);
+	stage_on_worker(&pub, silent_for_long);
 	new_ssrc(&pub, &view);
-	rig_on_worker(&pub, look);
+	stage_on_worker(&pub, look);
 	assert_false(seen.clock.valid); /* the report was the other's */
 	assert_int_equal(seen.rtx_ssrc, 0);
-	rig_end(&view);
-	rig_end(&pub);
-	rig_down();
+	show_down(&pub, &view);
 }
 
 static void test_new_ssrc_at_once_after_bye(void **state)
@@ -112,23 +93,19 @@ static void test_new_ssrc_at_once_after_bye(void **state)
 	struct session pub, view;
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	rig_watch(&view);
-	rig_send_video(&pub, RIG_VIDEO, 50000, true);
+	show_up(&pub, &view);
+	stage_send_video(&pub, 50000, true);
 	EXPECT(&view, 50000);
 	send_bye(&pub, 0x777); /* nobody's */
-	rig_send_video(&pub, OTHER_SSRC, 7, true);
-	send_bye(&pub, RIG_VIDEO);
+	stage_send_video_as(&pub, OTHER_SSRC, 7, true);
+	send_bye(&pub, STAGE_VIDEO);
 	new_ssrc(&pub, &view);
-	rig_send_video(&pub, RIG_VIDEO, 50001, false); /* and back again takes the silence, or another BYE */
-	rig_send_video(&pub, OTHER_SSRC, 13, false);
+	stage_send_video(&pub, 50001, false); /* and back again takes the silence, or another BYE */
+	stage_send_video_as(&pub, OTHER_SSRC, 13, false);
 	EXPECT(&view, 13);
-	rig_stats(&pub);
+	stage_stats(&pub);
 	assert_int_equal(pub.stats.unknown_ssrc, 2);
-	rig_end(&view);
-	rig_end(&pub);
-	rig_down();
+	show_down(&pub, &view);
 }
 
 static void test_no_ssrc(void **state)
@@ -136,51 +113,42 @@ static void test_no_ssrc(void **state)
 	struct session pub, view;
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	rig_watch(&view);
-	rig_send_video(&pub, 0, 1, true);
-	rig_send_video(&pub, RIG_VIDEO, 2, true);
+	show_up(&pub, &view);
+	stage_send_video_as(&pub, 0, 1, true);
+	stage_send_video(&pub, 2, true);
 	EXPECT(&view, 2);
-	rig_stats(&pub);
+	stage_stats(&pub);
 	assert_int_equal(pub.stats.unknown_ssrc, 1);
-	rig_end(&view);
-	rig_end(&pub);
-	rig_down();
+	show_down(&pub, &view);
 }
 
 /* --- numbers out of nowhere --- */
 
 static void test_stray_numbers_change_nothing(void **state)
 {
-	struct heard h = { .ssrc = RIG_VIDEO };
+	struct heard h = { .ssrc = STAGE_VIDEO };
 	struct session pub, view;
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	rig_watch(&view);
-	rig_send_video(&pub, RIG_VIDEO, 100, true);
-	rig_send_video(&pub, RIG_VIDEO, 20100, false);
-	rig_send_repair(&pub, 1, 30000);
-	rig_send_repair(&pub, 2, 100); /* there already: a probe for bandwidth */
-	rig_send_repair(&pub, 3, 2100);
-	rig_send_video(
-		&pub, RIG_VIDEO, 101, false); /* SRTP sees 20000 behind: a replay, as far as it can tell */
-	rig_send_video(&pub, RIG_VIDEO, 20200, false);
-	rig_send_video(&pub, RIG_VIDEO, 20201, false);
-	rig_send_video(&pub, RIG_VIDEO, 20203, false);
+	show_up(&pub, &view);
+	stage_send_video(&pub, 100, true);
+	stage_send_video(&pub, 20100, false);
+	stage_send_repair(&pub, 1, 30000);
+	stage_send_repair(&pub, 2, 100); /* there already: a probe for bandwidth */
+	stage_send_repair(&pub, 3, 2100);
+	stage_send_video(&pub, 101, false); /* SRTP sees 20000 behind: a replay, as far as it can tell */
+	stage_send_video(&pub, 20200, false);
+	stage_send_video(&pub, 20201, false);
+	stage_send_video(&pub, 20203, false);
 	EXPECT(&view, 100, 20201, 20203);
-	rig_hear(&pub, &asked, &h, &h.done);
+	stage_hear(&pub, &asked, &h, &h.done);
 	assert_int_equal(h.seq, 20202);
-	rig_stats(&pub);
+	stage_stats(&pub);
 	assert_int_equal(pub.stats.streams[0].repaired, 0);
 	assert_int_equal(pub.stats.streams[0].packets, 3);
 	assert_int_equal(pub.stats.streams[0].dropped, 2);
 	assert_int_equal(pub.stats.streams[0].lost, 1);
-	rig_end(&view);
-	rig_end(&pub);
-	rig_down();
+	show_down(&pub, &view);
 }
 
 /* --- how much --- */
@@ -192,46 +160,50 @@ static void silent_for_a_year(struct mu_transport *t)
 
 static void test_silence_does_not_block_the_publisher(void **state)
 {
+	struct mu_transport_options o = stage_options();
 	struct session pub, view;
 
 	(void)state;
-	rig_up(1, 10000000000);
-	rig_publish(&pub);
-	rig_watch(&view);
-	rig_on_worker(&pub, silent_for_a_year);
-	rig_send_video(&pub, RIG_VIDEO, 1, true);
+	o.publisher_bps = 10000000000;
+	stage_up_with(&o);
+	stage_publish(&pub);
+	stage_watch(&view);
+	stage_on_worker(&pub, silent_for_a_year);
+	stage_send_video(&pub, 1, true);
 	EXPECT(&view, 1);
-	rig_stats(&pub);
+	stage_stats(&pub);
 	assert_int_equal(pub.stats.over_limit, 0);
-	rig_end(&view);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&view);
+	stage_end(&pub);
+	stage_down();
 }
 
-/* 4800 bits a packet: 64 kbit/s hold 13 of them. */
+/* 4800 bits a packet or more: 64 kbit/s hold 13 of them at most. */
 static void test_limit_changes_under_way(void **state)
 {
+	struct mu_transport_options o = stage_options();
 	struct session pub;
 
 	(void)state;
-	rig_up(1, 0);
-	rig_publish(&pub);
+	o.publisher_bps = 0;
+	stage_up_with(&o);
+	stage_publish(&pub);
 	for (uint64_t i = 1; i <= 20; i++)
-		rig_send_video(&pub, RIG_VIDEO, i, i == 1);
+		stage_send_video(&pub, i, i == 1);
 	do {
-		rig_stats(&pub);
+		stage_stats(&pub);
 	} while (pub.stats.streams[0].packets < 20);
 	assert_int_equal(pub.stats.over_limit, 0);
-	mu_media_set_publisher_bps(rig.media, 64000);
-	rig_stats(&pub); /* the worker has heard of it */
+	mu_media_set_publisher_bps(stage.media, 64000);
+	stage_stats(&pub); /* the worker has heard of it */
 	for (uint64_t i = 21; i <= 60; i++)
-		rig_send_video(&pub, RIG_VIDEO, i, false);
+		stage_send_video(&pub, i, false);
 	do {
-		rig_stats(&pub);
+		stage_stats(&pub);
 	} while (pub.stats.streams[0].packets + pub.stats.over_limit < 60);
 	assert_true(pub.stats.over_limit >= 20);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&pub);
+	stage_down();
 }
 
 /* --- jitter --- */
@@ -248,15 +220,15 @@ static void test_clock_is_the_packets_own(void **state)
 	uint8_t voice[160] = { 0 };
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	peer_rtp(
-		&pub.peer, RIG_AUDIO, 1, 8, 160, false, voice, sizeof(voice)); /* PCMA, offered behind Opus */
+	stage_up();
+	stage_publish(&pub);
+	/* PCMA, offered behind Opus */
+	peer_rtp(&pub.peer, STAGE_AUDIO, 1, 8, 160, false, voice, sizeof(voice));
 	AWAIT(pub.mid[0] == '1');
-	rig_on_worker(&pub, look_at_clock);
+	stage_on_worker(&pub, look_at_clock);
 	assert_int_equal(clock_hz, 8000);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&pub);
+	stage_down();
 }
 
 /* --- RTCP that is not let in is counted as RTP is --- */
@@ -267,20 +239,20 @@ static void test_bad_rtcp_is_counted(void **state)
 	uint8_t junk[60] = { 0x80, 201, 0, 14 }, short_sr[8] = { 0x80, 200, 0, 1 };
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
+	stage_up();
+	stage_publish(&pub);
 	peer_raw(&pub.peer, junk, sizeof(junk));
 	peer_rtcp(&pub.peer, short_sr, sizeof(short_sr));
 	pub.peer.srtcp_index--;
 	peer_rtcp(&pub.peer, short_sr, sizeof(short_sr));
 	do {
-		rig_stats(&pub);
+		stage_stats(&pub);
 	} while (pub.stats.replayed == 0);
 	assert_int_equal(pub.stats.bad_auth, 1);
 	assert_int_equal(pub.stats.malformed, 1);
 	assert_int_equal(pub.stats.replayed, 1);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&pub);
+	stage_down();
 }
 
 int main(void)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "live.h"
+#include "stage.h"
 
 struct heard {
 	bool done;
@@ -24,7 +24,7 @@ static void on_sr(void *arg, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t
 	(void)packets;
 	(void)bytes;
 	h->sr++;
-	h->sr_ntp[ssrc == RIG_VIEW_AUDIO] = ntp;
+	h->sr_ntp[ssrc == STAGE_VIEW_AUDIO] = ntp;
 	h->done = h->sr_ntp[0] && h->sr_ntp[1];
 }
 
@@ -36,7 +36,7 @@ static void on_nack(void *arg, uint32_t ssrc, uint16_t seq)
 	h->nack++;
 	h->done = true;
 	if (h->repair)
-		rig_send_repair(h->repair, h->nack, seq);
+		stage_send_repair(h->repair, h->nack, seq);
 }
 
 static void on_pli(void *arg, uint32_t ssrc)
@@ -150,7 +150,7 @@ static void send_with_twcc(struct session *s, uint16_t number)
 	uint8_t payload[100] = { 0x10, 1 }, header[20] = { 0x90, 0x80 | 96, [12] = 0xbe, 0xde, 0, 1, 0x51 };
 
 	mu_put16(header + 2, number);
-	mu_put32(header + 8, RIG_VIDEO);
+	mu_put32(header + 8, STAGE_VIDEO);
 	mu_put16(header + 17, number);
 	peer_rtp_header(&s->peer, header, sizeof(header), number, payload, sizeof(payload));
 }
@@ -164,13 +164,13 @@ static void test_publisher_hears_compound_packets(void **state)
 	struct session pub, view;
 
 	(void)state;
-	rig_up(1, 8000000);
-	spec = rig_publisher();
+	stage_up();
+	spec = stage_publisher();
 	spec.in[0].twcc = true;
 	mu_ext_map_set(&spec.in[0].exts, MU_EXT_TWCC, 5);
-	rig_connect(&pub, &spec);
+	stage_connect(&pub, &spec);
 	send_with_twcc(&pub, 1);
-	rig_watch(&view);
+	stage_watch(&view);
 	all_are_compound(&pub, &pli);
 	all_are_compound(&pub, &twcc);
 	send_with_twcc(&pub, 4);
@@ -178,9 +178,9 @@ static void test_publisher_hears_compound_packets(void **state)
 	all_are_compound(&pub, &xr);
 	mu_transport_close(pub.t, "done");
 	all_are_compound(&pub, &bye);
-	rig_end(&view);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&view);
+	stage_end(&pub);
+	stage_down();
 }
 
 static void test_viewer_hears_us_before_any_media(void **state)
@@ -193,8 +193,8 @@ static void test_viewer_hears_us_before_any_media(void **state)
 	size_t len;
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_watch(&view);
+	stage_up();
+	stage_watch(&view);
 	while (h.cname == 0) {
 		assert_true(mu_clock_us() < until);
 		if (peer_take(&view.peer, 100, pkt, &len) == PEER_RTCP)
@@ -203,8 +203,8 @@ static void test_viewer_hears_us_before_any_media(void **state)
 	assert_int_equal(h.sr, 0);
 	mu_transport_close(view.t, "done");
 	all_are_compound(&view, &bye);
-	rig_end(&view);
-	rig_down();
+	stage_end(&view);
+	stage_down();
 }
 
 /* --- time --- */
@@ -223,31 +223,27 @@ static void test_sender_reports_without_the_publishers(void **state)
 	size_t len;
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	rig_watch(&view);
-	rig_send_video(&pub, RIG_VIDEO, 1, true);
-	peer_rtp(&pub.peer, RIG_AUDIO, 1, 111, 960, false, voice, sizeof(voice));
-	assert_true(rig_take(&view, 109, &rtp, pkt, &len));
-	mu_rtcp_add_sr(&w, RIG_VIDEO, 0, 3000, 1, 600, NULL, 0); /* of a camera that has no clock */
+	show_up(&pub, &view);
+	stage_send_video(&pub, 1, true);
+	peer_rtp(&pub.peer, STAGE_AUDIO, 1, 111, 960, false, voice, sizeof(voice));
+	assert_true(stage_take(&view, 109, &rtp, pkt, &len));
+	mu_rtcp_add_sr(&w, STAGE_VIDEO, 0, 3000, 1, 600, NULL, 0); /* of a camera that has no clock */
 	peer_rtcp(&pub.peer, sr, w.len);
-	rig_hear(&view, &senders, &h, &h.done);
+	stage_hear(&view, &senders, &h, &h.done);
 	assert_true(h.done);
 	assert_near(h.sr_ntp[0], ntp_now(), 500000);
 	assert_near(h.sr_ntp[0], h.sr_ntp[1], 100000);
 	w.len = 0;
-	mu_rtcp_add_sr(&w, RIG_VIDEO, other, 3000, 1, 600, NULL, 0);
+	mu_rtcp_add_sr(&w, STAGE_VIDEO, other, 3000, 1, 600, NULL, 0);
 	peer_rtcp(&pub.peer, sr, w.len);
 	do {
 		h = (struct heard){ 0 };
-		rig_hear(&view, &senders, &h, &h.done);
+		stage_hear(&view, &senders, &h, &h.done);
 		assert_true(h.done);
 	} while (h.sr_ntp[0] > ntp_now() / 2);
 	assert_near(h.sr_ntp[0], other, 3000000);
 	assert_near(h.sr_ntp[0], h.sr_ntp[1], 100000);
-	rig_end(&view);
-	rig_end(&pub);
-	rig_down();
+	show_down(&pub, &view);
 }
 
 /* --- round trips --- */
@@ -259,17 +255,17 @@ static void test_round_trip_by_repair(void **state)
 	struct heard h = { .repair = &pub };
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	rig_send_video(&pub, RIG_VIDEO, 1, true);
-	rig_send_video(&pub, RIG_VIDEO, 3, false);
-	rig_hear(&pub, &nack, &h, &h.done);
+	stage_up();
+	stage_publish(&pub);
+	stage_send_video(&pub, 1, true);
+	stage_send_video(&pub, 3, false);
+	stage_hear(&pub, &nack, &h, &h.done);
 	do {
-		rig_stats(&pub);
+		stage_stats(&pub);
 	} while (pub.stats.streams[0].repaired == 0);
 	assert_in_range(pub.stats.streams[0].rtt_us, 1, 99999); /* no longer the guess */
-	rig_end(&pub);
-	rig_down();
+	stage_end(&pub);
+	stage_down();
 }
 
 /* The publisher echoes our time as one who is 300 ms away would. */
@@ -282,9 +278,9 @@ static void test_round_trip_by_xr(void **state)
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_publish(&pub);
-	rig_hear(&pub, &xr, &h, &h.done);
+	stage_up();
+	stage_publish(&pub);
+	stage_hear(&pub, &xr, &h, &h.done);
 	assert_true(h.done);
 	mu_rtcp_add_rr(&w, 0x77, NULL, 0);
 	mu_rtcp_add_dlrr(
@@ -293,12 +289,12 @@ static void test_round_trip_by_xr(void **state)
 	mu_rtcp_add_rrtr(&w, 0x77, 0x1122334455667788); /* and asks the same of us */
 	peer_rtcp(&pub.peer, buf, w.len);
 	h.done = false;
-	rig_hear(&pub, &answer, &h, &h.done);
+	stage_hear(&pub, &answer, &h, &h.done);
 	assert_int_equal(h.dlrr_middle, 0x33445566);
-	rig_stats(&pub);
+	stage_stats(&pub);
 	assert_in_range(pub.stats.streams[0].rtt_us, 299000, 400000);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&pub);
+	stage_down();
 }
 
 /* --- bandwidth --- */
@@ -311,24 +307,24 @@ static void test_remb_names_the_limit_and_less_under_loss(void **state)
 	struct heard h = { 0 };
 
 	(void)state;
-	rig_up(1, 8000000);
-	spec = rig_publisher();
+	stage_up();
+	spec = stage_publisher();
 	spec.in[0].remb = true;
-	rig_connect(&pub, &spec);
+	stage_connect(&pub, &spec);
 	for (uint64_t i = 1; i <= 20; i++)
-		rig_send_video(&pub, RIG_VIDEO, i, i == 1);
-	rig_hear(&pub, &remb, &h, &h.done);
+		stage_send_video(&pub, i, i == 1);
+	stage_hear(&pub, &remb, &h, &h.done);
 	assert_in_range(h.remb_bps, 7999000, 8000000);
 	for (uint64_t i = 21; i <= 60; i += 2)
-		rig_send_video(&pub, RIG_VIDEO, i, false);
+		stage_send_video(&pub, i, false);
 	do {
 		h.done = false;
-		rig_hear(&pub, &remb, &h, &h.done);
+		stage_hear(&pub, &remb, &h, &h.done);
 		assert_true(h.done);
 	} while (h.remb_bps > 7000000);
 	assert_in_range(h.remb_bps, 64000, 1000000);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&pub);
+	stage_down();
 }
 
 static void test_no_remb_beside_twcc(void **state)
@@ -339,18 +335,18 @@ static void test_no_remb_beside_twcc(void **state)
 	struct heard h = { 0 };
 
 	(void)state;
-	rig_up(1, 8000000);
-	spec = rig_publisher();
+	stage_up();
+	spec = stage_publisher();
 	spec.in[0].remb = spec.in[1].twcc = true;
 	mu_ext_map_set(&spec.in[1].exts, MU_EXT_TWCC, 5);
-	rig_connect(&pub, &spec);
-	rig_send_video(&pub, RIG_VIDEO, 1, true);
+	stage_connect(&pub, &spec);
+	stage_send_video(&pub, 1, true);
 	AWAIT(pub.mid[0]);
-	rig_hear(&pub, &both, &h, &h.done);
+	stage_hear(&pub, &both, &h, &h.done);
 	assert_true(h.rrtr != 0);
 	assert_int_equal(h.remb, 0);
-	rig_end(&pub);
-	rig_down();
+	stage_end(&pub);
+	stage_down();
 }
 
 /* --- consent --- */
@@ -371,15 +367,15 @@ static void test_sending_stops_when_consent_ends(void **state)
 	int64_t begun;
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_watch(&view);
+	stage_up();
+	stage_watch(&view);
 	begun = mu_clock_us();
-	rig_on_worker(&view, consent_ends_soon);
+	stage_on_worker(&view, consent_ends_soon);
 	AWAIT(view.state == MU_TRANSPORT_CLOSED);
 	assert_true(mu_clock_us() - begun < 1000000); /* and not with the next report */
 	assert_non_null(strstr(view.why, "consent"));
-	rig_end(&view);
-	rig_down();
+	stage_end(&view);
+	stage_down();
 }
 
 /* --- FIR --- */
@@ -390,7 +386,7 @@ static void fir(struct session *view, uint32_t from, uint8_t number)
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
 
 	mu_rtcp_add_rr(&w, from, NULL, 0);
-	mu_rtcp_add_fir(&w, from, RIG_VIEW_VIDEO, number);
+	mu_rtcp_add_fir(&w, from, STAGE_VIEW_VIDEO, number);
 	peer_rtcp(&view->peer, buf, w.len);
 }
 
@@ -406,18 +402,18 @@ static void test_fir_said_again_asks_for_nothing_new(void **state)
 	uint8_t sentinel[12] = { 0x81, 206, 0, 2, 0, 0, 0, 1 }; /* PLI */
 
 	(void)state;
-	rig_up(1, 8000000);
-	rig_watch(&view);
+	stage_up();
+	stage_watch(&view);
 	for (size_t i = 0; i < MU_ARRAY_LEN(rows); i++)
 		fir(&view, rows[i].from, rows[i].number);
-	mu_put32(sentinel + 8, RIG_VIEW_VIDEO);
+	mu_put32(sentinel + 8, STAGE_VIEW_VIDEO);
 	peer_rtcp(&view.peer, sentinel, sizeof(sentinel));
 	do {
-		rig_stats(&view);
+		stage_stats(&view);
 	} while (view.stats.streams[0].key_requests < rows[MU_ARRAY_LEN(rows) - 1].requests + 1);
 	assert_int_equal(view.stats.streams[0].key_requests, rows[MU_ARRAY_LEN(rows) - 1].requests + 1);
-	rig_end(&view);
-	rig_down();
+	stage_end(&view);
+	stage_down();
 }
 
 int main(void)

@@ -12,108 +12,99 @@
 
 static void test_nobody_comes(void **state)
 {
-	struct mu_transport_spec spec = { .worker = 0, .connect_timeout_us = 50000 };
+	struct mu_transport_spec spec = { .connect_timeout_us = 50000 };
 	struct session s;
 
 	(void)state;
-	media_up(1, "auto");
-	begin(&s, &spec, "127.0.0.1", NULL);
+	stage_up();
+	stage_begin(&s, &spec, NULL);
 	AWAIT(s.state == MU_TRANSPORT_CLOSED);
 	assert_string_equal(s.why, "no valid connectivity check came");
-	mu_transport_free(s.t);
-	peer_close(&s.peer);
-	media_down();
+	stage_end(&s);
+	stage_down();
 }
 
 static void test_role_conflict_is_refused(void **state)
 {
-	struct mu_transport_spec spec = { .worker = 0 };
+	struct mu_transport_spec spec = { 0 };
 	struct session s;
 
 	(void)state;
-	media_up(1, "auto");
-	begin(&s, &spec, "127.0.0.1", NULL);
-	assert_int_equal(peer_check(&s.peer, true, true, NULL), PEER_STUN_ERROR);
-	assert_int_equal(peer_check(&s.peer, false, false, NULL), PEER_STUN);
-	end(&s);
-	media_down();
+	stage_up();
+	stage_begin(&s, &spec, NULL);
+	assert_int_equal(peer_check(&s.peer, PEER_NOMINATE | PEER_CONTROLLED), PEER_STUN_ERROR);
+	assert_int_equal(peer_check(&s.peer, 0), PEER_STUN);
+	stage_end(&s);
+	stage_down();
 }
 
 /* A certificate that the SDP did not announce: no keys, no media, the session ends. */
 static void test_wrong_fingerprint_ends_the_session(void **state)
 {
-	struct mu_transport_spec spec = { .worker = 0 };
+	struct mu_transport_spec spec = { 0 };
 	struct session s;
 	uint8_t other[MU_FINGERPRINT_LEN];
 
 	(void)state;
-	media_up(1, "auto");
-	memset(&s, 0, sizeof(s));
-	begin(&s, &spec, "127.0.0.1", NULL);
+	stage_up();
+	stage_begin(&s, &spec, NULL);
 	mu_random(other, sizeof(other));
 	assert_int_equal(peer_connect(&s.peer, other), -EPROTO); /* we refuse the gateway's */
 	AWAIT(s.state == MU_TRANSPORT_CLOSED);
-	mu_transport_free(s.t);
-	peer_close(&s.peer);
+	stage_end(&s);
 
-	peer_open(&s.peer, "127.0.0.1", &gateway[0], NULL);
 	memcpy(spec.fingerprints[0], other, sizeof(other)); /* the gateway refuses ours */
-	s.state = MU_TRANSPORT_NEW;
-	assert_int_equal(mu_transport_new(media, &spec, &session_events, &s, &s.t), 0);
-	snprintf(s.peer.ufrag, sizeof(s.peer.ufrag), "%s", mu_transport_ufrag(s.t));
-	snprintf(s.peer.pwd, sizeof(s.peer.pwd), "%s", mu_transport_pwd(s.t));
-	attached(&s);
-	peer_connect(&s.peer, mu_identity_fingerprint(mu_media_identity(media)));
+	spec.n_fingerprints = 1;
+	stage_begin(&s, &spec, NULL);
+	peer_connect(&s.peer, mu_identity_fingerprint(mu_media_identity(stage.media)));
 	AWAIT(s.state == MU_TRANSPORT_CLOSED);
 	assert_non_null(strstr(s.why, "fingerprint"));
-	mu_transport_free(s.t);
-	peer_close(&s.peer);
-	media_down();
+	stage_end(&s);
+	stage_down();
 }
 
 static void test_close_notify_ends_the_session(void **state)
 {
-	struct mu_transport_spec spec = { .worker = 0 };
+	struct mu_transport_spec spec = { 0 };
 	struct session s;
 
 	(void)state;
-	media_up(1, "auto");
-	begin(&s, &spec, "127.0.0.1", NULL);
-	assert_int_equal(peer_connect(&s.peer, mu_identity_fingerprint(mu_media_identity(media))), 0);
-	AWAIT(s.state == MU_TRANSPORT_CONNECTED);
+	stage_up();
+	stage_connect(&s, &spec);
 	mu_dtls_free(s.peer.dtls);
 	s.peer.dtls = NULL;
 	AWAIT(s.state == MU_TRANSPORT_CLOSED);
 	assert_string_equal(s.why, "the peer closed the connection");
-	mu_transport_free(s.t);
-	peer_close(&s.peer);
-	media_down();
+	stage_end(&s);
+	stage_down();
 }
 
 static void test_ice_restart(void **state)
 {
-	struct mu_transport_spec spec = { .worker = 0 };
+	struct mu_transport_spec spec = { 0 };
 	struct session s;
-	char old_ufrag[32], old_pwd[64];
+	struct peer old;
 
 	(void)state;
-	media_up(1, "auto");
-	begin(&s, &spec, "127.0.0.1", NULL);
-	assert_int_equal(peer_connect(&s.peer, mu_identity_fingerprint(mu_media_identity(media))), 0);
-	AWAIT(s.state == MU_TRANSPORT_CONNECTED);
-	memcpy(old_ufrag, s.peer.ufrag, sizeof(old_ufrag));
-	memcpy(old_pwd, s.peer.pwd, sizeof(old_pwd));
+	stage_up();
+	stage_connect(&s, &spec);
+	old = s.peer;
 	assert_int_equal(mu_transport_restart_ice(s.t), 0);
-	assert_int_equal(peer_check(&s.peer, true, false, NULL), PEER_STUN); /* the old ones still */
-	snprintf(s.peer.ufrag, sizeof(s.peer.ufrag), "%s", mu_transport_ufrag(s.t));
-	snprintf(s.peer.pwd, sizeof(s.peer.pwd), "%s", mu_transport_pwd(s.t));
-	assert_string_not_equal(s.peer.ufrag, old_ufrag);
-	assert_int_equal(peer_check(&s.peer, true, false, NULL), PEER_STUN);
-	memcpy(s.peer.ufrag, old_ufrag, sizeof(old_ufrag));
-	memcpy(s.peer.pwd, old_pwd, sizeof(old_pwd));
-	assert_int_equal(peer_check(&s.peer, true, false, NULL), PEER_NOTHING); /* superseded */
-	end(&s);
-	media_down();
+	assert_int_equal(peer_check(&old, PEER_NOMINATE), PEER_STUN); /* the old ones still */
+	peer_aim(&s.peer, s.t);
+	assert_string_not_equal(s.peer.ufrag, old.ufrag);
+	assert_int_equal(peer_check(&s.peer, PEER_NOMINATE), PEER_STUN);
+	assert_int_equal(peer_check(&old, PEER_NOMINATE), PEER_NOTHING); /* superseded */
+	stage_end(&s);
+	stage_down();
+}
+
+static void two_workers_up(void)
+{
+	struct mu_transport_options o = stage_options();
+
+	o.net.workers = 2;
+	stage_up_with(&o);
 }
 
 /* What feeds a track does so at home, unlocked. */
@@ -121,17 +112,15 @@ static void test_stream_in_needs_a_track_at_home(void **state)
 {
 	struct mu_transport_spec spec = { .id = "test", .worker = 1, .n_in = 1 };
 	struct mu_transport *t = NULL;
-	struct mu_track *v;
 
 	(void)state;
-	media_up(2, "auto");
-	v = track("v", MU_VIDEO);
-	spec.in[0] =
-		(struct mu_stream_in){ .track = v, .n_formats = 1, .formats = { { .codec = MU_CODEC_VP8 } } };
-	assert_int_equal(mu_transport_new(media, &spec, &session_events, NULL, &t), -EINVAL);
+	two_workers_up();
+	spec.in[0] = (struct mu_stream_in){
+		.track = stage.video, .n_formats = 1, .formats = { { .codec = MU_CODEC_VP8 } }
+	};
+	assert_int_equal(mu_transport_new(stage.media, &spec, &stage_events, NULL, &t), -EINVAL);
 	assert_null(t);
-	mu_track_unref(v);
-	media_down();
+	stage_down();
 }
 
 static unsigned rounds;
@@ -146,26 +135,26 @@ static void on_round(void *arg, const struct mu_media_stats *s, unsigned n)
 static void test_media_stats_visit_all_workers(void **state)
 {
 	(void)state;
-	media_up(2, "auto");
-	mu_media_ask_stats(media, on_round, NULL);
+	two_workers_up();
+	mu_media_ask_stats(stage.media, on_round, NULL);
 	AWAIT(rounds == 1);
-	media_down();
+	stage_down();
 }
 
 static int no_media(const char *engine, const char *worker)
 {
-	struct mu_transport_options o = { .net = { .workers = 2, .n_listen = 1 }, .srtp_engine = engine, .gather_us = 2000,
-		.packets_max = 1000, .control = &control };
+	struct mu_transport_options o = stage_options();
 	struct mu_error e = { "" };
 	struct mu_media *m = NULL;
 	int err;
 
-	mu_inbox_init(&control);
-	assert_int_equal(mu_addr_parse("127.0.0.1", 0, &o.net.listen[0]), 0);
+	o.net.workers = 2;
+	o.srtp_engine = engine;
+	mu_inbox_init(&stage.control);
 	err = mu_media_new(&o, &m, &e);
 	assert_null(m);
 	assert_non_null(strstr(e.text, worker));
-	mu_inbox_done(&control);
+	mu_inbox_done(&stage.control);
 	return err;
 }
 
