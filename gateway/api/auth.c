@@ -100,6 +100,19 @@ static bool identify(struct mu_req *r)
 	return false;
 }
 
+bool mu_auth_holds(struct mu_req *r)
+{
+	if (!r->has_token)
+		return true; /* nothing was asked for */
+	if (mu_revoked_has(r->api->revoked, r->who.id))
+		unauthorized(r, true, "The token was revoked: ask for a new one.");
+	else if (mu_clock_wall_us() / 1000000 >= r->who.expires_s)
+		unauthorized(r, true, "The token has expired: ask for a new one.");
+	else
+		return true;
+	return false;
+}
+
 /* A session belongs to the token that made it. Its id is a secret, yet not one that must stand alone. */
 static bool owns(struct mu_req *r)
 {

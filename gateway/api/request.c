@@ -201,7 +201,8 @@ static void handle(SoupServer *server, SoupServerMessage *msg, const char *path,
 	(void)path;
 	(void)q;
 	(void)arg;
-	r->route->fn(r);
+	if (mu_auth_holds(r))
+		r->route->fn(r);
 }
 
 /* What the HTTP library refuses by itself, it refuses without a body: this one stands ready for that. Any

@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "fakes.h"
@@ -226,6 +228,52 @@ static void test_revocation_ends_what_runs(void **state)
 	assert_int_equal(a->status, 400);
 }
 
+/* The header of a request, complete; one byte of its body is still to come. */
+static int open_post(const char *token)
+{
+	char text[300];
+	int fd = client_open(port);
+
+	snprintf(text, sizeof(text),
+		"POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
+		"Content-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=",
+		token);
+	client_send(fd, text, strlen(text));
+	client_turn(5);
+	return fd;
+}
+
+static void expect_refused(int fd)
+{
+	struct answer a;
+
+	client_send(fd, "0", 1);
+	client_read(fd, &a, 3000);
+	assert_int_equal(a.status, 401);
+	assert_non_null(strstr(header(&a, "WWW-Authenticate"), "error=\"invalid_token\""));
+	assert_int_equal(fake.made, 0);
+	close(fd);
+}
+
+static void test_a_token_revoked_before_the_body_came(void **state)
+{
+	const struct answer *a;
+	int fd;
+
+	(void)state;
+	fd = open_post("evil,tester,publish,,60");
+	a = ask(port, "POST", "/v1/tokens/revoke", fake_token("boss", "admin", "", 60), "application/json",
+		"{\"jti\":\"evil\"}", "");
+	assert_int_equal(a->status, 200);
+	expect_refused(fd);
+}
+
+static void test_a_token_that_expired_before_the_body_came(void **state)
+{
+	(void)state;
+	expect_refused(open_post("j,tester,publish,,0"));
+}
+
 static void test_bench_token_only_when_configured(void **state)
 {
 	struct mu_api_options o = { .site = "bench", .bench_token = "bench" };
@@ -257,6 +305,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_endpoint_patterns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_session_belongs_to_its_token, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_revocation_ends_what_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_token_revoked_before_the_body_came, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_token_that_expired_before_the_body_came, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bench_token_only_when_configured, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_metrics_from_here, setup, teardown),
 	};
