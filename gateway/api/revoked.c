@@ -5,7 +5,7 @@
 
 #include "api/revoked.h"
 
-#define PURGE_SLACK_S 60 /* more than the leeway that tokens' times are checked with */
+#define PURGE_SLACK_S 60 /* our clock may be set back: what expired must not come to life again */
 
 struct entry {
 	char *jti, *by;

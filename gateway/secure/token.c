@@ -221,7 +221,9 @@ static int read_claims(json_t *claims, int64_t now_s, struct mu_token *ret, stru
 	err = err ? err : audience_claim(claims, e);
 	if (err)
 		return err;
-	if (now_s >= ret->expires_s + LEEWAY_S)
+	/* No leeway for the end: what a token started ends at exp, so a token taken after it would be taken for
+	 * nothing. A clock that runs ahead at the issuer is forgiven at the beginning only. */
+	if (now_s >= ret->expires_s)
 		return mu_error_set(
 			e, -ETIME, "the token expired %lld s ago", (long long)(now_s - ret->expires_s));
 	if (now_s < ret->not_before_s - LEEWAY_S)
