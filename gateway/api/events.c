@@ -1,10 +1,12 @@
 /* The event stream (WHATWG HTML, section 9.2): what happens, told to whoever may know it. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/private.h"
 
-#define HEARTBEAT_S 15
+#define HEARTBEAT_S  15
+#define CATCH_UP_MAX (MU_READER_QUEUE / 2) /* bytes: the other half is for what happens meanwhile */
 
 struct reader {
 	struct mu_list link;
@@ -34,14 +36,15 @@ static bool may_hear(const struct mu_token *who, const struct mu_event *ev)
 	return mu_has_scope(who, MU_SCOPE_OPERATE) || (endpoint && g_str_has_prefix(ev->kind, "endpoint."));
 }
 
-static char *event_text(const struct mu_event *ev)
+/* An id carries when the gateway started: numbers of an earlier life mean other events. */
+static char *event_text(const struct mu_api *a, const struct mu_event *ev)
 {
 	char *data = json_dumps(ev->data, JSON_COMPACT), *text = NULL;
 
 	/* the kind comes from our own code, data is one line: neither can end the event early */
 	if (data &&
-		asprintf(&text, "id: %llu\nevent: %s\ndata: {\"time_us\":%lld,\"data\":%s}\n\n",
-			(unsigned long long)ev->number, ev->kind, (long long)ev->wall_us, data) < 0)
+		asprintf(&text, "id: %llx-%llu\nevent: %s\ndata: {\"time_us\":%lld,\"data\":%s}\n\n",
+			(unsigned long long)a->start_wall_us, (unsigned long long)ev->number, ev->kind, (long long)ev->wall_us, data) < 0)
 		text = NULL;
 	free(data);
 	return text;
@@ -115,35 +118,62 @@ static void tell(struct mu_event_listener *l, const struct mu_event *ev)
 		if (!may_hear(&rd->who, ev))
 			continue;
 		if (!text)
-			text = event_text(ev);
+			text = event_text(a, ev);
 		if (text)
 			put(rd, text);
 	}
 	free(text);
 }
 
-static void replay(void *arg, const struct mu_event *ev)
+struct missed {
+	struct reader *rd;
+	GString *text;
+};
+
+static bool collect(void *arg, const struct mu_event *ev)
 {
-	struct reader *rd = arg;
-	char *text = may_hear(&rd->who, ev) ? event_text(ev) : NULL;
+	struct missed *m = arg;
+	char *text = may_hear(&m->rd->who, ev) ? event_text(m->rd->api, ev) : NULL;
 
 	if (text)
-		put(rd, text);
+		g_string_append(m->text, text);
 	free(text);
+	return m->text->len <= CATCH_UP_MAX;
 }
 
-/* The client says what it saw last. What is forgotten since, it must ask for anew: "reset" tells it so. */
+static bool last_seen(const struct mu_api *a, const char *id, uint64_t *ret)
+{
+	unsigned long long life, number;
+	int end = 0;
+
+	if (sscanf(id, "%llx-%llu%n", &life, &number, &end) != 2 || id[end] ||
+		life != (unsigned long long)a->start_wall_us)
+		return false;
+	*ret = number;
+	return true;
+}
+
+/* The client says what it saw last. Where that cannot be made up for, because it is forgotten or more than a
+ * reader that just came can be handed at once, it must ask for the lists anew: "reset" alone tells it so, and
+ * its id that this is settled. */
 static void catch_up(struct reader *rd)
 {
 	const char *last = soup_message_headers_get_one(
 		soup_server_message_get_request_headers(rd->msg), "Last-Event-ID");
-	guint64 n;
+	struct mu_api *a = rd->api;
+	struct missed m = { .rd = rd };
+	uint64_t n;
 
 	if (!last)
 		return;
-	if (!g_ascii_string_to_unsigned(last, 10, 0, G_MAXUINT64, &n, NULL) ||
-		!mu_directory_replay(rd->api->directory, n, replay, rd))
-		put(rd, "event: reset\ndata: {}\n\n");
+	m.text = g_string_new("");
+	if (!last_seen(a, last, &n) || !mu_directory_replay(a->directory, n, collect, &m))
+		g_string_printf(m.text, "id: %llx-%llu\nevent: reset\ndata: {}\n\n",
+			(unsigned long long)a->start_wall_us,
+			(unsigned long long)mu_directory_last_event(a->directory));
+	if (m.text->len)
+		put(rd, m.text->str);
+	g_string_free(m.text, TRUE);
 }
 
 static struct reader *reader_new(struct mu_req *r)
