@@ -14,6 +14,16 @@ static gboolean audit_ready(gint fd, GIOCondition cond, gpointer arg)
 	return G_SOURCE_CONTINUE;
 }
 
+static gboolean revoked_ready(gint fd, GIOCondition cond, gpointer arg)
+{
+	struct mu_api *a = arg;
+
+	(void)fd;
+	(void)cond;
+	mu_revoked_dispatch(a->revoked);
+	return G_SOURCE_CONTINUE;
+}
+
 static void audit_self(struct mu_api *a, const char *what)
 {
 	if (a->audit)
@@ -32,6 +42,8 @@ static int open_state(struct mu_api *a, const char *dir, struct mu_error *e)
 		err = mu_audit_new(log, &a->audit, e);
 	if (a->audit)
 		a->audit_source = g_unix_fd_add(mu_audit_fd(a->audit), G_IO_IN, audit_ready, a);
+	if (err == 0 && mu_revoked_fd(a->revoked) >= 0)
+		a->revoked_source = g_unix_fd_add(mu_revoked_fd(a->revoked), G_IO_IN, revoked_ready, a);
 	if (err == 0)
 		mu_revoked_purge(a->revoked, mu_clock_wall_us() / 1000000);
 	g_free(db);
@@ -139,12 +151,14 @@ void mu_api_free(struct mu_api *a)
 		g_object_unref(a->server);
 	}
 	mu_conns_done(&a->conns);
-	if (a->started)
-		audit_self(a, "gateway.stop");
+	if (a->revoked_source)
+		g_source_remove(a->revoked_source);
 	if (a->audit_source)
 		g_source_remove(a->audit_source);
+	mu_revoked_free(a->revoked); /* what it still stores, the audit log hears of */
+	if (a->started)
+		audit_self(a, "gateway.stop");
 	mu_audit_free(a->audit);
-	mu_revoked_free(a->revoked);
 	g_free(a->bench_token);
 	g_free(a->site);
 	free(a);

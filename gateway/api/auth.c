@@ -81,9 +81,11 @@ static bool identify(struct mu_req *r)
 	for (h += 7; *h == ' '; h++)
 		;
 	if (is_bench(r->api, h)) {
-		r->who = (struct mu_token){
-			.id = "bench", .subject = "bench", .endpoint = "*", .scopes = ALL_SCOPES, .expires_s = INT64_MAX
-		};
+		r->who = (struct mu_token){ .id = "bench",
+			.subject = "bench",
+			.endpoint = "*",
+			.scopes = ALL_SCOPES,
+			.expires_s = INT64_MAX };
 		return r->has_token = true;
 	}
 	err = strlen(h) > TOKEN_MAX ? -EBADMSG : mu_token_verify(r->api->keyring, h, now_s, &r->who, &e);

@@ -44,7 +44,8 @@ static char *event_text(const struct mu_api *a, const struct mu_event *ev)
 	/* the kind comes from our own code, data is one line: neither can end the event early */
 	if (data &&
 		asprintf(&text, "id: %llx-%llu\nevent: %s\ndata: {\"time_us\":%lld,\"data\":%s}\n\n",
-			(unsigned long long)a->start_wall_us, (unsigned long long)ev->number, ev->kind, (long long)ev->wall_us, data) < 0)
+			(unsigned long long)a->start_wall_us, (unsigned long long)ev->number, ev->kind,
+			(long long)ev->wall_us, data) < 0)
 		text = NULL;
 	free(data);
 	return text;

@@ -9,10 +9,11 @@
 #include "api/conn.h"
 #include "api/revoked.h"
 
-#define MU_BODY_MAX     65536     /* bytes of any request's body (RELIABILITY P3) */
-#define MU_READERS_MAX  512       /* event streams at once */
-#define MU_READER_QUEUE (1 << 18) /* bytes that may wait for one reader of events; more, and it is dropped \
-				   */
+#define MU_BODY_MAX    65536 /* bytes of any request's body (RELIABILITY P3) */
+#define MU_READERS_MAX 512   /* event streams at once */
+#define MU_READER_QUEUE                                                                    \
+	(1 << 18) /* bytes that may wait for one reader of events; more, and it is dropped \
+		   */
 #define MU_VARS_MAX 2
 
 struct mu_api {
@@ -29,7 +30,7 @@ struct mu_api {
 	struct mu_event_listener listener;
 	struct mu_list readers; /* of the event stream */
 	unsigned n_readers;
-	guint heartbeat, audit_source;
+	guint heartbeat, audit_source, revoked_source;
 	bool started;
 	struct mu_list waits; /* requests whose answer comes later */
 	int64_t start_wall_us;
@@ -108,8 +109,8 @@ char *mu_problem_text(int status, const char *title, const char *detail, const c
 
 /** Whether the request may go on; answers 401, 403 itself when not. */
 bool mu_auth(struct mu_req *r);
-/** Whether what mu_auth let through still may, now that the body is complete: that can be half a minute later,
- * and the token revoked or over. Answers 401 itself when not. */
+/** Whether what mu_auth let through still may, now that the body is complete: that can be half a minute
+ * later, and the token revoked or over. Answers 401 itself when not. */
 bool mu_auth_holds(struct mu_req *r);
 /** Whether a token may see or change this endpoint by its pattern. */
 bool mu_may(const struct mu_req *r, const char *endpoint);

@@ -241,17 +241,29 @@ static void test_unfinished_last_line_is_cut_off(void **state)
 	expect(0, 100, 3, true, 0); /* two, and the note about the repair */
 }
 
+static void count_stored(void *arg, int err, const struct mu_error *e)
+{
+	(void)e;
+	assert_int_equal(err, 0);
+	++*(int *)arg;
+}
+
 static void test_revoked_outlive_a_restart(void **state)
 {
 	struct mu_revoked *r;
 	struct mu_error e;
+	int stored = 0;
 
 	(void)state;
 	assert_int_equal(mu_revoked_new(db, &r, &e), 0);
 	assert_int_equal(mu_revoked_add(r, "a", "boss", 1000, 5000, &e), 0);
 	assert_int_equal(mu_revoked_add(r, "b", "boss", 1001, 0, &e), 0);
 	assert_int_equal(mu_revoked_add(r, "a'; DROP TABLE revoked;--", "boss", 1002, 0, &e), 0);
+	mu_revoked_store(r, "a", count_stored, &stored);
+	mu_revoked_store(r, "b", count_stored, &stored);
+	mu_revoked_store(r, "a'; DROP TABLE revoked;--", count_stored, &stored);
 	mu_revoked_free(r);
+	assert_int_equal(stored, 3);
 	assert_int_equal(mu_revoked_new(db, &r, &e), 0);
 	assert_true(mu_revoked_has(r, "a"));
 	assert_true(mu_revoked_has(r, "b"));
