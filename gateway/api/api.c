@@ -74,6 +74,7 @@ static int serve(struct mu_api *a, const struct mu_api_options *o, struct mu_err
 	/* raw paths: ids need no escapes, and what is not decoded cannot mean two things */
 	a->server = soup_server_new("server-header", "muster", "raw-paths", TRUE, NULL);
 	mu_conns_init(&a->conns, a->server, cert);
+	a->conns.limits.shared = o->proxied;
 	g_clear_object(&cert);
 	mu_request_watch(a);
 	for (unsigned i = 0; err == 0 && i < o->n_listen; i++)

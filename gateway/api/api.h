@@ -25,6 +25,8 @@ struct mu_api_options {
 	const char *bench_token;       /* NULL, or the one static token of insecure_bench: every scope */
 	const char *state_dir;         /* for state.db and audit.jsonl; NULL: nothing is kept */
 	const char *site;
+	bool proxied; /* plain HTTP for others than this machine: a proxy's address stands for everybody
+			 behind it */
 };
 struct mu_api;
 /** Listen and serve. Copies the options' strings.

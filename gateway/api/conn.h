@@ -18,6 +18,11 @@ struct mu_conn_limits {
 	unsigned body_ms;            /* then to a complete body */
 	unsigned answer_ms;          /* then until the answer is taken; streams have their own rule */
 	unsigned per_address, total; /* connections whose request is incomplete */
+	unsigned open_per_address;   /* connections of any kind, streams included */
+	unsigned open_total;
+	bool shared_loopback; /* this machine's own addresses may be a proxy's: no open_per_address for them
+			       */
+	bool shared;          /* so may every address */
 };
 struct mu_conns {
 	struct mu_conn_limits limits;
@@ -26,10 +31,11 @@ struct mu_conns {
 	GCancellable *stop;
 	struct mu_listener *listeners[MU_NET_LISTEN_MAX];
 	unsigned n_listeners;
-	GHashTable *peers;    /* address text -> struct peer */
-	struct mu_list quiet; /* request incomplete, the longest so first */
+	GHashTable *peers;        /* address text -> struct peer */
+	struct mu_list quiet;     /* request incomplete, the longest so first */
+	struct mu_list answering; /* answer not taken yet, likewise; no streams */
 	struct mu_list open;
-	unsigned n_quiet, n_open;
+	unsigned n_quiet, n_open, n_live; /* live: open and not cut */
 	uint64_t n_accepted, n_timed_out, n_evicted;
 };
 /** @param server gets the connections
@@ -46,8 +52,10 @@ void mu_conns_stop(struct mu_conns *c);
 void mu_conns_done(struct mu_conns *c);
 /** Cut the connection of a message, answered or not. */
 void mu_conn_cut(SoupServerMessage *msg);
-/** Its answer is a stream: no deadline. */
+/** Its answer is a stream: no deadline, and it is not cut to make room. */
 void mu_conn_stream(SoupServerMessage *msg);
+/** Whether many clients may be behind its address. */
+bool mu_conn_shared(SoupServerMessage *msg);
 /** @return borrowed; NULL: gone */
 GSocket *mu_conn_socket(SoupServerMessage *msg);
 

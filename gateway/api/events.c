@@ -13,6 +13,7 @@ struct reader {
 	struct mu_api *api;
 	SoupServerMessage *msg; /* a reference */
 	struct mu_token who;
+	char from[64]; /* address */
 	size_t queued; /* bytes handed to the server and not yet on the socket */
 	bool ended, begun;
 };
@@ -184,6 +185,7 @@ static struct reader *reader_new(struct mu_req *r)
 	rd->api = r->api;
 	rd->msg = g_object_ref(r->msg);
 	rd->who = r->who;
+	g_strlcpy(rd->from, r->from, sizeof(rd->from));
 	mu_list_append(&r->api->readers, &rd->link);
 	r->api->n_readers++;
 	g_signal_connect(rd->msg, "wrote-body-data", G_CALLBACK(wrote), rd);
@@ -191,17 +193,50 @@ static struct reader *reader_new(struct mu_req *r)
 	return rd;
 }
 
+static bool same_subject(const struct reader *rd, const struct mu_req *r)
+{
+	return strcmp(rd->who.subject, r->who.subject) == 0 && strcmp(rd->who.issuer, r->who.issuer) == 0;
+}
+
+/* No one token, person or machine may take all the streams there are, and who operates the gateway gets in
+ * when a crowd is there already. */
+static bool has_room(struct mu_req *r)
+{
+	unsigned subject = 0, address = 0;
+	bool operate = mu_has_scope(&r->who, MU_SCOPE_OPERATE);
+	unsigned max = operate ? MU_READERS_MAX : MU_READERS_MAX - MU_READERS_OPERATE;
+	int status = 429;
+	char why[100];
+
+	mu_list_for_each (it, &r->api->readers) {
+		const struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
+
+		subject += same_subject(rd, r);
+		address += strcmp(rd->from, r->from) == 0;
+	}
+	if (subject >= MU_READERS_SUBJECT) {
+		g_snprintf(why, sizeof(why), "%u event streams are open for the token's subject", subject);
+	} else if (address >= MU_READERS_ADDRESS && !mu_conn_shared(r->msg)) {
+		g_snprintf(why, sizeof(why), "%u event streams are open for your address", address);
+	} else if (r->api->n_readers >= max) {
+		status = 503;
+		g_snprintf(why, sizeof(why), "%u event streams are open", r->api->n_readers);
+	} else {
+		return true;
+	}
+	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Retry-After", "10");
+	mu_reply_problem(r, status, "Too many readers",
+		"%s, which is the limit: close some, or try again later.", why);
+	return false;
+}
+
 void mu_on_events(struct mu_req *r)
 {
 	SoupMessageHeaders *h = soup_server_message_get_response_headers(r->msg);
 	struct reader *rd;
 
-	if (r->api->n_readers >= MU_READERS_MAX) {
-		soup_message_headers_replace(h, "Retry-After", "10");
-		mu_reply_problem(r, 503, "Too many readers",
-			"%d event streams are open, which is the limit. Try again later.", MU_READERS_MAX);
+	if (!has_room(r))
 		return;
-	}
 	mu_reply_text(r, 200, NULL, NULL, 0);
 	soup_message_headers_replace(h, "Content-Type", "text/event-stream");
 	if (strcmp(soup_server_message_get_method(r->msg), "HEAD") == 0)

@@ -12,7 +12,7 @@ uint16_t mu_listener_port(const struct mu_listener *l);
 
 /* What conn does for it. */
 void mu_conns_accepted(struct mu_conns *all, GSocket *socket);
-/** No descriptor is left: cut the connection that waits longest. */
+/** No descriptor is left: cut the connection that waits longest, for its request or with its answer. */
 void mu_conns_make_room(struct mu_conns *c);
 
 #endif

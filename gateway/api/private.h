@@ -9,12 +9,17 @@
 #include "api/conn.h"
 #include "api/revoked.h"
 
-#define MU_BODY_MAX    65536 /* bytes of any request's body (RELIABILITY P3) */
-#define MU_READERS_MAX 512   /* event streams at once */
-#define MU_READER_QUEUE                                                                    \
-	(1 << 18) /* bytes that may wait for one reader of events; more, and it is dropped \
-		   */
 #define MU_VARS_MAX 2
+#define MU_BODY_MAX 65536 /* bytes of any request's body (RELIABILITY P3) */
+
+/* Event streams: at once; of them kept for those who operate the gateway; of one token's subject; of one
+ * address, unless many may be behind it. */
+#define MU_READERS_MAX     512
+#define MU_READERS_OPERATE 64
+#define MU_READERS_SUBJECT 32
+#define MU_READERS_ADDRESS 64
+/* Bytes that may wait for one reader; with more it is cut. */
+#define MU_READER_QUEUE (1 << 18)
 
 struct mu_api {
 	struct mu_webrtc *webrtc;

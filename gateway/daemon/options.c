@@ -81,5 +81,6 @@ void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *r
 		.bench_token = c->insecure_bench ? "bench" : NULL,
 		.state_dir = c->state,
 		.site = c->site,
+		.proxied = c->http.insecure_plain,
 	};
 }

@@ -7,17 +7,29 @@
 
 #include "fakes.h"
 
-int client_open(uint16_t port)
+static int open_with(uint16_t port, int room)
 {
 	struct sockaddr_in to = {
 		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
 	};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (room)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		abort();
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
+}
+
+int client_open(uint16_t port)
+{
+	return open_with(port, 0);
+}
+
+int client_open_small(uint16_t port)
+{
+	return open_with(port, 1024);
 }
 
 static void turn(void)

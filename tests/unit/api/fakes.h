@@ -40,6 +40,8 @@ struct answer {
 	long ms;
 };
 int client_open(uint16_t port);
+/** The same, with room for very little that is not read. */
+int client_open_small(uint16_t port);
 void client_send(int fd, const char *data, size_t len);
 /** Turn the main loop until an answer is complete, the peer closes, or the time is over. */
 void client_read(int fd, struct answer *ret, int timeout_ms);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "fakes.h"
+#include "api/listener.h"
 
 static struct mu_api *api;
 static uint16_t port;
@@ -190,6 +191,7 @@ static void test_ambiguous_requests(void **state)
 		"Transfer-Encoding: gzip, chunked\r\n",
 		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
 		"Transfer-Encoding: xchunked\r\n",
+		"Transfer-Encoding: \tchunked\r\nContent-Length: 3\r\n",
 		"Content-Length: 3\r\nHost: other\r\n",
 		"",
 		"Content-Length : 3\r\n",
@@ -218,6 +220,34 @@ static void test_ambiguous_requests(void **state)
 		assert_null(strstr(a->body, "HTTP/1.1 200"));
 	}
 	assert_int_equal(fake.made, 0);
+}
+
+/* A size past 64 bits, one that is none, and a chunk that lies about its end: never a session, and what
+ * follows is nobody's request (RELIABILITY P8). */
+static void test_bad_chunks(void **state)
+{
+	static const char *const bad[] = { "10000000000000003\r\nv=0\r\n0\r\n\r\n", "-3\r\nv=0\r\n0\r\n\r\n",
+		"ffffffffffffffff\r\nv=0\r\n0\r\n\r\n", "x\r\nv=0\r\n0\r\n\r\n" };
+	char text[500];
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
+		struct answer a;
+		int fd = client_open(port);
+
+		snprintf(text, sizeof(text),
+			"POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
+			"Content-Type: application/sdp\r\nTransfer-Encoding: chunked\r\n\r\n%s"
+			"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
+			all, bad[i]);
+		client_send(fd, text, strlen(text));
+		client_read(fd, &a, 100);
+		if (a.status > 0 && a.status < 400)
+			fail_msg("%s: %d", bad[i], a.status);
+		assert_null(strstr(a.body, "ok\n"));
+		assert_int_equal(fake.made, 0);
+		close(fd);
+	}
 }
 
 static void test_not_http(void **state)
@@ -306,22 +336,103 @@ static void test_slow_clients_are_cut(void **state)
 
 static void test_many_slow_clients_of_one_address(void **state)
 {
+	/* half of them stop in the header, half in the body (RELIABILITY P7) */
+	static const char *const begun[] = { "GET / HT",
+		"POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer j,boss,admin,,60\r\n"
+		"Content-Type: application/sdp\r\nContent-Length: 9\r\n\r\nv" };
+	const struct answer *a;
 	int fds[200];
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++) {
 		fds[i] = client_open(port);
-		client_send(fds[i], "GET / HT", 8);
+		client_send(fds[i], begun[i % 2], strlen(begun[i % 2]));
 		client_turn(0);
 	}
 	client_turn(20);
 	assert_true(api->conns.n_open <= 64);
-	assert_int_equal(ask(port, "GET", "/healthz", NULL, NULL, NULL, "")->status, 200);
+	a = ask(port, "POST", "/whip/city/a", all, "application/sdp", "v=0", "");
+	assert_int_equal(a->status, 201);
+	assert_true(a->ms < 500);
 	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
 		close(fds[i]);
 	client_turn(30);
 	assert_int_equal(api->conns.n_open, 0);
 	assert_int_equal(g_hash_table_size(api->conns.peers), 0);
+}
+
+/* So little that an answer of some kilobytes does not fit. Accepted sockets have it from the one that
+ * listens. */
+static void shrink_send_buffers(void)
+{
+	int small = 2048;
+
+	for (int fd = 0; fd < 256; fd++) {
+		int listens = 0;
+		socklen_t len = sizeof(listens);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens)
+			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	}
+}
+
+static int ask_and_read_nothing(void)
+{
+	const char *get = "GET /v1/openapi.yaml HTTP/1.1\r\nHost: h\r\n\r\n";
+	int fd = client_open_small(port);
+
+	client_send(fd, get, strlen(get));
+	client_turn(2);
+	return fd;
+}
+
+static void test_clients_that_take_no_answer(void **state)
+{
+	int fds[24];
+
+	(void)state;
+	shrink_send_buffers();
+	api->conns.limits.shared_loopback = false;
+	api->conns.limits.open_per_address = 8;
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		fds[i] = ask_and_read_nothing();
+	client_turn(10);
+	assert_int_equal(api->conns.n_open, 8);
+	assert_int_equal(api->conns.n_quiet, 0);
+	assert_int_equal(ask(port, "GET", "/healthz", NULL, NULL, NULL, "")->status, 200);
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	client_turn(30);
+	assert_int_equal(api->conns.n_open, 0);
+	assert_int_equal(api->conns.n_live, 0);
+}
+
+/* The same without a limit for the address, as behind a proxy: then all of them count, and when accepting
+ * fails for want of descriptors, it is not the honest newcomer that goes. */
+static void test_room_is_made_of_unread_answers(void **state)
+{
+	int fds[6], quiet;
+	struct answer a;
+
+	(void)state;
+	shrink_send_buffers();
+	api->conns.limits.open_total = 6;
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		fds[i] = ask_and_read_nothing();
+	quiet = client_open(port);
+	client_turn(10);
+	assert_int_equal(api->conns.n_open, 6);
+	assert_int_equal(api->conns.n_quiet, 1);
+	mu_conns_make_room(&api->conns);
+	client_turn(10);
+	assert_int_equal(api->conns.n_open, 5);
+	assert_int_equal(api->conns.n_quiet, 1);
+	client_send(quiet, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 34);
+	client_read(quiet, &a, 1000);
+	assert_int_equal(a.status, 200);
+	close(quiet);
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		close(fds[i]);
 }
 
 static int stream(const char *token, const char *extra)
@@ -379,6 +490,69 @@ static void test_events(void **state)
 		assert_null(strstr(a.body, "endpoint.live"));
 		close(op);
 	}
+}
+
+static void open_streams(int *fds, unsigned n, const char *subject, const char *scope)
+{
+	char text[300];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(text, sizeof(text),
+			"GET /v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer j%u,%s,%s,,60\r\n\r\n",
+			i, subject, scope);
+		fds[i] = client_open(port);
+		client_send(fds[i], text, strlen(text));
+		client_turn(1);
+	}
+}
+
+static void test_streams_of_one_subject(void **state)
+{
+	int fds[MU_READERS_SUBJECT];
+	const struct answer *a;
+
+	(void)state;
+	open_streams(fds, MU_ARRAY_LEN(fds), "eve", "watch");
+	assert_int_equal(api->n_readers, MU_READERS_SUBJECT);
+	a = ask(port, "GET", "/v1/events", "other,eve,watch,,60", NULL, NULL, "");
+	assert_int_equal(a->status, 429);
+	assert_string_equal(header(a, "Retry-After"), "10");
+	open_streams(fds, 1, "mallory", "watch");
+	assert_int_equal(api->n_readers, MU_READERS_SUBJECT + 1);
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+static void test_streams_of_one_address(void **state)
+{
+	int fds[MU_READERS_ADDRESS];
+
+	(void)state;
+	api->conns.limits.shared_loopback = false;
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++) {
+		char subject[16];
+
+		snprintf(subject, sizeof(subject), "s%zu", i);
+		open_streams(&fds[i], 1, subject, "operate");
+	}
+	assert_int_equal(api->n_readers, MU_READERS_ADDRESS);
+	assert_int_equal(ask(port, "GET", "/v1/events", all, NULL, NULL, "")->status, 429);
+	assert_int_equal(ask(port, "GET", "/v1/status", all, NULL, NULL, "")->status, 200);
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+static void test_streams_kept_for_operators(void **state)
+{
+	int fd;
+
+	(void)state;
+	api->n_readers += MU_READERS_MAX - MU_READERS_OPERATE; /* as if they were open */
+	assert_int_equal(ask(port, "GET", "/v1/events", "j,eye,watch,,60", NULL, NULL, "")->status, 503);
+	open_streams(&fd, 1, "boss", "operate");
+	assert_int_equal(api->n_readers, MU_READERS_MAX - MU_READERS_OPERATE + 1);
+	api->n_readers -= MU_READERS_MAX - MU_READERS_OPERATE;
+	close(fd);
 }
 
 static void test_events_end_with_their_token(void **state)
@@ -486,10 +660,13 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_whip), T(test_problem_body), T(test_preflight),
 		T(test_paths_that_lead_nowhere), T(test_console_and_description), T(test_too_large),
-		T(test_ambiguous_requests), T(test_not_http), T(test_deep_json),
+		T(test_ambiguous_requests), T(test_bad_chunks), T(test_not_http), T(test_deep_json),
 		T(test_one_request_a_connection), T(test_slow_clients_are_cut),
-		T(test_many_slow_clients_of_one_address), T(test_events), T(test_events_end_with_their_token),
-		T(test_slow_reader_is_dropped), T(test_metrics), T(test_answer_after_the_asker_left) };
+		T(test_many_slow_clients_of_one_address), T(test_clients_that_take_no_answer),
+		T(test_room_is_made_of_unread_answers), T(test_streams_of_one_subject),
+		T(test_streams_of_one_address), T(test_streams_kept_for_operators), T(test_events),
+		T(test_events_end_with_their_token), T(test_slow_reader_is_dropped), T(test_metrics),
+		T(test_answer_after_the_asker_left) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
 	return cmocka_run_group_tests_name("api http", tests, NULL, NULL);
