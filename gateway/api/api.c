@@ -51,31 +51,22 @@ static int open_state(struct mu_api *a, const char *dir, struct mu_error *e)
 	return err < 0 && err != -ENOMEM ? -EIO : err;
 }
 
-static int load_certificate(const struct mu_api_options *o, GTlsCertificate **ret, struct mu_error *e)
+static int load_certificate(const struct mu_api_options *o, struct mu_tls **ret, struct mu_error *e)
 {
-	GError *ge = NULL;
-
-	*ret = g_tls_certificate_new_from_files(o->certificate, o->key ? o->key : o->certificate, &ge);
-	if (*ret)
-		return 0;
-	mu_error_set(e, -EINVAL, "certificate %s, key %s: %s", o->certificate,
-		o->key ? o->key : o->certificate, ge->message);
-	g_error_free(ge);
-	return -EINVAL;
+	return mu_tls_new(o->certificate, o->key ? o->key : o->certificate, ret, e);
 }
 
 static int serve(struct mu_api *a, const struct mu_api_options *o, struct mu_error *e)
 {
-	GTlsCertificate *cert = NULL;
-	int err = o->certificate ? load_certificate(o, &cert, e) : 0;
+	struct mu_tls *tls = NULL;
+	int err = o->certificate ? load_certificate(o, &tls, e) : 0;
 
 	if (err < 0)
 		return err;
 	/* raw paths: ids need no escapes, and what is not decoded cannot mean two things */
 	a->server = soup_server_new("server-header", "muster", "raw-paths", TRUE, NULL);
-	mu_conns_init(&a->conns, a->server, cert);
+	mu_conns_init(&a->conns, a->server, tls);
 	a->conns.limits.shared = o->proxied;
-	g_clear_object(&cert);
 	mu_request_watch(a);
 	for (unsigned i = 0; err == 0 && i < o->n_listen; i++)
 		err = mu_conns_listen(&a->conns, &o->listen[i], e);
@@ -113,7 +104,7 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 
 void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 {
-	GTlsCertificate *cert = NULL;
+	struct mu_tls *tls = NULL;
 	struct mu_error e;
 
 	a->keyring = o->keyring;
@@ -121,12 +112,11 @@ void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 	a->bench_token = g_strdup(o->bench_token);
 	g_free(a->site);
 	a->site = g_strdup(o->site ? o->site : "");
-	if (a->conns.cert && o->certificate) {
-		if (load_certificate(o, &cert, &e) < 0)
+	if (a->conns.tls && o->certificate) {
+		if (load_certificate(o, &tls, &e) < 0)
 			mu_err("api", NULL, "%s; the old certificate stays in use", e.text);
 		else
-			mu_conns_set_certificate(&a->conns, cert);
-		g_clear_object(&cert);
+			mu_conns_set_tls(&a->conns, tls);
 	}
 	audit_self(a, "gateway.reload");
 }

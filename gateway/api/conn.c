@@ -1,7 +1,5 @@
 #include <errno.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include "api/conn.h"
@@ -216,55 +214,6 @@ void mu_conns_make_room(struct mu_conns *c)
 /* --- from accept to the HTTP server
  * ------------------------------------------------------------------------------------------ */
 
-static void serve(struct mu_conns *all, GIOStream *stream, GSocket *socket, GSocketAddress *local,
-	GSocketAddress *remote)
-{
-	GIOStream *guard = mu_guard_new(stream, socket);
-
-	soup_server_accept_iostream(all->server, guard, local, remote, NULL);
-	g_object_unref(guard);
-}
-
-struct handshake {
-	struct mu_conns *all; /* not to be touched once it is stopped */
-	GSocket *socket;
-	GSocketAddress *local, *remote;
-};
-
-static void handshake_done(GObject *tls, GAsyncResult *res, gpointer arg)
-{
-	struct handshake *h = arg;
-
-	if (g_tls_connection_handshake_finish(G_TLS_CONNECTION(tls), res, NULL) &&
-		!g_cancellable_is_cancelled(h->all->stop))
-		serve(h->all, G_IO_STREAM(tls), h->socket, h->local, h->remote);
-	g_object_unref(tls);
-	g_object_unref(h->socket);
-	g_object_unref(h->local);
-	g_object_unref(h->remote);
-	g_free(h);
-}
-
-static void secure(struct mu_conns *all, GIOStream *plain, GSocket *socket, GSocketAddress *local,
-	GSocketAddress *remote)
-{
-	static const char *const protocols[] = { "http/1.1", NULL };
-	GIOStream *tls = g_tls_server_connection_new(plain, all->cert, NULL);
-	struct handshake *h;
-
-	if (!tls)
-		return;
-	g_tls_connection_set_advertised_protocols(G_TLS_CONNECTION(tls), protocols);
-	g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(tls), FALSE);
-	h = g_new0(struct handshake, 1);
-	h->all = all;
-	h->socket = g_object_ref(socket);
-	h->local = g_object_ref(local);
-	h->remote = g_object_ref(remote);
-	g_tls_connection_handshake_async(
-		G_TLS_CONNECTION(tls), G_PRIORITY_DEFAULT, all->stop, handshake_done, h);
-}
-
 static void set_options(GSocket *s)
 {
 	g_socket_set_option(s, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
@@ -274,21 +223,28 @@ static void set_options(GSocket *s)
 	g_socket_set_keepalive(s, TRUE);
 }
 
+static void serve(struct mu_conns *all, GSocket *socket, GSocketAddress *local, GSocketAddress *remote)
+{
+	GIOStream *plain = G_IO_STREAM(g_socket_connection_factory_create_connection(socket));
+	GIOStream *stream = all->tls ? mu_tls_stream_new(all->tls, plain, socket) : g_object_ref(plain);
+	GIOStream *guard = stream ? mu_guard_new(stream, socket) : NULL;
+
+	if (guard) /* else there is no memory for it, and it closes */
+		soup_server_accept_iostream(all->server, guard, local, remote, NULL);
+	g_clear_object(&guard);
+	g_clear_object(&stream);
+	g_object_unref(plain);
+}
+
 void mu_conns_accepted(struct mu_conns *all, GSocket *socket)
 {
 	GSocketAddress *local = g_socket_get_local_address(socket, NULL);
 	GSocketAddress *remote = g_socket_get_remote_address(socket, NULL);
-	GIOStream *stream;
 
 	if (local && remote) { /* else it is gone already */
 		set_options(socket);
 		conn_new(all, socket, remote);
-		stream = G_IO_STREAM(g_socket_connection_factory_create_connection(socket));
-		if (all->cert)
-			secure(all, stream, socket, local, remote);
-		else
-			serve(all, stream, socket, local, remote);
-		g_object_unref(stream);
+		serve(all, socket, local, remote);
 	}
 	g_clear_object(&local);
 	g_clear_object(&remote);
@@ -326,20 +282,15 @@ static void got_body(SoupServerMessage *msg, gpointer arg)
 	arm(c, c->all->limits.answer_ms);
 }
 
-/* What follows is a close, which with TLS writes a last record and would wait for a peer that reads nothing.
- */
 static void finished(SoupServerMessage *msg, gpointer arg)
 {
 	struct conn *c = conn_of(msg);
-	int unsent = 0;
 
 	(void)arg;
 	if (!c)
 		return;
 	arm(c, 0);
 	set_state(c, LOOSE);
-	if (c->all->cert && ioctl(g_socket_get_fd(c->socket), SIOCOUTQ, &unsent) == 0 && unsent > 32768)
-		g_socket_shutdown(c->socket, FALSE, TRUE, NULL);
 }
 
 static void started(SoupServer *server, SoupServerMessage *msg, gpointer arg)
@@ -397,7 +348,7 @@ static unsigned open_total(void)
 	return (unsigned)MU_MIN(MU_MAX(files.rlim_cur / 2, 64), OPEN_MAX);
 }
 
-void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert)
+void mu_conns_init(struct mu_conns *c, SoupServer *server, struct mu_tls *tls)
 {
 	c->limits = (struct mu_conn_limits){
 		.header_ms = 10000,
@@ -410,8 +361,7 @@ void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert
 		.shared_loopback = true,
 	};
 	c->server = server;
-	c->cert = cert ? g_object_ref(cert) : NULL;
-	c->stop = g_cancellable_new();
+	c->tls = tls;
 	c->peers = g_hash_table_new(g_str_hash, g_str_equal);
 	mu_list_init(&c->quiet);
 	mu_list_init(&c->answering);
@@ -419,9 +369,10 @@ void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert
 	g_signal_connect(server, "request-started", G_CALLBACK(started), NULL);
 }
 
-void mu_conns_set_certificate(struct mu_conns *c, GTlsCertificate *cert)
+void mu_conns_set_tls(struct mu_conns *c, struct mu_tls *tls)
 {
-	g_set_object(&c->cert, cert);
+	mu_tls_free(c->tls);
+	c->tls = tls;
 }
 
 int mu_conns_listen(struct mu_conns *c, const struct mu_addr *at, struct mu_error *e)
@@ -445,12 +396,9 @@ void mu_conns_stop(struct mu_conns *c)
 {
 	while (c->n_listeners)
 		mu_listener_free(c->listeners[--c->n_listeners]);
-	if (c->stop)
-		g_cancellable_cancel(c->stop);
 }
 
-/* A handshake under way, or a connection whose request was cut short and that still says why, ends by itself.
- */
+/* A connection whose request was cut short and that still says why ends by itself. */
 void mu_conns_done(struct mu_conns *c)
 {
 	if (!c->peers)
@@ -462,6 +410,5 @@ void mu_conns_done(struct mu_conns *c)
 		g_object_set_data(G_OBJECT(one->remote), key, NULL);
 	}
 	g_hash_table_unref(c->peers);
-	g_object_unref(c->stop);
-	g_clear_object(&c->cert);
+	mu_tls_free(c->tls);
 }

@@ -11,6 +11,7 @@
 
 #include <libsoup/soup.h>
 
+#include "api/tls.h"
 #include "net/net.h"
 
 struct mu_conn_limits {
@@ -26,9 +27,8 @@ struct mu_conn_limits {
 };
 struct mu_conns {
 	struct mu_conn_limits limits;
-	SoupServer *server;    /* borrowed */
-	GTlsCertificate *cert; /* NULL: plain */
-	GCancellable *stop;
+	SoupServer *server; /* borrowed */
+	struct mu_tls *tls; /* NULL: plain */
 	struct mu_listener *listeners[MU_NET_LISTEN_MAX];
 	unsigned n_listeners;
 	GHashTable *peers;        /* address text -> struct peer */
@@ -39,10 +39,10 @@ struct mu_conns {
 	uint64_t n_accepted, n_timed_out, n_evicted;
 };
 /** @param server gets the connections
- *  @param cert   a reference is taken; NULL: plain HTTP */
-void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert);
-/** For connections from now on. */
-void mu_conns_set_certificate(struct mu_conns *c, GTlsCertificate *cert);
+ *  @param tls    taken over; NULL: plain HTTP */
+void mu_conns_init(struct mu_conns *c, SoupServer *server, struct mu_tls *tls);
+/** For connections from now on; taken over. */
+void mu_conns_set_tls(struct mu_conns *c, struct mu_tls *tls);
 /** Bind and accept. @return 0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -ENOSPC with text in e */
 int mu_conns_listen(struct mu_conns *c, const struct mu_addr *at, struct mu_error *e);
 uint16_t mu_conns_port(const struct mu_conns *c, unsigned i);
