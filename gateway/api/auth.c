@@ -150,14 +150,35 @@ static bool covers(struct mu_req *r)
 	return false;
 }
 
-/* Behind a proxy on this machine everybody has its address. */
+static bool names_this_machine(const char *host)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
+
+	for (size_t i = 0; host && i < MU_ARRAY_LEN(names); i++) {
+		size_t n = strlen(names[i]);
+
+		if (g_ascii_strncasecmp(host, names[i], n) == 0 && (!host[n] || host[n] == ':'))
+			return true;
+	}
+	return false;
+}
+
+/* A program on this machine that means this gateway. Not a proxy, behind which everybody has its address; and
+ * not a browser here, where any page of the web could read what is answered: that shows by what it adds, or,
+ * where a page has its own name resolve to this machine, by Host. */
 static bool from_here(const struct mu_req *r)
 {
+	static const char *const added[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Real-IP", "Via", "Origin", "Referer", "Cookie", "Sec-Fetch-Site",
+		"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User" };
 	SoupMessageHeaders *h = soup_server_message_get_request_headers(r->msg);
 
-	if (soup_message_headers_get_one(h, "Forwarded") ||
-		soup_message_headers_get_list(h, "X-Forwarded-For"))
+	if (r->api->conns.limits.shared || !names_this_machine(soup_message_headers_get_one(h, "Host")))
 		return false;
+	for (size_t i = 0; i < MU_ARRAY_LEN(added); i++) {
+		if (soup_message_headers_get_list(h, added[i]))
+			return false;
+	}
 	return strcmp(r->from, "127.0.0.1") == 0 || strcmp(r->from, "::1") == 0;
 }
 

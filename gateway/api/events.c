@@ -250,17 +250,18 @@ void mu_on_events(struct mu_req *r)
 	rd->begun = true;
 }
 
-static gboolean heartbeat(gpointer arg)
+static gboolean tick(gpointer arg)
 {
 	struct mu_api *a = arg;
 	int64_t now_s = mu_clock_wall_us() / 1000000;
+	bool beat = ++a->n_ticks % HEARTBEAT_S == 0;
 
 	mu_list_for_each (it, &a->readers) {
 		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
 
-		if (rd->who.expires_s < now_s)
+		if (now_s >= rd->who.expires_s)
 			end(rd);
-		else
+		else if (beat)
 			put(rd, ": still here\n\n");
 	}
 	return G_SOURCE_CONTINUE;
@@ -282,13 +283,13 @@ void mu_events_start(struct mu_api *a)
 	mu_list_init(&a->listener.link);
 	a->listener.fn = tell;
 	mu_directory_listen(a->directory, &a->listener);
-	a->heartbeat = g_timeout_add_seconds(HEARTBEAT_S, heartbeat, a);
+	a->tick = g_timeout_add(1000, tick, a);
 }
 
 void mu_events_stop(struct mu_api *a)
 {
 	mu_directory_unlisten(a->directory, &a->listener);
-	g_source_remove(a->heartbeat);
+	g_source_remove(a->tick);
 	while (!mu_list_empty(&a->readers))
 		reader_free(MU_CONTAINER_OF(a->readers.next, struct reader, link));
 }

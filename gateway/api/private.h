@@ -26,6 +26,8 @@ struct mu_api {
 	struct mu_directory *directory;
 	struct mu_media *media;
 	struct mu_keyring *keyring;
+	bool (*workers_answer)(void *arg);
+	void *workers_arg;
 	char *bench_token, *site;
 	SoupServer *server;
 	struct mu_conns conns;
@@ -35,10 +37,11 @@ struct mu_api {
 	struct mu_event_listener listener;
 	struct mu_list readers; /* of the event stream */
 	unsigned n_readers;
-	guint heartbeat, audit_source, revoked_source;
+	guint tick, audit_source, revoked_source;
 	bool started;
 	struct mu_list waits; /* requests whose answer comes later */
 	int64_t start_wall_us;
+	unsigned n_ticks; /* seconds */
 	uint64_t n_requests, n_denied, n_events_dropped;
 };
 
@@ -160,11 +163,5 @@ void mu_events_start(struct mu_api *a);
 void mu_events_stop(struct mu_api *a);
 /** End the event streams opened with a token. */
 void mu_events_end_token(struct mu_api *a, const char *token_id);
-
-/* --- for tests
- * ----------------------------------------------------------------------------------------------------------------
- */
-
-uint16_t mu_api_port(const struct mu_api *a, unsigned i);
 
 #endif

@@ -3,7 +3,16 @@
 
 void mu_on_health(struct mu_req *r)
 {
-	mu_reply_text(r, 200, "text/plain; charset=utf-8", "ok\n", 3);
+	struct mu_api *a = r->api;
+
+	if (mu_webrtc_draining(a->webrtc))
+		mu_reply_problem(
+			r, 503, "Draining", "The gateway is about to stop and takes no new sessions.");
+	else if (a->workers_answer && !a->workers_answer(a->workers_arg))
+		mu_reply_problem(r, 503, "A media worker hangs",
+			"A media worker has not answered for some seconds: media may stand still.");
+	else
+		mu_reply_text(r, 200, "text/plain; charset=utf-8", "ok\n", 3);
 }
 
 struct census {

@@ -65,6 +65,11 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 	};
 }
 
+static bool workers_answer(void *arg)
+{
+	return mu_health_good(arg, mu_clock_us());
+}
+
 void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *ret)
 {
 	const struct mu_config *c = g->config;
@@ -81,6 +86,8 @@ void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *r
 		.bench_token = c->insecure_bench ? "bench" : NULL,
 		.state_dir = c->state,
 		.site = c->site,
+		.workers_answer = workers_answer,
+		.workers_arg = (void *)(uintptr_t)g,
 		.proxied = c->http.insecure_plain,
 	};
 }

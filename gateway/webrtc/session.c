@@ -294,6 +294,11 @@ void mu_webrtc_drain(struct mu_webrtc *w)
 		w->o.directory, "gateway.draining", json_pack("{sI}", "sessions", (json_int_t)w->n_sessions));
 }
 
+bool mu_webrtc_draining(const struct mu_webrtc *w)
+{
+	return w->draining;
+}
+
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why)
 {
 	mu_list_for_each_safe (it, next, &w->sessions)

@@ -66,6 +66,7 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
 /** Refuse new sessions with 503 from now on; tells "gateway.draining". */
 void mu_webrtc_drain(struct mu_webrtc *w);
+bool mu_webrtc_draining(const struct mu_webrtc *w);
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);
 unsigned mu_webrtc_sessions(const struct mu_webrtc *w);
 /** Ask every session's transport for its figures; they show in mu_session_json from then on. Call every second. */

@@ -135,8 +135,8 @@ const struct answer *ask(uint16_t port, const char *method, const char *path, co
 		snprintf(ctype, sizeof(ctype), "Content-Type: %s\r\n", type);
 	if (body)
 		snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(body));
-	if (asprintf(&text, "%s %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n%s%s%s%s\r\n%s", method,
-		    path, bearer, ctype, length, extra, body ? body : "") < 0)
+	if (asprintf(&text, "%s %s HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\n%s%s%s%s\r\n%s",
+		    method, path, bearer, ctype, length, extra, body ? body : "") < 0)
 		abort();
 	client_send(fd, text, strlen(text));
 	if (strcmp(method, "HEAD") == 0) { /* a length, and no body to wait for */

@@ -204,6 +204,12 @@ unsigned mu_webrtc_sessions(const struct mu_webrtc *w)
 	return fake.n_sessions;
 }
 
+bool mu_webrtc_draining(const struct mu_webrtc *w)
+{
+	(void)w;
+	return fake.draining;
+}
+
 json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint)
 {
 	json_t *all = json_array();

@@ -17,7 +17,8 @@ struct fake {
 	char sdp[128];   /* begin of the last body */
 	char ended_token[64], if_match[64], type[64];
 	struct mu_event_listener *listener;
-	json_t *kept;    /* events told so far */
+	json_t *kept; /* events told so far */
+	bool draining, hung;
 	bool late_stats; /* mu_media_ask_stats answers only when fake_stats is called */
 };
 extern struct fake fake;

@@ -289,10 +289,35 @@ static void test_bench_token_only_when_configured(void **state)
 
 static void test_metrics_from_here(void **state)
 {
+	static const char *const added[] = { "Forwarded: for=192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.1\r\n",
+		"Via: 1.1 proxy\r\n", "Origin: https://elsewhere.example\r\n", "Sec-Fetch-Mode: cors\r\n",
+		"Sec-Fetch-Site: cross-site\r\n" };
+	static const char *const hosts[] = { "elsewhere.example", "localhost.elsewhere.example",
+		"127.0.0.1.example:8080" };
+	char text[200];
+
 	(void)state;
 	assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, "")->status, 200);
+	for (size_t i = 0; i < MU_ARRAY_LEN(added); i++)
+		assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, added[i])->status, 401);
+	for (size_t i = 0; i < MU_ARRAY_LEN(hosts); i++) {
+		struct answer a;
+		int fd = client_open(port);
+
+		snprintf(text, sizeof(text), "GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n", hosts[i]);
+		client_send(fd, text, strlen(text));
+		client_read(fd, &a, 1000);
+		assert_int_equal(a.status, 401);
+		close(fd);
+	}
+	/* figures of the whole site, for a token for some endpoints */
 	assert_int_equal(
-		ask(port, "GET", "/metrics", NULL, NULL, NULL, "Forwarded: for=192.0.2.1\r\n")->status, 401);
+		ask(port, "GET", "/metrics", fake_token("j", "operate", "city/*", 60), NULL, NULL, "")
+			->status,
+		403);
+	api->conns.limits.shared = true; /* plain HTTP beyond this machine: a proxy may add nothing */
+	assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, "")->status, 401);
+	api->conns.limits.shared = false;
 	assert_int_equal(ask(port, "GET", "/metrics", "wrong", NULL, NULL, "")->status, 401);
 }
 

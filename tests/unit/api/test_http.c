@@ -150,6 +150,30 @@ static void test_console_and_description(void **state)
 	assert_string_equal(a->body, "ok\n");
 }
 
+static bool workers_answer(void *arg)
+{
+	(void)arg;
+	return !fake.hung;
+}
+
+static void test_health(void **state)
+{
+	const struct answer *a;
+
+	(void)state;
+	api->workers_answer = workers_answer;
+	assert_int_equal(ask(port, "GET", "/healthz", NULL, NULL, NULL, "")->status, 200);
+	fake.hung = true;
+	a = ask(port, "GET", "/healthz", NULL, NULL, NULL, "");
+	assert_int_equal(a->status, 503);
+	assert_string_equal(header(a, "Content-Type"), "application/problem+json");
+	fake.hung = false;
+	fake.draining = true;
+	a = ask(port, "GET", "/healthz", NULL, NULL, NULL, "");
+	assert_int_equal(a->status, 503);
+	assert_non_null(strstr(a->body, "about to stop"));
+}
+
 static void test_too_large(void **state)
 {
 	static char body[MU_BODY_MAX + 2], text[2 * MU_BODY_MAX];
@@ -574,6 +598,20 @@ static void test_events_end_with_their_token(void **state)
 	close(fd);
 }
 
+static void test_events_end_when_their_token_does(void **state)
+{
+	struct answer a;
+	int fd;
+
+	(void)state;
+	fd = stream("j,eye,watch,,1", "");
+	assert_int_equal(api->n_readers, 1);
+	client_read(fd, &a, 3000); /* the end of a stream is its last chunk, and the connection's */
+	assert_true(a.closed && a.ms < 2500);
+	assert_non_null(strstr(a.body, "\r\n0\r\n"));
+	close(fd);
+}
+
 static void test_slow_reader_is_dropped(void **state)
 {
 	static char pad[2000];
@@ -626,7 +664,7 @@ static void test_metrics(void **state)
 
 static void test_answer_after_the_asker_left(void **state)
 {
-	const char *get = "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n";
+	const char *get = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 	int fd = client_open(port);
 	struct answer a;
 
@@ -659,14 +697,14 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_whip), T(test_problem_body), T(test_preflight),
-		T(test_paths_that_lead_nowhere), T(test_console_and_description), T(test_too_large),
-		T(test_ambiguous_requests), T(test_bad_chunks), T(test_not_http), T(test_deep_json),
-		T(test_one_request_a_connection), T(test_slow_clients_are_cut),
+		T(test_paths_that_lead_nowhere), T(test_console_and_description), T(test_health),
+		T(test_too_large), T(test_ambiguous_requests), T(test_bad_chunks), T(test_not_http),
+		T(test_deep_json), T(test_one_request_a_connection), T(test_slow_clients_are_cut),
 		T(test_many_slow_clients_of_one_address), T(test_clients_that_take_no_answer),
 		T(test_room_is_made_of_unread_answers), T(test_streams_of_one_subject),
 		T(test_streams_of_one_address), T(test_streams_kept_for_operators), T(test_events),
-		T(test_events_end_with_their_token), T(test_slow_reader_is_dropped), T(test_metrics),
-		T(test_answer_after_the_asker_left) };
+		T(test_events_end_with_their_token), T(test_events_end_when_their_token_does),
+		T(test_slow_reader_is_dropped), T(test_metrics), T(test_answer_after_the_asker_left) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
 	return cmocka_run_group_tests_name("api http", tests, NULL, NULL);
