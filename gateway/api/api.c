@@ -39,7 +39,7 @@ static int open_state(struct mu_api *a, const char *dir, struct mu_error *e)
 	int err = mu_revoked_new(db, &a->revoked, e);
 
 	if (err == 0 && log)
-		err = mu_audit_new(log, &a->audit, e);
+		err = mu_audit_new(log, 0, &a->audit, e);
 	if (a->audit)
 		a->audit_source = g_unix_fd_add(mu_audit_fd(a->audit), G_IO_IN, audit_ready, a);
 	if (err == 0 && mu_revoked_fd(a->revoked) >= 0)

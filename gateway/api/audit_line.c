@@ -81,25 +81,37 @@ static bool hex(const char *p)
 	return strspn(p, "0123456789abcdef") >= MU_AUDIT_HASH;
 }
 
-bool mu_audit_line_check(const char *line, size_t len, uint64_t want_n, const char *want_prev, uint64_t *n,
-	char hash[MU_AUDIT_HASH + 1])
+bool mu_audit_line_place(
+	const char *line, size_t len, uint64_t *n, char prev[MU_AUDIT_HASH + 1], char hash[MU_AUDIT_HASH + 1])
 {
-	const char *prev, *said, *suffix;
-	char real[MU_AUDIT_HASH + 1];
+	const char *suffix, *before, *said;
 
 	if (len < SUFFIX + sizeof(NUMBER) || memchr(line, 0, len) ||
 		strncmp(line, NUMBER, sizeof(NUMBER) - 1) != 0)
 		return false;
 	suffix = line + len - SUFFIX;
-	prev = suffix + sizeof(PREV) - 1;
-	said = prev + MU_AUDIT_HASH + sizeof(HASH) - 1;
+	before = suffix + sizeof(PREV) - 1;
+	said = before + MU_AUDIT_HASH + sizeof(HASH) - 1;
 	if (memcmp(suffix, PREV, sizeof(PREV) - 1) != 0 ||
-		memcmp(prev + MU_AUDIT_HASH, HASH, sizeof(HASH) - 1) != 0 ||
-		memcmp(said + MU_AUDIT_HASH, TAIL, sizeof(TAIL) - 1) != 0 || !hex(prev) || !hex(said))
+		memcmp(before + MU_AUDIT_HASH, HASH, sizeof(HASH) - 1) != 0 ||
+		memcmp(said + MU_AUDIT_HASH, TAIL, sizeof(TAIL) - 1) != 0 || !hex(before) || !hex(said))
 		return false;
 	*n = strtoull(line + sizeof(NUMBER) - 1, NULL, 10);
+	memcpy(prev, before, MU_AUDIT_HASH);
 	memcpy(hash, said, MU_AUDIT_HASH);
-	hash[MU_AUDIT_HASH] = '\0';
+	prev[MU_AUDIT_HASH] = hash[MU_AUDIT_HASH] = '\0';
+	return true;
+}
+
+bool mu_audit_line_check(const char *line, size_t len, uint64_t want_n, const char *want_prev, uint64_t *n,
+	char hash[MU_AUDIT_HASH + 1])
+{
+	char prev[MU_AUDIT_HASH + 1], want[MU_AUDIT_HASH + 1], real[MU_AUDIT_HASH + 1];
+
+	/* want_prev may lie where hash goes */
+	memcpy(want, want_prev, MU_AUDIT_HASH);
+	if (!mu_audit_line_place(line, len, n, prev, hash))
+		return false;
 	digest(prev, line, len - SUFFIX, real);
-	return *n == want_n && strncmp(prev, want_prev, MU_AUDIT_HASH) == 0 && strcmp(real, hash) == 0;
+	return *n == want_n && memcmp(prev, want, MU_AUDIT_HASH) == 0 && strcmp(real, hash) == 0;
 }

@@ -5,8 +5,9 @@
 #define TOKEN_MAX 4096
 #define ALL_SCOPES \
 	(MU_SCOPE_PUBLISH | MU_SCOPE_WATCH | MU_SCOPE_CONFERENCE | MU_SCOPE_OPERATE | MU_SCOPE_ADMIN)
-#define DENIALS_GAP_US \
-	100000 /* at most ten denials a second go to the audit log; it says how many each stands for */
+/* At most one denial a second goes to the audit log, for strangers drive it; it says how many it stands for.
+ */
+#define DENIALS_GAP_US 1000000
 
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes)
 {

@@ -109,11 +109,31 @@ static void finished(SoupServerMessage *msg, gpointer arg)
 	reader_free(arg);
 }
 
+/* However a session ends, by its client, an operator, its token's end or a lost connection: the log has it.
+ */
+static void audit_end(struct mu_api *a, const struct mu_event *ev)
+{
+	const char *id = json_string_value(json_object_get(ev->data, "id"));
+	const char *why = json_string_value(json_object_get(ev->data, "why"));
+	char text[300];
+
+	if (!a->audit || strcmp(ev->kind, "session.closed") != 0)
+		return;
+	g_snprintf(text, sizeof(text), "session %s: %s", id ? id : "?", why ? why : "no reason given");
+	mu_audit_add(a->audit,
+		&(struct mu_audit_entry){ .who = "muster",
+			.what = ev->kind,
+			.target = event_endpoint(ev),
+			.result = "done",
+			.why = text });
+}
+
 static void tell(struct mu_event_listener *l, const struct mu_event *ev)
 {
 	struct mu_api *a = MU_CONTAINER_OF(l, struct mu_api, listener);
 	char *text = NULL;
 
+	audit_end(a, ev);
 	mu_list_for_each (it, &a->readers) {
 		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
 

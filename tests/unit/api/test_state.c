@@ -1,4 +1,4 @@
-/* A disk that stalls: what must not wait for it does not. */
+/* With a state folder: what is written there, and that nothing waits for a disk that stalls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,12 +149,70 @@ static void test_the_gateway_stops_meanwhile(void **state)
 	mu_revoked_free(r);
 }
 
+static json_t *audit(void)
+{
+	json_t *page = json_loads(
+		ask(port, "GET", "/v1/audit?limit=1000", "j,boss,admin,,60", NULL, NULL, "")->body, 0, NULL);
+	json_t *entries = json_incref(json_object_get(page, "entries"));
+
+	json_decref(page);
+	return entries;
+}
+
+static const char *field(json_t *entry, const char *name)
+{
+	const char *s = json_string_value(json_object_get(entry, name));
+
+	return s ? s : "";
+}
+
+static void test_strangers_do_not_fill_the_audit_log(void **state)
+{
+	json_t *entries, *e;
+	unsigned n = 0;
+	size_t i;
+
+	(void)state;
+	for (int k = 0; k < 40; k++)
+		assert_int_equal(ask(port, "GET", "/v1/status", NULL, NULL, NULL, "")->status, 401);
+	assert_int_equal(api->n_denied, 40);
+	api->denials.next_us = 0; /* a second later */
+	ask(port, "GET", "/v1/status", NULL, NULL, NULL, "");
+	entries = audit();
+	json_array_foreach(entries, i, e)
+	{
+		if (strcmp(field(e, "result"), "denied") != 0)
+			continue;
+		if (n++)
+			assert_non_null(strstr(field(e, "why"), "more since the last such line"));
+	}
+	assert_true(n >= 2 && n <= 3); /* the 40 may have taken more than a second */
+	json_decref(entries);
+}
+
+static void test_the_audit_log_has_the_end_of_sessions(void **state)
+{
+	json_t *entries, *e;
+
+	(void)state;
+	mu_directory_tell(NULL, "session.closed",
+		json_pack("{ss ss ss ss}", "id", "s1", "kind", "whip", "endpoint", "city/a", "why",
+			"its token has expired"));
+	entries = audit();
+	e = json_array_get(entries, json_array_size(entries) - 1);
+	assert_string_equal(field(e, "what"), "session.closed");
+	assert_string_equal(field(e, "target"), "city/a");
+	assert_string_equal(field(e, "why"), "session s1: its token has expired");
+	json_decref(entries);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_revocation_holds_while_the_disk_stalls),
-		T(test_the_one_who_asked_leaves), T(test_the_gateway_stops_meanwhile) };
+		T(test_the_one_who_asked_leaves), T(test_the_gateway_stops_meanwhile),
+		T(test_strangers_do_not_fill_the_audit_log), T(test_the_audit_log_has_the_end_of_sessions) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
-	return cmocka_run_group_tests_name("api stall", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("api state", tests, NULL, NULL);
 }
