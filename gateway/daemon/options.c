@@ -62,6 +62,7 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 		.hold_us = c->endpoints.hold_us,
 		.second = (enum mu_second_publisher)c->endpoints.second_publisher,
 		.max_sessions = (unsigned)c->limits.sessions,
+		.max_sessions_per_token = (unsigned)c->limits.sessions_per_token,
 	};
 }
 

@@ -36,20 +36,21 @@ struct mu_webrtc_options {
 	unsigned n_listen;
 	int64_t hold_us; /* how long a vanished publisher's viewers wait */
 	enum mu_second_publisher second;
-	unsigned max_sessions;
+	unsigned max_sessions; /* the last tenth is for publishers and for who may operate */
+	unsigned max_sessions_per_token; /* 0: as many as there are */
 };
 struct mu_webrtc;
 int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret);
 /** Sessions must be gone (mu_webrtc_close_all, then run the control inbox). */
 void mu_webrtc_free(struct mu_webrtc *w);
-/** What can change while running: hold, policy, max_sessions, advertise. */
+/** What can change while running: hold, policy, limits, advertise. */
 void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *o);
 
 /** POST /whip/<endpoint>. `who` was checked for scope and endpoint already. 201 with answer, 400, 406 (no codec), 409
- *  (second publisher, with policy refuse), 413, 422, 503 (draining, full). */
+ *  (second publisher, with policy refuse), 413, 422, 429 (token), 503 (draining, full). */
 void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
 	struct mu_web_reply *ret);
-/** POST /whep/<endpoint>. 201, 400, 404 (unknown endpoint), 406, 409 (known, not live; Retry-After), 413, 422, 503. */
+/** POST /whep/<endpoint>. 201, 400, 404 (unknown endpoint), 406, 409 (known, not live; Retry-After), 413, 422, 429, 503. */
 void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
 	struct mu_web_reply *ret);
 /** PATCH of a session, application/trickle-ice-sdpfrag: 204; restart 200 with fragment and new ETag; 400, 404, 412, 415, 428. */

@@ -186,7 +186,7 @@ static void test_strangers_do_not_fill_the_audit_log(void **state)
 		if (n++)
 			assert_non_null(strstr(field(e, "why"), "more since the last such line"));
 	}
-	assert_true(n >= 2 && n <= 3); /* the 40 may have taken more than a second */
+	assert_true(n >= 2 && n <= 10); /* one a second, however long the 40 took */
 	json_decref(entries);
 }
 

@@ -103,6 +103,52 @@ static void test_limits(void **state)
 	assert_contains(f->events, "gateway.draining");
 }
 
+static void test_limit_of_one_token(void **state)
+{
+	struct fixture *f = *state;
+	char id[64];
+
+	f->o.max_sessions_per_token = 2;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	g_strlcpy(id, whip_file(f, "city/cam2", "chromium-whip.sdp"), sizeof(id));
+	whip_file(f, "city/cam3", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 429);
+	assert_true(f->r.retry_after_s > 0);
+	g_strlcpy(f->token.id, "another", sizeof(f->token.id));
+	whip_file(f, "city/cam4", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	g_strlcpy(f->token.id, "secret-token", sizeof(f->token.id));
+	mu_web_reply_done(&f->r);
+	mu_session_delete(f->w, id, &f->r); /* counts no more, though its transport still says goodbye */
+	whip_file(f, "city/cam3", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
+/* The last tenth is not for viewers. */
+static void test_room_kept_for_publishers_and_operators(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	for (int i = 0; i < 8; i++)
+		whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
+	f->o.max_sessions = 10;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 503);
+	whip_file(f, "city/cam2", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	f->o.max_sessions = 11;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 503);
+	f->token.scopes = MU_SCOPE_WATCH | MU_SCOPE_OPERATE;
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
 static void test_transport_fails(void **state)
 {
 	struct fixture *f = *state;
@@ -320,6 +366,8 @@ int main(void)
 		T(test_too_large),
 		T(test_bad_endpoints),
 		T(test_limits),
+		T(test_limit_of_one_token),
+		T(test_room_kept_for_publishers_and_operators),
 		T(test_transport_fails),
 		T(test_life),
 		T(test_lost_held_and_back),
