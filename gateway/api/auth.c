@@ -120,7 +120,7 @@ bool mu_auth_holds(struct mu_req *r)
 static bool owns(struct mu_req *r)
 {
 	const struct mu_token *maker = mu_session_token(r->api->webrtc, r->vars[0]);
-	char id[MU_ID_MAX];
+	const char *endpoint = mu_session_endpoint(r->api->webrtc, r->vars[0]);
 
 	if (!maker) {
 		mu_reply_problem(r, 404, "No such session",
@@ -129,7 +129,7 @@ static bool owns(struct mu_req *r)
 	}
 	if (strcmp(maker->id, r->who.id) == 0)
 		return true;
-	if (r->who.scopes & MU_SCOPE_ADMIN && mu_session_endpoint(r->api, r->vars[0], id) && mu_may(r, id))
+	if (r->who.scopes & MU_SCOPE_ADMIN && endpoint && mu_may(r, endpoint))
 		return true;
 	forbidden(r, MU_SCOPE_ADMIN,
 		"The session was made with another token: only that one or an administrator's may change it.");

@@ -276,6 +276,7 @@ static gboolean tick(gpointer arg)
 	int64_t now_s = mu_clock_wall_us() / 1000000;
 	bool beat = ++a->n_ticks % HEARTBEAT_S == 0;
 
+	mu_viewers_observe(a);
 	mu_list_for_each (it, &a->readers) {
 		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
 

@@ -7,10 +7,14 @@
 #include "api/api.h"
 #include "api/audit.h"
 #include "api/conn.h"
+#include "api/metrics.h"
 #include "api/revoked.h"
 
 #define MU_VARS_MAX 2
-#define MU_BODY_MAX 65536 /* bytes of any request's body (RELIABILITY P3) */
+/* Entries in one answer: at most, and of sessions where nobody says how many. */
+#define MU_PAGE_MAX      1000
+#define MU_PAGE_SESSIONS 100
+#define MU_BODY_MAX      65536 /* bytes of any request's body (RELIABILITY P3) */
 
 /* Event streams: at once; of them kept for those who operate the gateway; of one token's subject; of one
  * address, unless many may be behind it. */
@@ -42,6 +46,7 @@ struct mu_api {
 	struct mu_list waits; /* requests whose answer comes later */
 	int64_t start_wall_us;
 	unsigned n_ticks; /* seconds */
+	struct mu_viewers viewers;
 	uint64_t n_requests, n_denied, n_events_dropped;
 };
 
@@ -75,6 +80,8 @@ void mu_request_watch(struct mu_api *a);
 char *mu_req_endpoint(const struct mu_req *r, char ret[MU_ID_MAX]);
 /** An integer of the query, within bounds. @return false: malformed; *ret untouched when absent */
 bool mu_req_number(const struct mu_req *r, const char *name, int64_t min, int64_t max, int64_t *ret);
+/** A text of the query, shorter than size. @return false: longer; *ret untouched when absent */
+bool mu_req_text(const struct mu_req *r, const char *name, char *ret, size_t size);
 /** Read the JSON body, depth and size limited. Answers 400 itself. @return NULL: answered */
 json_t *mu_req_json(struct mu_req *r);
 /** Note a deed in the audit log. target, why: NULL none. */
@@ -133,8 +140,10 @@ const struct mu_route *mu_routes(size_t *n);
 const struct mu_route *mu_route_find(const char *method, const char *path, char vars[MU_VARS_MAX][MU_ID_MAX],
 	char *allow, size_t allow_size);
 
-/** The endpoint of a session. @return false: no such session */
-bool mu_session_endpoint(struct mu_api *a, const char *id, char ret[MU_ID_MAX]);
+/** Sessions of an endpoint, or, with "", of all the token covers. @param ret_next a new reference: what the
+ * next page is `after`, or null */
+json_t *mu_sessions_page(
+	struct mu_req *r, const char *endpoint, uint64_t after, unsigned limit, json_t **ret_next);
 
 /* --- handlers
  * -----------------------------------------------------------------------------------------------------------------

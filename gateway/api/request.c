@@ -39,6 +39,17 @@ bool mu_req_number(const struct mu_req *r, const char *name, int64_t min, int64_
 	return ok;
 }
 
+bool mu_req_text(const struct mu_req *r, const char *name, char *ret, size_t size)
+{
+	GHashTable *q = query(r);
+	const char *text = q ? g_hash_table_lookup(q, name) : NULL;
+	bool ok = !text || g_strlcpy(ret, text, size) < size;
+
+	if (q)
+		g_hash_table_unref(q);
+	return ok;
+}
+
 /* jansson stops at a depth of 2048 (JSON_PARSER_MAX_DEPTH) and the body at 64 KiB, so a hostile one costs
  * little. */
 json_t *mu_req_json(struct mu_req *r)

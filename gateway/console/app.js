@@ -63,11 +63,16 @@ function toggle(id) {
 async function refresh() {
   const asked = gateway;
   try {
-    const answer = await asked.json('/v1/endpoints');
-    if (asked !== gateway) return;
-    site = answer.site;
+    const endpoints = [];
+    for (let after = ''; after !== null;) {
+      const page = await asked.json(`/v1/endpoints?after=${encodeURIComponent(after)}`);
+      if (asked !== gateway) return;
+      site = page.site;
+      endpoints.push(...page.endpoints);
+      after = page.next;
+    }
     $('site').textContent = site;
-    list.set(answer.endpoints);
+    list.set(endpoints);
     for (const [id, tile] of tiles) tile.update(list.get(id));
     notice('');
   } catch (e) {

@@ -29,6 +29,35 @@ static int fetch(const struct mu_ctl *c, const char *path, json_t **ret)
 	return status;
 }
 
+/* The same for a list that comes in pages; *ret has all of it. */
+static int fetch_all(const struct mu_ctl *c, const char *path, const char *list, json_t **ret)
+{
+	json_t *all = json_array(), *page;
+	char where[300], after[200] = "";
+	int status;
+
+	do {
+		json_t *next;
+
+		snprintf(where, sizeof(where), "%s?limit=1000%s%s", path, after[0] ? "&after=" : "", after);
+		page = NULL;
+		status = mu_ctl_ask(c, where, NULL, &page);
+		json_array_extend(all, json_object_get(page, list));
+		next = json_object_get(page, "next"); /* an id, which needs no escapes, or a number */
+		if (json_is_integer(next))
+			snprintf(after, sizeof(after), "%lld", (long long)json_integer_value(next));
+		else
+			snprintf(after, sizeof(after), "%s", json_is_string(next) ? json_string_value(next) : "");
+		json_decref(page);
+	} while (status == MU_CTL_OK && after[0]);
+	*ret = json_pack("{so}", list, all);
+	if (status == MU_CTL_OK && c->json) {
+		json_dumpf(*ret, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	return status;
+}
+
 int mu_ctl_status(const struct mu_ctl *c)
 {
 	struct mu_table t = { .columns = 2 };
@@ -101,7 +130,7 @@ int mu_ctl_endpoints(const struct mu_ctl *c)
 	json_t *o = NULL, *ep;
 	char codecs[200];
 	size_t i;
-	int status = fetch(c, "/v1/endpoints", &o);
+	int status = fetch_all(c, "/v1/endpoints", "endpoints", &o);
 
 	if (status == MU_CTL_OK && !c->json) {
 		add_head(&t, head);
@@ -126,7 +155,7 @@ int mu_ctl_sessions(const struct mu_ctl *c)
 	struct mu_table t = { 0 };
 	json_t *o = NULL, *s;
 	size_t i;
-	int status = fetch(c, "/v1/sessions", &o);
+	int status = fetch_all(c, "/v1/sessions", "sessions", &o);
 
 	if (status == MU_CTL_OK && !c->json) {
 		add_head(&t, head);

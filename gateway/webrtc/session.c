@@ -187,6 +187,7 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 		return NULL;
 	}
 	remember_for_restart(s, p);
+	s->number = ++w->last_number;
 	mu_list_append(&w->sessions, &s->link);
 	w->n_sessions++;
 	if (!write_answer(s, p, r)) {
@@ -265,6 +266,29 @@ const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id)
 	struct session *s = session_find(w, id);
 
 	return s ? &s->token : NULL;
+}
+
+const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
+{
+	struct session *s = session_find(w, id);
+
+	return s ? s->ep->id : NULL;
+}
+
+void mu_webrtc_each_session(
+	struct mu_webrtc *w, uint64_t after, bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
+{
+	mu_list_for_each (it, &w->sessions) {
+		const struct session *s = MU_CONTAINER_OF(it, struct session, link);
+		struct mu_session_info info = { .number = s->number,
+			.endpoint = s->ep->id,
+			.publishes = s->kind == SESSION_WHIP,
+			.stats = s->stats,
+			.session = s };
+
+		if (!s->ended && s->number > after && !fn(arg, &info))
+			return;
+	}
 }
 
 void mu_session_delete(struct mu_webrtc *w, const char *id, struct mu_web_reply *ret)

@@ -13,6 +13,7 @@ const char *session_kind_name(enum session_kind k);
 struct session {
 	struct mu_list link; /* in mu_webrtc.sessions until its transport has closed */
 	struct mu_webrtc *w;
+	uint64_t number; /* of all since the start */
 	char id[SESSION_ID_LEN + 1];
 	enum session_kind kind;
 	struct mu_token token;
@@ -36,6 +37,7 @@ struct mu_webrtc {
 	GHashTable *by_token;	    /* token id -> how many sessions of it have not ended */
 	struct mu_list sessions;
 	unsigned n_sessions;
+	uint64_t last_number;
 	bool draining;
 	GHashTable *holds; /* lost endpoint -> struct hold */
 	/* tests have their own */
@@ -75,7 +77,6 @@ struct session *session_find(struct mu_webrtc *w, const char *id);
 void session_new_etag(struct session *s);
 /** "session.created" and so on. */
 void session_tell(const struct session *s, const char *kind, const char *why);
-json_t *session_json(const struct session *s);
 
 /** What a publisher's session does to its endpoint. */
 void whip_connected(struct session *s);

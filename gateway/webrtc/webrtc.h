@@ -70,11 +70,24 @@ void mu_webrtc_drain(struct mu_webrtc *w);
 bool mu_webrtc_draining(const struct mu_webrtc *w);
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);
 unsigned mu_webrtc_sessions(const struct mu_webrtc *w);
-/** Ask every session's transport for its figures; they show in mu_session_json from then on. Call every second. */
+/** Ask every session's transport for its figures; they show in struct mu_session_info from then on. Call every second. */
 void mu_webrtc_refresh_stats(struct mu_webrtc *w);
-/** {"id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]}: all
- *  sessions, or those of one endpoint; a new reference to an array. */
-json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint);
+/** The endpoint of a session; NULL: no such session. */
+const char *mu_session_endpoint(struct mu_webrtc *w, const char *id);
+/** A session as others see it; valid during the call that hands it over. */
+struct mu_session_info {
+	uint64_t number; /* rises in the order they were made; none twice */
+	const char *endpoint;
+	bool publishes; /* else it watches */
+	const struct mu_transport_stats *stats; /* NULL: none came yet */
+	const struct session *session;		/* for mu_session_json */
+};
+/** Sessions that have not ended, with a number above `after`, in their order: visit until false. Ends none meanwhile. */
+void mu_webrtc_each_session(
+	struct mu_webrtc *w, uint64_t after, bool (*fn)(void *arg, const struct mu_session_info *s), void *arg);
+/** {"number", "id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]};
+ *  a new reference. */
+json_t *mu_session_json(const struct mu_session_info *s);
 
 /* --- SDP (RFC 8866, 8829, 8843), as far as WHIP and WHEP need it ------------------------------------------------------------ */
 

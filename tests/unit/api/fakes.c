@@ -210,20 +210,52 @@ bool mu_webrtc_draining(const struct mu_webrtc *w)
 	return fake.draining;
 }
 
-json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint)
+const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
 {
-	json_t *all = json_array();
+	int i = session_at(id);
+
+	(void)w;
+	return i < 0 ? NULL : fake.sessions[i].endpoint;
+}
+
+/* What the first letter of its endpoint's name says: "w" watches, all others publish. */
+void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
+	bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
+{
+	static const struct mu_transport_stats in = { .n_streams = 1,
+		.streams = { { .mid = "0",
+			.kind = MU_VIDEO,
+			.packets = 99,
+			.lost = 1,
+			.jitter_us = 1500,
+			.rtt_us = 20000 } } };
+	static const struct mu_transport_stats out = { .n_streams = 1,
+		.streams = { { .mid = "0",
+			.out = true,
+			.kind = MU_VIDEO,
+			.packets = 99,
+			.jitter_us = 3000,
+			.rtt_us = 90000,
+			.remote_fraction_lost = 10 } } };
 
 	(void)w;
 	for (unsigned i = 0; i < fake.n_sessions; i++) {
-		if (!endpoint || strcmp(endpoint, fake.sessions[i].endpoint) == 0)
-			json_array_append_new(all,
-				json_pack("{ss ss ss s[{ss ss si si si si}]}", "id", fake.sessions[i].id,
-					"kind", "whip", "endpoint", fake.sessions[i].endpoint, "streams",
-					"mid", "0", "kind", "video", "rtt_us", 20000, "jitter_us", 1500,
-					"packets", 99, "lost", 1));
+		bool watches = strstr(fake.sessions[i].endpoint, "/w") != NULL;
+		struct mu_session_info s = { .number = i + 1,
+			.endpoint = fake.sessions[i].endpoint,
+			.publishes = !watches,
+			.stats = watches ? &out : &in,
+			.session = (const struct session *)&fake.sessions[i] };
+
+		if (s.number > after && !fn(arg, &s))
+			return;
 	}
-	return all;
+}
+
+json_t *mu_session_json(const struct mu_session_info *s)
+{
+	return json_pack("{sI ss ss}", "number", (json_int_t)s->number, "id",
+		((const struct fake_session *)s->session)->id, "endpoint", s->endpoint);
 }
 
 /* --- media

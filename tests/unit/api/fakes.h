@@ -8,7 +8,7 @@
 struct fake {
 	struct mu_endpoint endpoints[8];
 	unsigned n_endpoints;
-	struct {
+	struct fake_session {
 		char id[32], endpoint[MU_ID_MAX];
 		struct mu_token who;
 	} sessions[64];

@@ -639,12 +639,77 @@ static void test_slow_reader_is_dropped(void **state)
 	close(good);
 }
 
+static json_t *get_json(const char *path, const char *token)
+{
+	const struct answer *a = ask(port, "GET", path, token, NULL, NULL, "");
+
+	assert_int_equal(a->status, 200);
+	return json_loads(a->body, 0, NULL);
+}
+
+static void test_pages_of_sessions(void **state)
+{
+	json_t *page;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		ask(port, "POST", i % 2 ? "/whip/city/b" : "/whip/city/a", all, "application/sdp", "v=0", "");
+	page = get_json("/v1/sessions?limit=3", all);
+	assert_int_equal(json_array_size(json_object_get(page, "sessions")), 3);
+	assert_int_equal(json_integer_value(json_object_get(page, "next")), 3);
+	json_decref(page);
+	page = get_json("/v1/sessions?after=3&limit=3", all);
+	assert_int_equal(json_array_size(json_object_get(page, "sessions")), 2);
+	assert_true(json_is_null(json_object_get(page, "next")));
+	json_decref(page);
+	page = get_json("/v1/sessions?endpoint=city/b", all);
+	assert_int_equal(json_array_size(json_object_get(page, "sessions")), 2);
+	json_decref(page);
+	/* only what the token covers counts */
+	page = get_json("/v1/sessions?limit=2", "j,boss,operate,city/b,60");
+	assert_int_equal(json_array_size(json_object_get(page, "sessions")), 2);
+	assert_true(json_is_null(json_object_get(page, "next")));
+	json_decref(page);
+	page = get_json("/v1/endpoints/city/a", all);
+	assert_int_equal(json_array_size(json_object_get(page, "sessions")), 3);
+	json_decref(page);
+	assert_int_equal(
+		ask(port, "GET", "/v1/sessions?endpoint=city/a", "j,boss,operate,city/b,60", NULL, NULL, "")
+			->status,
+		403);
+	assert_int_equal(ask(port, "GET", "/v1/sessions?limit=1001", all, NULL, NULL, "")->status, 400);
+	assert_int_equal(ask(port, "GET", "/v1/sessions?after=x", all, NULL, NULL, "")->status, 400);
+}
+
+static void test_pages_of_endpoints(void **state)
+{
+	json_t *page;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		g_snprintf(fake.endpoints[i].id, sizeof(fake.endpoints[i].id), "city/%c", 'a' + i);
+	fake.n_endpoints = 4;
+	page = get_json("/v1/endpoints?limit=2", all);
+	assert_int_equal(json_array_size(json_object_get(page, "endpoints")), 2);
+	assert_string_equal(json_string_value(json_object_get(page, "next")), "city/b");
+	json_decref(page);
+	page = get_json("/v1/endpoints?limit=2&after=city%2Fb", all);
+	assert_int_equal(json_array_size(json_object_get(page, "endpoints")), 2);
+	assert_true(json_is_null(json_object_get(page, "next")));
+	json_decref(page);
+	assert_int_equal(ask(port, "GET", "/v1/endpoints?limit=0", all, NULL, NULL, "")->status, 400);
+}
+
 static void test_metrics(void **state)
 {
 	const struct answer *a;
 
 	(void)state;
 	ask(port, "POST", "/whip/city/a", all, "application/sdp", "v=0", "");
+	ask(port, "POST", "/whep/city/w", all, "application/sdp", "v=0", "");
+	fake.endpoints[0].viewers = 1;
+	mu_viewers_observe(api);
+	mu_viewers_observe(api);
 	a = ask(port, "GET", "/metrics", all, NULL, NULL, "");
 	assert_int_equal(a->status, 200);
 	assert_non_null(strstr(a->body, "muster_queue_seconds_bucket{worker=\"0\",le=\"0.00025\"} 6\n"));
@@ -654,6 +719,15 @@ static void test_metrics(void **state)
 	assert_non_null(strstr(a->body, "muster_endpoints{state=\"live\"} 1\n"));
 	assert_non_null(strstr(a->body,
 		"muster_publisher_rtt_seconds{endpoint=\"city/a\",mid=\"0\",kind=\"video\"} 0.02\n"));
+	/* what viewers get, without a row for each of them */
+	assert_non_null(strstr(a->body, "muster_sessions{kind=\"whep\"} 1\n"));
+	assert_non_null(strstr(a->body, "muster_endpoint_viewers{endpoint=\"city/a\"} 1\n"));
+	assert_non_null(strstr(a->body, "muster_viewer_rtt_seconds_bucket{kind=\"video\",le=\"0.05\"} 0\n"));
+	assert_non_null(strstr(a->body, "muster_viewer_rtt_seconds_bucket{kind=\"video\",le=\"0.1\"} 2\n"));
+	assert_non_null(strstr(a->body, "muster_viewer_rtt_seconds_count{kind=\"video\"} 2\n"));
+	assert_non_null(strstr(a->body, "muster_viewer_jitter_seconds_sum{kind=\"video\"} 0.006\n"));
+	assert_non_null(strstr(a->body, "muster_viewer_loss_ratio_bucket{kind=\"video\",le=\"0.05\"} 2\n"));
+	assert_null(strstr(a->body, "publisher_rtt_seconds{endpoint=\"city/w\""));
 	if (system("command -v promtool >/dev/null") == 0) {
 		FILE *p = popen("promtool check metrics", "w");
 
@@ -704,7 +778,8 @@ int main(void)
 		T(test_room_is_made_of_unread_answers), T(test_streams_of_one_subject),
 		T(test_streams_of_one_address), T(test_streams_kept_for_operators), T(test_events),
 		T(test_events_end_with_their_token), T(test_events_end_when_their_token_does),
-		T(test_slow_reader_is_dropped), T(test_metrics), T(test_answer_after_the_asker_left) };
+		T(test_slow_reader_is_dropped), T(test_pages_of_sessions), T(test_pages_of_endpoints),
+		T(test_metrics), T(test_answer_after_the_asker_left) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
 	return cmocka_run_group_tests_name("api http", tests, NULL, NULL);
