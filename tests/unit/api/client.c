@@ -147,5 +147,6 @@ const struct answer *ask(uint16_t port, const char *method, const char *path, co
 	free(text);
 	close(fd);
 	client_turn(2);
+	check_described(method, path, a.status);
 	return &a;
 }

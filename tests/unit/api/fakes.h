@@ -52,6 +52,8 @@ void client_turn(int ms);
  * or "". */
 const struct answer *ask(uint16_t port, const char *method, const char *path, const char *token,
 	const char *type, const char *body, const char *extra);
+/** Fail unless openapi.yaml says that the route of this request may answer so. `ask` does. */
+void check_described(const char *method, const char *path, int status);
 /** The value of a header, or NULL. Static buffer. */
 const char *header(const struct answer *a, const char *name);
 
