@@ -3,7 +3,6 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "api/audit_line.h"
 
@@ -43,24 +42,13 @@ static json_t *text_or_null(const char *text)
 	return o;
 }
 
-static void time_text(int64_t wall_us, char *ret, size_t size)
-{
-	time_t s = (time_t)(wall_us / 1000000);
-	struct tm tm;
-	size_t n;
-
-	gmtime_r(&s, &tm);
-	n = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(ret + n, size - n, ".%06dZ", (int)(wall_us % 1000000));
-}
-
 char *mu_audit_line_make(uint64_t n, int64_t wall_us, const struct mu_audit_entry *e, const char *prev,
 	char hash[MU_AUDIT_HASH + 1])
 {
-	char when[48], *part, *line = NULL;
+	char when[MU_TIME_TEXT], *part, *line = NULL;
 	json_t *o;
 
-	time_text(wall_us, when, sizeof(when));
+	mu_time_text(wall_us, 6, when);
 	o = json_pack("{sI ss so so so so so so}", "n", (json_int_t)n, "time", when, "who",
 		text_or_null(e->who), "from", text_or_null(e->from), "what", text_or_null(e->what), "target",
 		text_or_null(e->target), "result", text_or_null(e->result), "why", text_or_null(e->why));

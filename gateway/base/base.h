@@ -29,6 +29,12 @@ int64_t mu_clock_wall_us(void);
 /** Wall time as the 64-bit NTP format (RFC 5905, section 6): seconds since 1900 in the high half. Any thread. */
 uint64_t mu_ntp_from_wall_us(int64_t wall_us);
 
+#define MU_TIME_TEXT 48
+/** A moment in UTC as people and RFC 3339 write it: "2026-11-24T22:04:40.123Z". Any thread.
+ *  @param digits of the second's fraction, 0..6
+ *  @return ret */
+char *mu_time_text(int64_t wall_us, unsigned digits, char ret[MU_TIME_TEXT]);
+
 /** A span of time in NTP format: 32.32 fixed point seconds. Any thread. */
 static inline uint64_t mu_ntp_span(int64_t us)
 {

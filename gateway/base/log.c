@@ -6,7 +6,6 @@
 #include <sys/uio.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -52,29 +51,17 @@ int mu_log_level_parse(const char *text, enum mu_log_level *ret)
 	return -EINVAL;
 }
 
-static void time_text(char *ret, size_t size)
-{
-	int64_t now = mu_clock_wall_us();
-	time_t s = (time_t)(now / 1000000);
-	struct tm tm;
-	size_t n;
-
-	gmtime_r(&s, &tm);
-	n = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(ret + n, size - n, ".%03dZ", (int)(now / 1000 % 1000));
-}
-
 /* One write a line: lines of different threads never mix, and control characters in foreign text cannot forge one. */
 static void to_stderr(enum mu_log_level l, const char *topic, const char *id, char *text)
 {
-	char when[40], line[1400];
+	char when[MU_TIME_TEXT], line[1400];
 	int n;
 
 	for (char *c = text; *c; c++) {
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = ' ';
 	}
-	time_text(when, sizeof(when));
+	mu_time_text(mu_clock_wall_us(), 3, when);
 	n = snprintf(line, sizeof(line), "%s %-5s %s%s%s: %s\n", when, level_name[l], topic, id ? " " : "",
 		id ? id : "", text);
 	if (n >= (int)sizeof(line)) {
@@ -87,11 +74,11 @@ static void to_stderr(enum mu_log_level l, const char *topic, const char *id, ch
 
 static void to_json(enum mu_log_level l, const char *topic, const char *id, const char *text)
 {
-	char when[40];
+	char when[MU_TIME_TEXT];
 	json_t *o;
 	char *s;
 
-	time_text(when, sizeof(when));
+	mu_time_text(mu_clock_wall_us(), 3, when);
 	o = json_pack("{ss ss ss ss? ss}", "time", when, "level", level_name[l], "topic", topic, "id", id, "message",
 		text);
 	s = o ? json_dumps(o, JSON_COMPACT) : NULL;

@@ -1,7 +1,6 @@
 /* show: what is there, as tables for people. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "ctl/ctl.h"
 
@@ -104,17 +103,13 @@ static void codecs_of(json_t *ep, char *ret, size_t size)
 /* Times are texts, or seconds since 1970. */
 static void add_time(struct mu_table *t, json_t *o)
 {
-	time_t s = (time_t)json_integer_value(o);
-	char text[32];
-	struct tm tm;
+	char text[MU_TIME_TEXT];
 
 	if (!json_is_integer(o)) {
 		mu_table_add(t, "%s", json_is_string(o) ? json_string_value(o) : "-");
 		return;
 	}
-	gmtime_r(&s, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	mu_table_add(t, "%s", text);
+	mu_table_add(t, "%s", mu_time_text(json_integer_value(o) * 1000000, 0, text));
 }
 
 static void add_head(struct mu_table *t, const char *const *names)
