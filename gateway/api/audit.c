@@ -51,9 +51,7 @@ static void queue_put(struct queue *q, struct item *it)
 	q->n++;
 }
 
-/* --- writer thread
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- writer thread --- */
 
 static void note(struct mu_audit *a, const char *what, const char *why)
 {
@@ -154,9 +152,7 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* --- any thread
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- any thread --- */
 
 static const char *copy(char **to, const char *text)
 {

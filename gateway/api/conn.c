@@ -211,8 +211,7 @@ void mu_conns_make_room(struct mu_conns *c)
 		evict(who);
 }
 
-/* --- from accept to the HTTP server
- * ------------------------------------------------------------------------------------------ */
+/* --- from accept to the HTTP server --- */
 
 static void set_options(GSocket *s)
 {
@@ -250,9 +249,7 @@ void mu_conns_accepted(struct mu_conns *all, GSocket *socket)
 	g_clear_object(&remote);
 }
 
-/* --- a request's steps
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- a request's steps --- */
 
 static struct conn *conn_of(SoupServerMessage *msg)
 {
@@ -334,9 +331,7 @@ GSocket *mu_conn_socket(SoupServerMessage *msg)
 	return c ? c->socket : NULL;
 }
 
-/* --- all of them
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- all of them --- */
 
 /* Half of the descriptors, so that files, media and databases have theirs. */
 static unsigned open_total(void)

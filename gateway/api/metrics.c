@@ -36,8 +36,7 @@ static void single(GString *t, const char *name, const char *type, const char *h
 	mu_metric_value(t, v);
 }
 
-/* --- figures of a worker: one row each
- * ---------------------------------------------------------------------------------------- */
+/* --- figures of a worker: one row each --- */
 
 #define FIELD(fn, expr)                                  \
 	static double fn(const struct mu_media_stats *s) \

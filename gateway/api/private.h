@@ -50,8 +50,7 @@ struct mu_api {
 	uint64_t n_requests, n_denied, n_events_dropped;
 };
 
-/* --- request.c: one request, from its header to its answer
- * --------------------------------------------------------------- */
+/* --- request.c: one request, from its header to its answer --- */
 
 enum mu_body { MU_BODY_NONE, MU_BODY_SDP, MU_BODY_SDPFRAG, MU_BODY_JSON };
 struct mu_req;
@@ -99,9 +98,7 @@ struct mu_wait *mu_wait_begin(struct mu_req *r);
 struct mu_req *mu_wait_req(struct mu_wait *w);
 void mu_wait_end(struct mu_wait *w);
 
-/* --- reply.c
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- reply.c --- */
 
 /** RFC 9457. */
 void mu_reply_problem(struct mu_req *r, int status, const char *title, const char *fmt, ...) MU_PRINTF(4, 5);
@@ -118,9 +115,7 @@ void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, c
 char *mu_closing_text(int status, const char *body);
 char *mu_problem_text(int status, const char *title, const char *detail, const char *instance);
 
-/* --- auth.c
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- auth.c --- */
 
 /** Whether the request may go on; answers 401, 403 itself when not. */
 bool mu_auth(struct mu_req *r);
@@ -131,9 +126,7 @@ bool mu_auth_holds(struct mu_req *r);
 bool mu_may(const struct mu_req *r, const char *endpoint);
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes);
 
-/* --- routes.c
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- routes.c --- */
 
 const struct mu_route *mu_routes(size_t *n);
 /** Find a route. @param allow the methods the path has, for 405, when NULL is returned; "" for 404 */
@@ -145,10 +138,11 @@ const struct mu_route *mu_route_find(const char *method, const char *path, char 
 json_t *mu_sessions_page(
 	struct mu_req *r, const char *endpoint, uint64_t after, unsigned limit, json_t **ret_next);
 
-/* --- handlers
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- handlers: sessions.c, status.c, tokens.c, events.c, metrics.c, static.c --- */
 
+/* Each is called on the control thread once its request is whole and allowed: r->vars hold the path's names,
+ * r->who the token's claims unless the route is open. Each sets an answer before it returns, or has begun a
+ * wait. */
 void mu_on_whip(struct mu_req *r);
 void mu_on_whep(struct mu_req *r);
 void mu_on_whep_head(struct mu_req *r);
@@ -168,7 +162,11 @@ void mu_on_metrics(struct mu_req *r);
 void mu_on_openapi(struct mu_req *r);
 void mu_on_console(struct mu_req *r);
 
+/* --- events.c --- */
+
+/** Hear the directory's events, and begin the tick of every second. */
 void mu_events_start(struct mu_api *a);
+/** Let go of all readers; their connections are still to be closed. */
 void mu_events_stop(struct mu_api *a);
 /** End the event streams opened with a token. */
 void mu_events_end_token(struct mu_api *a, const char *token_id);

@@ -88,9 +88,7 @@ void mu_req_audit(struct mu_req *r, const char *what, const char *target, const 
 			.why = why });
 }
 
-/* --- steps
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- steps --- */
 
 static void finished(SoupServerMessage *msg, gpointer arg)
 {
@@ -239,8 +237,7 @@ void mu_request_watch(struct mu_api *a)
 	soup_server_add_handler(a->server, NULL, handle, a, NULL);
 }
 
-/* --- answers that come later
- * ---------------------------------------------------------------------------------------------------- */
+/* --- answers that come later --- */
 
 struct mu_wait *mu_wait_begin(struct mu_req *r)
 {

@@ -51,8 +51,7 @@ struct mu_dtls {
 	uint8_t fingerprints[][MU_FINGERPRINT_LEN];
 };
 
-/* --- BIO: one read or write is one datagram
- * ------------------------------------------------------------------------- */
+/* --- BIO: one read or write is one datagram --- */
 
 static int bio_write(BIO *bio, const char *data, int len)
 {
@@ -104,8 +103,7 @@ static int bio_create(BIO *bio)
 	return 1;
 }
 
-/* --- context
- * -------------------------------------------------------------------------------------------------------- */
+/* --- context --- */
 
 static const struct profile *find_profile(enum mu_srtp_profile id)
 {
@@ -215,8 +213,7 @@ void mu_dtls_ctx_free(struct mu_dtls_ctx *ctx)
 	free(ctx);
 }
 
-/* --- association
- * ---------------------------------------------------------------------------------------------------- */
+/* --- association --- */
 
 static unsigned int next_timeout(SSL *ssl, unsigned int last_us)
 {

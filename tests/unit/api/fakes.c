@@ -28,9 +28,7 @@ const char *fake_token(const char *jti, const char *scopes, const char *endpoint
 	return t;
 }
 
-/* --- secure
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- secure --- */
 
 static const char *const scope_names[] = { "publish", "watch", "conference", "operate", "admin" };
 
@@ -92,9 +90,7 @@ int mu_token_verify(
 	return err;
 }
 
-/* --- webrtc
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- webrtc --- */
 
 void mu_web_reply_done(struct mu_web_reply *r)
 {
@@ -258,9 +254,7 @@ json_t *mu_session_json(const struct mu_session_info *s)
 		((const struct fake_session *)s->session)->id, "endpoint", s->endpoint);
 }
 
-/* --- media
- * -----------------------------------------------------------------------------------------------------------------------
- */
+/* --- media --- */
 
 static struct {
 	void (*done)(void *arg, const struct mu_media_stats *s, unsigned n);

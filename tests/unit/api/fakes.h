@@ -30,8 +30,7 @@ void fake_stats(void);
  * buffer. */
 const char *fake_token(const char *jti, const char *scopes, const char *endpoint, int ttl_s);
 
-/* --- a client in the same thread
- * ------------------------------------------------------------------------------------------ */
+/* --- a client in the same thread --- */
 
 struct answer {
 	int status; /* 0: closed without an answer; -1: nothing within the time */

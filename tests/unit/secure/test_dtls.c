@@ -507,8 +507,7 @@ static void test_large_flights_are_split(void **state)
 	pair_free(p);
 }
 
-/* --- a peer of plain OpenSSL, with settings of its own
- * --------------------------------------------------------------- */
+/* --- a peer of plain OpenSSL, with settings of its own --- */
 
 struct peer {
 	SSL_CTX *ctx;
@@ -632,9 +631,7 @@ static void test_plain_openssl_as_peer(void **state)
 	}
 }
 
-/* --- memory
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- memory --- */
 
 static void test_bytes_of_an_association(void **state)
 {
