@@ -37,6 +37,12 @@ uint64_t mu_ntp_from_wall_us(int64_t wall_us);
 void mu_clock_drive(int64_t us);
 bool mu_clock_driven(void);
 
+#define MU_TIME_TEXT 48
+/** A moment in UTC as people and RFC 3339 write it: "2026-11-24T22:04:40.123Z". Any thread.
+ *  @param digits of the second's fraction, 0..6
+ *  @return ret */
+char *mu_time_text(int64_t wall_us, unsigned digits, char ret[MU_TIME_TEXT]);
+
 /** A span of time in NTP format: 32.32 fixed point seconds. Any thread. */
 static inline uint64_t mu_ntp_span(int64_t us)
 {

@@ -6,7 +6,6 @@
 #include <sys/uio.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log_internal.h"
@@ -51,17 +50,6 @@ int mu_log_level_parse(const char *text, enum mu_log_level *ret)
 		}
 	}
 	return -EINVAL;
-}
-
-static void time_text(int64_t wall_us, char *ret, size_t size)
-{
-	time_t s = (time_t)(wall_us / 1000000);
-	struct tm tm;
-	size_t n;
-
-	gmtime_r(&s, &tm);
-	n = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(ret + n, size - n, ".%03dZ", (int)(wall_us / 1000 % 1000));
 }
 
 /* --- text from outside ------------------------------------------------------------------- */
@@ -133,10 +121,10 @@ void log_clean(char *text, size_t len, bool cut)
 /* One write a line: lines of different threads never mix. */
 static void to_stderr(const struct log_line *l)
 {
-	char when[40], line[sizeof(*l) + 64];
+	char when[MU_TIME_TEXT], line[sizeof(*l) + 64];
 	int n;
 
-	time_text(l->wall_us, when, sizeof(when));
+	mu_time_text(l->wall_us, 3, when);
 	n = snprintf(line, sizeof(line), "%s %-5s %s%s%s: %s\n", when, level_name[l->level], l->topic,
 		*l->id ? " " : "", l->id, l->text);
 	while (write(STDERR_FILENO, line, (size_t)n) < 0 && errno == EINTR)
@@ -145,11 +133,11 @@ static void to_stderr(const struct log_line *l)
 
 static void to_json(const struct log_line *l)
 {
-	char when[40];
+	char when[MU_TIME_TEXT];
 	json_t *o;
 	char *s;
 
-	time_text(l->wall_us, when, sizeof(when));
+	mu_time_text(l->wall_us, 3, when);
 	o = json_pack("{ss ss ss ss? ss}", "time", when, "level", level_name[l->level], "topic", l->topic,
 		"id", *l->id ? l->id : NULL, "message", l->text);
 	s = o ? json_dumps(o, JSON_COMPACT) : NULL;

@@ -56,9 +56,13 @@ static void say_ready(const struct mu_gateway *g)
 {
 	char text[MU_ADDR_TEXT];
 
-	for (unsigned i = 0; i < g->config->http.listen.n; i++)
+	for (unsigned i = 0; i < g->config->http.listen.n; i++) {
+		struct mu_addr at = g->config->http.listen.items[i];
+
+		mu_addr_set_port(&at, mu_api_port(g->api, i));
 		mu_info(MU_TOPIC, NULL, "serving %s://%s", g->config->http.certificate ? "https" : "http",
-			mu_addr_text(&g->config->http.listen.items[i], text));
+			mu_addr_text(&at, text));
+	}
 	mu_info(MU_TOPIC, NULL, "muster " MU_VERSION ", site %s: %u workers, UDP from port %u, SRTP by %s", g->config->site,
 		mu_net_workers(mu_media_net(g->media)), mu_net_port(mu_media_net(g->media), 0, 0), mu_media_engine(g->media));
 	sd_notifyf(0, "READY=1\nSTATUS=Site %s is served.", g->config->site);

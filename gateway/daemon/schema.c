@@ -65,7 +65,9 @@ const struct mu_option mu_options[] = {
 		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended." },
 
 	{ "limits.sessions", MU_OPTION_INT, AT(limits.sessions), .def = "10000", .reloadable = true, .min = 1, .max = 1000000,
-		.help = "Most sessions at once, publishers and viewers. Past it new ones are refused with 503." },
+		.help = "Most sessions at once, publishers and viewers. Past it new ones are refused with 503. The last tenth is kept for publishers and for who may operate the gateway." },
+	{ "limits.sessions_per_token", MU_OPTION_INT, AT(limits.sessions_per_token), .def = "1000", .reloadable = true, .min = 1,
+		.max = 1000000, .help = "Most sessions at once made with one token. Past it new ones are refused with 429." },
 	{ "limits.publisher_bitrate", MU_OPTION_BITRATE, AT(limits.publisher_bps), .def = "50Mbit/s", .reloadable = true,
 		.min = 64000, .max = INT64_C(10000000000),
 		.help = "Most a publisher may send. What comes above it is dropped and counted." },

@@ -83,7 +83,11 @@ void mu_directory_listen(struct mu_directory *d, struct mu_event_listener *l);
 void mu_directory_unlisten(struct mu_directory *d, struct mu_event_listener *l);
 /** Tell an event; takes the reference of data. */
 void mu_directory_tell(struct mu_directory *d, const char *kind, json_t *data);
-/** Events after `number` that are still kept, oldest first. @return false: some between were forgotten */
-bool mu_directory_replay(struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg);
+/** Number of the latest event, 0: none yet. */
+uint64_t mu_directory_last_event(const struct mu_directory *d);
+/** Tell fn the events after `number`, oldest first, until it returns false.
+ *  @return whether it heard all of them; false also when some are forgotten, or `number` is of an earlier life of the
+ *  gateway: then it hears none, as who missed some must read the lists anew */
+bool mu_directory_replay(struct mu_directory *d, uint64_t number, bool (*fn)(void *arg, const struct mu_event *ev), void *arg);
 
 #endif

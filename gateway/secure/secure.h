@@ -192,8 +192,9 @@ void mu_keyring_free(struct mu_keyring *k);
  *  @return 0, -ENOENT, -EINVAL (not such a key: e says what it is) */
 int mu_keyring_add_file(struct mu_keyring *k, const char *path, struct mu_error *e);
 size_t mu_keyring_size(const struct mu_keyring *k);
-/** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times with 30 s of
- *  leeway, and required claims: jti, sub, exp, scope; "aud", if there, must have "muster". Control thread.
+/** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times (exp to the
+ *  second, as running media ends then; nbf with 30 s of leeway), and required claims: jti, sub, exp, scope; "aud", if
+ *  there, must have "muster". Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */
 int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e);
 /** Sign with a private key in a PEM file. An empty t->id is filled with a random one; subject, scopes and expires_s must

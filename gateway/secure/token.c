@@ -48,8 +48,7 @@ static json_t *parse_object(const struct parts *p, int part)
 	return NULL;
 }
 
-/* --- signatures
- * ------------------------------------------------------------------------------------------------------ */
+/* --- signatures --- */
 
 /** JWS has r and s as they are, OpenSSL wants them in DER. @return bytes of *ret, to be freed by
  * OPENSSL_free, or -1 */
@@ -148,9 +147,7 @@ static int check_signature(
 		known ? "the token's signature is wrong" : "no key for the token's key id and algorithm");
 }
 
-/* --- claims
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- claims --- */
 
 /** Copy a text claim. @return 0 also if it is absent and not required; -EBADMSG: missing, empty, too long or
  * no text */
@@ -221,7 +218,9 @@ static int read_claims(json_t *claims, int64_t now_s, struct mu_token *ret, stru
 	err = err ? err : audience_claim(claims, e);
 	if (err)
 		return err;
-	if (now_s >= ret->expires_s + LEEWAY_S)
+	/* No leeway for the end: what a token started ends at exp, so a token taken after it would be taken for
+	 * nothing. A clock that runs ahead at the issuer is forgiven at the beginning only. */
+	if (now_s >= ret->expires_s)
 		return mu_error_set(
 			e, -ETIME, "the token expired %lld s ago", (long long)(now_s - ret->expires_s));
 	if (now_s < ret->not_before_s - LEEWAY_S)
@@ -267,9 +266,7 @@ bool mu_token_covers(const struct mu_token *t, const char *endpoint_id)
 	return !strcmp(t->endpoint, endpoint_id);
 }
 
-/* --- signing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- signing --- */
 
 static json_t *make_claims(const struct mu_token *t, int64_t now_s)
 {

@@ -33,6 +33,21 @@ void session_tell(const struct session *s, const char *kind, const char *why)
 	mu_directory_tell(s->w->o.directory, kind, data);
 }
 
+unsigned session_count(const struct mu_webrtc *w, const char *token_id)
+{
+	return GPOINTER_TO_UINT(g_hash_table_lookup(w->by_token, token_id));
+}
+
+static void count(struct session *s, int by)
+{
+	unsigned n = session_count(s->w, s->token.id) + (unsigned)by;
+
+	if (n)
+		g_hash_table_insert(s->w->by_token, g_strdup(s->token.id), GUINT_TO_POINTER(n));
+	else
+		g_hash_table_remove(s->w->by_token, s->token.id);
+}
+
 static void session_free(struct session *s)
 {
 	mu_list_remove(&s->link);
@@ -49,6 +64,7 @@ void session_end(struct session *s, enum session_end how, const char *why)
 		return;
 	s->ended = true;
 	g_hash_table_remove(s->w->by_id, s->id);
+	count(s, -1);
 	mu_info(TOPIC, s->id, "%s of %s ends: %s", session_kind_name(s->kind), s->ep->id, why);
 	mu_transport_close(s->t, why);
 	session_tell(s, "session.closed", why);
@@ -171,6 +187,7 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 		return NULL;
 	}
 	remember_for_restart(s, p);
+	s->number = ++w->last_number;
 	mu_list_append(&w->sessions, &s->link);
 	w->n_sessions++;
 	if (!write_answer(s, p, r)) {
@@ -180,6 +197,7 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 		return NULL;
 	}
 	g_hash_table_insert(w->by_id, s->id, s);
+	count(s, 1);
 	return s;
 }
 
@@ -211,6 +229,7 @@ int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
 	set_options(w, o);
 	mu_list_init(&w->sessions);
 	w->by_id = g_hash_table_new(g_str_hash, g_str_equal);
+	w->by_token = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	w->holds = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	w->timer_add = g_timeout_add;
 	w->timer_remove = g_source_remove;
@@ -226,6 +245,7 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	mu_list_for_each_safe (it, next, &w->sessions)
 		session_free(MU_CONTAINER_OF(it, struct session, link));
 	g_hash_table_unref(w->by_id);
+	g_hash_table_unref(w->by_token);
 	g_hash_table_unref(w->holds);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
@@ -246,6 +266,29 @@ const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id)
 	struct session *s = session_find(w, id);
 
 	return s ? &s->token : NULL;
+}
+
+const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
+{
+	struct session *s = session_find(w, id);
+
+	return s ? s->ep->id : NULL;
+}
+
+void mu_webrtc_each_session(
+	struct mu_webrtc *w, uint64_t after, bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
+{
+	mu_list_for_each (it, &w->sessions) {
+		const struct session *s = MU_CONTAINER_OF(it, struct session, link);
+		struct mu_session_info info = { .number = s->number,
+			.endpoint = s->ep->id,
+			.publishes = s->kind == SESSION_WHIP,
+			.stats = s->stats,
+			.session = s };
+
+		if (!s->ended && s->number > after && !fn(arg, &info))
+			return;
+	}
 }
 
 void mu_session_delete(struct mu_webrtc *w, const char *id, struct mu_web_reply *ret)
@@ -292,6 +335,11 @@ void mu_webrtc_drain(struct mu_webrtc *w)
 	w->draining = true;
 	mu_directory_tell(
 		w->o.directory, "gateway.draining", json_pack("{sI}", "sessions", (json_int_t)w->n_sessions));
+}
+
+bool mu_webrtc_draining(const struct mu_webrtc *w)
+{
+	return w->draining;
 }
 
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why)

@@ -234,7 +234,7 @@ static struct mu_endpoint *find_endpoint(struct mu_webrtc *w, const char *id, st
 void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
 	size_t len, struct mu_web_reply *ret)
 {
-	struct plan *p = plan_new(w, sdp, len, ret);
+	struct plan *p = plan_new(w, SESSION_WHEP, who, sdp, len, ret);
 	struct mu_endpoint *ep;
 	struct session *s;
 

@@ -263,7 +263,7 @@ static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_e
 void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
 	size_t len, struct mu_web_reply *ret)
 {
-	struct plan *p = plan_new(w, sdp, len, ret);
+	struct plan *p = plan_new(w, SESSION_WHIP, who, sdp, len, ret);
 	struct mu_endpoint *ep;
 	struct session *old;
 

@@ -182,6 +182,12 @@ void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 	note("api~");
 }
 
+uint16_t mu_api_port(const struct mu_api *a, unsigned i)
+{
+	(void)a;
+	return (uint16_t)(8000 + i);
+}
+
 void mu_api_free(struct mu_api *a)
 {
 	if (a)

@@ -213,9 +213,10 @@ static void test_json(void **state)
 struct replayed {
 	unsigned n;
 	uint64_t first, last;
+	unsigned enough; /* 0: never */
 };
 
-static void replay(void *arg, const struct mu_event *ev)
+static bool replay(void *arg, const struct mu_event *ev)
 {
 	struct replayed *r = arg;
 
@@ -225,6 +226,7 @@ static void replay(void *arg, const struct mu_event *ev)
 		assert_int_equal(ev->number, r->last + 1);
 	r->last = ev->number;
 	assert_int_equal(json_integer_value(json_object_get(ev->data, "i")), ev->number);
+	return r->n != r->enough;
 }
 
 static void test_replay(void **state)
@@ -246,11 +248,15 @@ static void test_replay(void **state)
 	assert_int_equal(r.first, 7);
 	r = (struct replayed){ 0 };
 	assert_false(mu_directory_replay(d, 5, replay, &r));
-	assert_int_equal(r.n, 1024);
+	assert_int_equal(r.n, 0);
+	r.enough = 3;
+	assert_false(mu_directory_replay(d, 6, replay, &r));
+	assert_int_equal(r.n, 3);
 	assert_true(mu_directory_replay(d, 1030, replay, &r));
 	r = (struct replayed){ 0 };
 	assert_false(mu_directory_replay(d, 5000, replay, &r)); /* from before a restart */
-	assert_int_equal(r.n, 1024);
+	assert_int_equal(r.n, 0);
+	assert_int_equal(mu_directory_last_event(d), 1030);
 	mu_directory_free(d);
 }
 

@@ -103,6 +103,52 @@ static void test_limits(void **state)
 	assert_contains(f->events, "gateway.draining");
 }
 
+static void test_limit_of_one_token(void **state)
+{
+	struct fixture *f = *state;
+	char id[64];
+
+	f->o.max_sessions_per_token = 2;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	g_strlcpy(id, whip_file(f, "city/cam2", "chromium-whip.sdp"), sizeof(id));
+	whip_file(f, "city/cam3", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 429);
+	assert_true(f->r.retry_after_s > 0);
+	g_strlcpy(f->token.id, "another", sizeof(f->token.id));
+	whip_file(f, "city/cam4", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	g_strlcpy(f->token.id, "secret-token", sizeof(f->token.id));
+	mu_web_reply_done(&f->r);
+	mu_session_delete(f->w, id, &f->r); /* counts no more, though its transport still says goodbye */
+	whip_file(f, "city/cam3", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
+/* The last tenth is not for viewers. */
+static void test_room_kept_for_publishers_and_operators(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	for (int i = 0; i < 8; i++)
+		whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
+	f->o.max_sessions = 10;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 503);
+	whip_file(f, "city/cam2", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	f->o.max_sessions = 11;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 503);
+	f->token.scopes = MU_SCOPE_WATCH | MU_SCOPE_OPERATE;
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
 static void test_transport_fails(void **state)
 {
 	struct fixture *f = *state;
@@ -286,12 +332,56 @@ static void test_token_ends(void **state)
 	assert_true(t->closing);
 }
 
+/* As the API lists them: a page of them at a time. */
+struct list {
+	json_t *all;
+	size_t enough;
+	uint64_t last;
+};
+
+static bool list_one(void *arg, const struct mu_session_info *s)
+{
+	struct list *l = arg;
+
+	l->last = s->number;
+	json_array_append_new(l->all, mu_session_json(s));
+	return json_array_size(l->all) != l->enough;
+}
+
+static void test_sessions_one_by_one(void **state)
+{
+	struct fixture *f = *state;
+	struct list l = { .all = json_array(), .enough = 2 };
+	char id[3][32];
+
+	for (int i = 0; i < 3; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "city/cam%d", i);
+		g_strlcpy(id[i], whip_file(f, name, "chromium-whip.sdp"), sizeof(id[i]));
+	}
+	assert_string_equal(mu_session_endpoint(f->w, id[1]), "city/cam1");
+	mu_webrtc_each_session(f->w, 0, list_one, &l);
+	assert_int_equal(json_array_size(l.all), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(l.all, 1), "id")), id[1]);
+	/* the place holds though the session there ends */
+	mu_web_reply_done(&f->r);
+	mu_session_delete(f->w, id[1], &f->r);
+	assert_null(mu_session_endpoint(f->w, id[1]));
+	json_array_clear(l.all);
+	mu_webrtc_each_session(f->w, l.last, list_one, &l);
+	assert_int_equal(json_array_size(l.all), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(l.all, 0), "id")), id[2]);
+	json_decref(l.all);
+}
+
 static void test_json(void **state)
 {
 	struct fixture *f = *state;
 	struct mu_transport *t = publish(f, "chromium-whip.sdp");
 	struct mu_transport_stats st = { .profile = MU_SRTP_AEAD_AES_128_GCM, .n_streams = 1 };
-	json_t *all, *s;
+	struct list l = { .all = json_array() };
+	json_t *s;
 
 	mu_webrtc_refresh_stats(f->w);
 	assert_int_equal(t->asks, 1);
@@ -299,19 +389,17 @@ static void test_json(void **state)
 	st.streams[0] =
 		(struct mu_stream_stats){ .mid = "1", .kind = MU_VIDEO, .codec = MU_CODEC_VP8, .packets = 7 };
 	t->events->stats(t->arg, &st);
-	all = mu_webrtc_sessions_json(f->w, "city/cam");
-	assert_int_equal(json_array_size(all), 1);
-	s = json_array_get(all, 0);
+	mu_webrtc_each_session(f->w, 0, list_one, &l);
+	assert_int_equal(json_array_size(l.all), 1);
+	s = json_array_get(l.all, 0);
+	assert_string_equal(json_string_value(json_object_get(s, "endpoint")), "city/cam");
 	assert_string_equal(json_string_value(json_object_get(s, "kind")), "whip");
 	assert_string_equal(json_string_value(json_object_get(s, "state")), "connected");
 	assert_string_equal(json_string_value(json_object_get(s, "remote")), "192.0.2.9:4000");
 	s = json_array_get(json_object_get(s, "streams"), 0);
 	assert_int_equal(json_integer_value(json_object_get(s, "packets")), 7);
 	assert_string_equal(json_string_value(json_object_get(s, "codec")), "VP8");
-	json_decref(all);
-	all = mu_webrtc_sessions_json(f->w, "city/other");
-	assert_int_equal(json_array_size(all), 0);
-	json_decref(all);
+	json_decref(l.all);
 }
 
 int main(void)
@@ -322,6 +410,8 @@ int main(void)
 		T(test_too_large),
 		T(test_bad_endpoints),
 		T(test_limits),
+		T(test_limit_of_one_token),
+		T(test_room_kept_for_publishers_and_operators),
 		T(test_transport_fails),
 		T(test_life),
 		T(test_lost_held_and_back),
@@ -333,6 +423,7 @@ int main(void)
 		T(test_second_takes_over),
 		T(test_same_client_returns_unnoticed),
 		T(test_token_ends),
+		T(test_sessions_one_by_one),
 		T(test_json),
 	};
 
