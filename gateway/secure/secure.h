@@ -175,6 +175,7 @@ char *mu_scope_text(uint32_t scopes, char *ret, size_t size);
 /** A token's claims. */
 struct mu_token {
 	char id[64];	   /* jti: what revocation names */
+	char kid[44];	   /* RFC 7638 thumbprint of the key that it was checked with; "": none was */
 	char subject[128]; /* sub: who */
 	char endpoint[128]; /* claim "endpoint": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
 	char issuer[128];
@@ -192,6 +193,8 @@ void mu_keyring_free(struct mu_keyring *k);
  *  @return 0, -ENOENT, -EINVAL (not such a key: e says what it is) */
 int mu_keyring_add_file(struct mu_keyring *k, const char *path, struct mu_error *e);
 size_t mu_keyring_size(const struct mu_keyring *k);
+/** Whether the key that a token was checked with is in the ring. True for one that no key was needed for. */
+bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t);
 /** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times with 30 s of
  *  leeway, and required claims: jti, sub, exp, scope; "aud", if there, must have "muster". Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */

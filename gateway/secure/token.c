@@ -123,7 +123,7 @@ static bool make_signature(
  * header's word only has to agree (RFC 8725, section 3.1), so neither "none" nor a MAC keyed with a public
  * key is ever computed. */
 static int check_signature(
-	const struct mu_keyring *k, const struct parts *p, json_t *header, struct mu_error *e)
+	const struct mu_keyring *k, const struct parts *p, json_t *header, char ret_kid[MU_JOSE_KID + 1], struct mu_error *e)
 {
 	const char *alg = json_string_value(json_object_get(header, "alg"));
 	json_t *kid = json_object_get(header, "kid");
@@ -141,8 +141,10 @@ static int check_signature(
 		if ((kid && strcmp(json_string_value(kid), k->keys[i].kid)) || strcmp(alg, k->keys[i].alg))
 			continue;
 		known = true;
-		if (signature_fits(&k->keys[i], p->at[0], signed_len, sig))
+		if (signature_fits(&k->keys[i], p->at[0], signed_len, sig)) {
+			memcpy(ret_kid, k->keys[i].kid, MU_JOSE_KID + 1);
 			return 0;
+		}
 	}
 	return mu_error_set(e, -EPERM,
 		known ? "the token's signature is wrong" : "no key for the token's key id and algorithm");
@@ -245,7 +247,7 @@ int mu_token_verify(
 	if (!header || !claims)
 		mu_error_set(e, err, "malformed token");
 	else
-		err = check_signature(k, &p, header, e);
+		err = check_signature(k, &p, header, t.kid, e);
 	if (!err)
 		err = read_claims(claims, now_s, &t, e);
 	if (!err)

@@ -286,6 +286,21 @@ void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
 }
 
 void mu_webrtc_drain(struct mu_webrtc *w)
+		n++;
+	}
+	return n;
+}
+
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why)
+{
+	unsigned n = 0;
+
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->ended || mu_keyring_knows(k, &s->token))
+			continue;
+		session_end(s, SESSION_LOST, why);
 {
 	if (w->draining)
 		return;

@@ -64,6 +64,8 @@ const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id);
 unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const char *why);
 /** End sessions whose token has expired; call every second. */
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
+/** End all sessions whose token was signed with a key that is no longer in the ring. @return how many */
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why);
 /** Refuse new sessions with 503 from now on; tells "gateway.draining". */
 void mu_webrtc_drain(struct mu_webrtc *w);
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);

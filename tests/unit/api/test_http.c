@@ -396,6 +396,25 @@ static void test_events_end_with_their_token(void **state)
 	close(fd);
 }
 
+static void test_events_end_with_the_key_of_their_token(void **state)
+{
+	struct mu_api_options o = { .site = "city" };
+	struct answer a;
+	int withdrawn, kept;
+
+	(void)state;
+	withdrawn = stream("old,eye,watch,,60", "");
+	kept = stream(all, "");
+	snprintf(fake.withdrawn, sizeof(fake.withdrawn), "old");
+	mu_api_reload(api, &o);
+	client_read(withdrawn, &a, 500);
+	assert_non_null(strstr(a.body, "\r\n0\r\n"));
+	client_turn(20);
+	assert_int_equal(api->n_readers, 1);
+	close(withdrawn);
+	close(kept);
+}
+
 static void test_slow_reader_is_dropped(void **state)
 {
 	static char pad[2000];
@@ -485,6 +504,7 @@ int main(void)
 		T(test_ambiguous_requests), T(test_not_http), T(test_deep_json),
 		T(test_one_request_a_connection), T(test_slow_clients_are_cut),
 		T(test_many_slow_clients_of_one_address), T(test_events), T(test_events_end_with_their_token),
+		T(test_events_end_with_the_key_of_their_token),
 		T(test_slow_reader_is_dropped), T(test_metrics), T(test_answer_after_the_asker_left) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);

@@ -336,3 +336,21 @@ int main(void)
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
+static void test_withdrawn_key_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_keyring *none;
+	struct mu_transport *t;
+
+	assert_int_equal(mu_keyring_new(&none), 0);
+	t = publish(f, "chromium-whip.sdp"); /* its token was signed with no key */
+	assert_int_equal(mu_webrtc_end_unknown_keys(f->w, none, "key withdrawn"), 0);
+	snprintf(f->token.kid, sizeof(f->token.kid), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(mu_webrtc_end_unknown_keys(f->w, none, "key withdrawn"), 1);
+	assert_string_equal(fake_last()->why, "key withdrawn");
+	assert_false(t->closing);
+	mu_keyring_free(none);
+}
+
+		T(test_withdrawn_key_ends),
