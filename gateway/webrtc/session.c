@@ -38,6 +38,7 @@ static void session_free(struct session *s)
 	mu_list_remove(&s->link);
 	s->w->n_sessions--;
 	mu_transport_free(s->t);
+	mu_directory_release(s->w->o.directory, s->ep);
 	free(s->stats);
 	g_free(s->bundle);
 	free(s);
@@ -183,6 +184,7 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 	return s;
 }
 
+	mu_directory_hold(ep);
 /* --- the table --- */
 
 static struct mu_addr *copy_addrs(const struct mu_addr *a, unsigned n)

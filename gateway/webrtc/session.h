@@ -16,7 +16,7 @@ struct session {
 	char id[SESSION_ID_LEN + 1];
 	enum session_kind kind;
 	struct mu_token token;
-	struct mu_endpoint *ep;
+	struct mu_endpoint *ep; /* held */
 	struct mu_transport *t;
 	unsigned worker;
 	bool connected;

@@ -284,6 +284,8 @@ struct hold {
 	struct mu_webrtc *w;
 	struct mu_endpoint *ep;
 	guint timer;
+		if (ep)
+			mu_directory_release(w->o.directory, ep);
 };
 
 static void stop_hold(struct mu_webrtc *w, struct mu_endpoint *ep)

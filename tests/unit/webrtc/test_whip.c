@@ -207,8 +207,35 @@ static void test_never_connected(void **state)
 
 	whip_file(f, "city/cam", "chromium-whip.sdp");
 	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
+	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
+	assert_null(mu_directory_find(f->d, "city/cam")); /* whoever guesses names fills nothing */
 	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
 	assert_int_equal(fake.n_tracks, 0);
+	fake.refuse_transports = true;
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 503);
+	assert_null(mu_directory_find(f->d, "city/cam"));
+}
+
+static void test_known_while_anybody_uses_it(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-whip.sdp"), *v;
+	int64_t later_us = mu_clock_us() + 2 * MU_ENDPOINT_KEPT_US;
+
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	v = fake_last();
+	fake_fire(p, MU_TRANSPORT_CLOSED, "gone");
+	mu_directory_expire(f->d, later_us);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	fake.timer(fake.timer_arg);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	mu_directory_expire(f->d, later_us); /* its viewer's goodbye is under way */
+	assert_non_null(mu_directory_find(f->d, "city/cam"));
+	fake_fire(v, MU_TRANSPORT_CLOSED, "");
+	mu_directory_expire(f->d, later_us);
+	assert_null(mu_directory_find(f->d, "city/cam"));
+	assert_contains(f->events, "endpoint.removed: it did not publish for a day");
 	assert_lacks(f->events, "endpoint.");
 }
 
@@ -354,3 +381,4 @@ static void test_withdrawn_key_ends(void **state)
 }
 
 		T(test_withdrawn_key_ends),
+		T(test_known_while_anybody_uses_it),
