@@ -76,10 +76,22 @@ static void on_state(void *arg, enum mu_transport_state state, const char *why)
 	}
 }
 
+static uint64_t packets_in(const struct mu_transport_stats *st)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < st->n_streams; i++)
+		n += st->streams[i].out ? 0 : st->streams[i].packets;
+	return n;
+}
+
 static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct session *s = arg;
 
+	if (packets_in(stats) > (s->stats ? packets_in(s->stats) : 0))
+		s->heard_us = s->w->now_us();
+	s->heard_us = MU_MAX(s->heard_us, stats->last_check_us);
 	if (!s->stats)
 		s->stats = malloc(sizeof(*s->stats));
 	if (s->stats)
@@ -145,6 +157,7 @@ static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, 
 	s->token = *who;
 	s->ep = ep;
 	s->worker = worker;
+	s->heard_us = w->now_us();
 	s->since_wall_us = mu_clock_wall_us();
 	mu_random_text(s->id, SESSION_ID_LEN);
 	session_new_etag(s);
@@ -171,6 +184,7 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 		reply_refuse(r, 503, "no transport for %s could be made: try again", ep->id);
 		return NULL;
 	}
+	mu_directory_hold(ep);
 	remember_for_restart(s, p);
 	mu_list_append(&w->sessions, &s->link);
 	w->n_sessions++;
@@ -184,7 +198,6 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 	return s;
 }
 
-	mu_directory_hold(ep);
 /* --- the table --- */
 
 static struct mu_addr *copy_addrs(const struct mu_addr *a, unsigned n)
@@ -216,6 +229,7 @@ int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
 	w->holds = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	w->timer_add = g_timeout_add;
 	w->timer_remove = g_source_remove;
+	w->now_us = mu_clock_us;
 	*ret = w;
 	return 0;
 }
@@ -277,6 +291,21 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 	return n;
 }
 
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why)
+{
+	unsigned n = 0;
+
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->ended || mu_keyring_knows(k, &s->token))
+			continue;
+		session_end(s, SESSION_LOST, why);
+		n++;
+	}
+	return n;
+}
+
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
 {
 	mu_list_for_each_safe (it, next, &w->sessions) {
@@ -288,21 +317,6 @@ void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
 }
 
 void mu_webrtc_drain(struct mu_webrtc *w)
-		n++;
-	}
-	return n;
-}
-
-unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why)
-{
-	unsigned n = 0;
-
-	mu_list_for_each_safe (it, next, &w->sessions) {
-		struct session *s = MU_CONTAINER_OF(it, struct session, link);
-
-		if (s->ended || mu_keyring_knows(k, &s->token))
-			continue;
-		session_end(s, SESSION_LOST, why);
 {
 	if (w->draining)
 		return;

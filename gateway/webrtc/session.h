@@ -21,6 +21,7 @@ struct session {
 	unsigned worker;
 	bool connected;
 	bool ended; /* no longer found by id; its transport says goodbye */
+	int64_t heard_us; /* monotonic: when media or a check last came, as far as its figures tell; made then, if none did */
 	int64_t since_wall_us;
 	char etag[24]; /* with quotes */
 	char remote_ufrag[257], remote_pwd[257];
@@ -40,6 +41,7 @@ struct mu_webrtc {
 	/* tests have their own */
 	guint (*timer_add)(guint ms, GSourceFunc fn, gpointer arg);
 	gboolean (*timer_remove)(guint id);
+	int64_t (*now_us)(void);
 };
 
 /** What comes of an offer, before anything is made of it. Large: heap. */

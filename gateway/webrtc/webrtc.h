@@ -26,6 +26,8 @@ struct mu_web_reply {
 };
 void mu_web_reply_done(struct mu_web_reply *r);
 
+/** What becomes of a publisher of an endpoint that has one. Whatever the policy, one with the same token takes over from a
+ *  session that has been silent for some two seconds: a client that came back. */
 enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
 struct mu_webrtc_options {
 	struct mu_media *media;	       /* borrowed */
@@ -62,15 +64,16 @@ const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id);
 
 /** End all sessions made with a token (revocation). @return how many */
 unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const char *why);
-/** End sessions whose token has expired; call every second. */
-void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
 /** End all sessions whose token was signed with a key that is no longer in the ring. @return how many */
 unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why);
+/** End sessions whose token has expired; call every second. */
+void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
 /** Refuse new sessions with 503 from now on; tells "gateway.draining". */
 void mu_webrtc_drain(struct mu_webrtc *w);
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);
 unsigned mu_webrtc_sessions(const struct mu_webrtc *w);
-/** Ask every session's transport for its figures; they show in mu_session_json from then on. Call every second. */
+/** Ask every session's transport for its figures: they show in mu_webrtc_sessions_json from then on, and tell which publisher
+ *  has fallen silent. Call every second. */
 void mu_webrtc_refresh_stats(struct mu_webrtc *w);
 /** {"id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]}: all
  *  sessions, or those of one endpoint; a new reference to an array. */

@@ -5,6 +5,9 @@
 
 #include "webrtc/session.h"
 
+/* Figures come once a second, media and checks far more often or every 5 s (RFC 7675, section 5.1). */
+#define SILENT_US INT64_C(2000000)
+
 static bool sends(const struct mu_sdp_media *m)
 {
 	return m->direction == MU_SDP_SENDONLY || m->direction == MU_SDP_SENDRECV;
@@ -168,11 +171,17 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 	return ep;
 }
 
-/* A client that returns before its old session was found dead is the same publisher, whatever the policy. */
+static bool same_token(const struct mu_token *a, const struct mu_token *b)
+{
+	return strcmp(a->subject, b->subject) == 0 && strcmp(a->id, b->id) == 0 && strcmp(a->kid, b->kid) == 0;
+}
+
+/* A client that returns before its old session was found dead is the same publisher, whatever the policy. But a token may be
+ * shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody has come back. */
 static bool may_take_over(const struct session *old, const struct mu_token *who)
 {
 	return old->w->o.second == MU_SECOND_TAKE_OVER ||
-		(strcmp(old->token.subject, who->subject) == 0 && strcmp(old->token.id, who->id) == 0);
+		(same_token(&old->token, who) && old->w->now_us() - old->heard_us >= SILENT_US);
 }
 
 static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
@@ -183,6 +192,8 @@ static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const
 	*ret_old = old;
 	if (!old || may_take_over(old, who))
 		return true;
+	if (same_token(&old->token, who))
+		r->retry_after_s = SILENT_US / 1000000;
 	return reply_refuse(r, 409,
 		"%s is published already, by %s since session %.6s...: end that one first", ep->id,
 		ep->subject, ep->session);
@@ -273,6 +284,8 @@ void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *e
 		ep = take_endpoint(w, endpoint, ret);
 		if (ep && may_publish(w, ep, who, &old, ret))
 			publish(w, who, ep, old, p, ret);
+		if (ep)
+			mu_directory_release(w->o.directory, ep);
 		drop_tracks(&p->spec);
 	}
 	plan_free(p);
@@ -284,8 +297,6 @@ struct hold {
 	struct mu_webrtc *w;
 	struct mu_endpoint *ep;
 	guint timer;
-		if (ep)
-			mu_directory_release(w->o.directory, ep);
 };
 
 static void stop_hold(struct mu_webrtc *w, struct mu_endpoint *ep)
