@@ -199,6 +199,9 @@ bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t);
  *  leeway, and required claims: jti, sub, exp, scope; "aud", if there, must have "muster". Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */
 int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e);
+/** Read a token's claims without any check of who signed it or when: for whoever holds one and wants to name it.
+ *  @return 0, -EBADMSG (no JWT, or a claim is missing: e says which) */
+int mu_token_read(const char *jwt, struct mu_token *ret, struct mu_error *e);
 /** Sign with a private key in a PEM file. An empty t->id is filled with a random one; subject, scopes and expires_s must
  *  be set. @return 0, -ENOENT, -EINVAL, -EIO, -ENOMEM
  *  @param ret malloc'ed JWT, the caller frees */
