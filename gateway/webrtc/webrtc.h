@@ -32,9 +32,11 @@ enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
 struct mu_webrtc_options {
 	struct mu_media *media;	       /* borrowed */
 	struct mu_directory *directory; /* borrowed */
-	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's */
+	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's of
+					    the first listening address of that family */
 	unsigned n_advertise;
-	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses for candidates */
+	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses of that family for
+					 candidates */
 	unsigned n_listen;
 	int64_t hold_us; /* how long a vanished publisher's viewers wait */
 	enum mu_second_publisher second;
