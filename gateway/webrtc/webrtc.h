@@ -109,7 +109,8 @@ struct mu_sdp_media {
 	struct { enum mu_rtp_ext type; uint8_t id; enum mu_sdp_direction direction; } exts[24];
 	unsigned n_exts;
 	uint32_t ssrc, rtx_ssrc; /* first a=ssrc, and its FID partner; 0 none */
-	char msid[130];
+	char msid[130]; /* of the first a=msid */
+	bool msids_differ; /* another one names another MediaStream */
 	unsigned n_rids; /* a=rid ... send */
 	/* effective values: own or the session's */
 	char ufrag[257], pwd[257];

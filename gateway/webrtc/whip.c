@@ -13,16 +13,48 @@ static bool sends(const struct mu_sdp_media *m)
 	return m->direction == MU_SDP_SENDONLY || m->direction == MU_SDP_SENDRECV;
 }
 
-/* RFC 9725, section 4.2: one audio and one video at most, and nothing that only receives. */
+/* A section that is meant and that we cannot take is an error of the whole offer: a publisher must not believe that all of it
+ * goes out (RFC 9725 knows no partial success). One that the offerer refused itself stays refused. */
+static bool check_section(const struct mu_sdp_media *m, unsigned line, struct mu_web_reply *r)
+{
+	if (strcmp(m->type, "audio") != 0 && strcmp(m->type, "video") != 0)
+		return reply_refuse(r, 422,
+			"m-line %u (%s): a publisher sends audio and video and nothing else (RFC 9725): leave it out", line,
+			m->type);
+	if (!sends(m))
+		return reply_refuse(r, 422,
+			"m-line %u (%s) is %s: this address takes publishers, whose audio and video are sendonly or sendrecv; "
+			"viewers use WHEP",
+			line, m->type, sdp_direction_name(m->direction));
+	return true;
+}
+
+/* @return the first section whose tracks belong to another MediaStream than those before it, -1: none does */
+static int other_stream(const struct mu_sdp *o, const bool *wanted)
+{
+	for (unsigned i = 0; i < o->n_media; i++) {
+		if (wanted[i] && o->media[i].msids_differ)
+			return (int)i;
+		for (unsigned k = 0; wanted[i] && k < i; k++) {
+			if (wanted[k] && !sdp_same_stream(o->media[k].msid, o->media[i].msid))
+				return (int)i;
+		}
+	}
+	return -1;
+}
+
+/* RFC 9725, section 4.2: one audio and one video at most. */
 static bool find_wanted(const struct mu_sdp *o, bool wanted[MU_SDP_MEDIA_MAX], struct mu_web_reply *r)
 {
-	unsigned audio = 0, video = 0, any = 0;
+	unsigned audio = 0, video = 0;
+	int other;
 
 	for (unsigned i = 0; i < o->n_media; i++) {
 		const struct mu_sdp_media *m = &o->media[i];
 
-		any |= sdp_media_usable(m);
-		wanted[i] = sdp_media_usable(m) && sends(m);
+		if (sdp_media_meant(m) && !check_section(m, i + 1, r))
+			return false;
+		wanted[i] = sdp_media_usable(m);
 		if (wanted[i])
 			(*(strcmp(m->type, "audio") == 0 ? &audio : &video))++;
 	}
@@ -31,10 +63,12 @@ static bool find_wanted(const struct mu_sdp *o, bool wanted[MU_SDP_MEDIA_MAX], s
 			"the offer sends %u audio and %u video: a publisher sends at most one of each (RFC 9725, section "
 			"4.2); more need endpoints of their own",
 			audio, video);
-	if (any && audio + video == 0)
+	other = other_stream(o, wanted);
+	if (other >= 0)
 		return reply_refuse(r, 422,
-			"no audio or video of the offer is sendonly or sendrecv: this address takes publishers, viewers "
-			"use WHEP");
+			"the offer has more than one MediaStream (m-line %d names another in a=msid): a publisher sends one "
+			"(RFC 9725); more need endpoints of their own",
+			other + 1);
 	return true;
 }
 

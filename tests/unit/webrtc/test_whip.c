@@ -29,11 +29,18 @@ static void test_refused_offers(void **state)
 		{ "chromium-whip.sdp", "a=ice-ufrag", "a=x", 400, "ice-ufrag" },
 		{ "chromium-whip.sdp", "t=0 0", "t=0 0\r\na=ice-lite", 400, "full ICE" },
 		{ "firefox-whip.sdp", "m=audio", "m=video", 422, "0 audio and 2 video" },
-		{ "firefox-whip.sdp", "m=audio", "m=text", 400, "" },
+		{ "firefox-whip.sdp", "m=audio", "m=text", 422, "m-line 1 (text)" },
 		{ "firefox-whip.sdp", "VP", "XP", 0, "" },
 		{ "h264-only-whep.sdp", "a=recvonly",
 			"a=sendonly\r\na=rtpmap:100 red/90000\r\na=rtpmap:101 ulpfec/90000", 406, "red" },
 		{ "chromium-whip.sdp", "v=0", "v=7", 400, "line 1" },
+		{ "chromium-whip-data.sdp", "m=application", "m=application", 422, "m-line 3 (application)" },
+		{ "firefox-whip.sdp", "{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e", "{c0ffee01} {0a0b0c0e", 422,
+			"more than one MediaStream (m-line 2" },
+		{ "firefox-whip.sdp", "a=msid:{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e",
+			"a=msid:x y\r\na=msid:{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e", 422,
+			"more than one MediaStream (m-line 2" },
+		{ "firefox-whip.sdp", "a=extmap:1 ", "a=recvonly\r\na=extmap:1 ", 422, "is recvonly" },
 	};
 	struct fixture *f = *state;
 
