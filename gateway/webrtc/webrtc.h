@@ -74,8 +74,7 @@ void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
 void mu_webrtc_drain(struct mu_webrtc *w);
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);
 unsigned mu_webrtc_sessions(const struct mu_webrtc *w);
-/** Ask every session's transport for its figures: they show in mu_webrtc_sessions_json from then on, and tell which publisher
- *  has fallen silent. Call every second. */
+/** Ask every session's transport for its figures; they show in mu_session_json from then on. Call every second. */
 void mu_webrtc_refresh_stats(struct mu_webrtc *w);
 /** {"id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]}: all
  *  sessions, or those of one endpoint; a new reference to an array. */
