@@ -110,6 +110,7 @@ void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 	struct mu_error e;
 
 	a->keyring = o->keyring;
+	mu_events_end_unknown_keys(a);
 	g_free(a->bench_token);
 	a->bench_token = g_strdup(o->bench_token);
 	g_free(a->site);

@@ -298,6 +298,16 @@ void mu_events_end_token(struct mu_api *a, const char *token_id)
 	}
 }
 
+void mu_events_end_unknown_keys(struct mu_api *a)
+{
+	mu_list_for_each (it, &a->readers) {
+		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
+
+		if (!mu_keyring_knows(a->keyring, &rd->who))
+			end(rd);
+	}
+}
+
 void mu_events_start(struct mu_api *a)
 {
 	mu_list_init(&a->readers);

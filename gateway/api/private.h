@@ -170,5 +170,7 @@ void mu_events_start(struct mu_api *a);
 void mu_events_stop(struct mu_api *a);
 /** End the event streams opened with a token. */
 void mu_events_end_token(struct mu_api *a, const char *token_id);
+/** End the streams of tokens whose key has left the keyring. */
+void mu_events_end_unknown_keys(struct mu_api *a);
 
 #endif

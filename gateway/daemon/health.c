@@ -24,6 +24,7 @@ static gboolean on_tick(gpointer arg)
 
 	mu_webrtc_expire(g->webrtc, mu_clock_wall_us() / 1000000);
 	mu_webrtc_refresh_stats(g->webrtc);
+	mu_directory_expire(g->directory, now);
 	if (!g->asking || now - g->asked_us >= ASK_AGAIN_US) {
 		g->asking = true;
 		g->asked_us = now;

@@ -41,7 +41,7 @@ char *mu_option_allowed(const struct mu_option *o, char *ret, size_t size)
 {
 	static const char *const plain[] = {
 		[MU_OPTION_BOOL] = "true or false",
-		[MU_OPTION_SITE] = "a dotted name of lower-case letters, digits and dashes, such as city.east",
+		[MU_OPTION_SITE] = "a dotted name of lower-case letters, digits and inner dashes, at most 63 characters, such as city.east",
 		[MU_OPTION_FILE] = "a file's path",
 		[MU_OPTION_FOLDER] = "a folder's path",
 		[MU_OPTION_FILES] = "a list of files' paths",

@@ -95,6 +95,7 @@ static void apply(struct mu_gateway *g, struct mu_keyring *keys)
 	struct mu_webrtc_options webrtc;
 	struct mu_api_options api;
 	struct mu_keyring *old = g->keyring;
+	unsigned n;
 
 	mu_log_setup((enum mu_log_level)g->config->log.level, (enum mu_log_target)g->config->log.target);
 	g->keyring = keys;
@@ -103,6 +104,9 @@ static void apply(struct mu_gateway *g, struct mu_keyring *keys)
 	mu_webrtc_reconfigure(g->webrtc, &webrtc);
 	mu_gateway_api_options(g, &api);
 	mu_api_reload(g->api, &api);
+	n = mu_webrtc_end_unknown_keys(g->webrtc, keys, "the key of its token was withdrawn");
+	if (n > 0)
+		mu_info(MU_TOPIC, NULL, "reload: %u sessions ended with the key of their token", n);
 	mu_keyring_free(old);
 }
 

@@ -68,6 +68,15 @@ static void check_lists(const struct check *k)
 			"auth.keys: needs at least one public key file, or no token could be checked; musterctl token keygen FILE makes a pair");
 }
 
+static bool has_family(const struct mu_addr_list *l, sa_family_t family)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		if (l->items[i].sa.sa_family == family)
+			return true;
+	}
+	return false;
+}
+
 static void check_advertise(const struct check *k)
 {
 	const struct mu_config *c = k->c;
@@ -79,6 +88,10 @@ static void check_advertise(const struct check *k)
 		if (mu_addr_is_any(a))
 			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
 				"media.advertise: %s is no address a client can send to", mu_addr_host(a, text));
+		else if (c->media.listen.n && !has_family(&c->media.listen, a->sa.sa_family))
+			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
+				"media.advertise: %s is %s, but no address of media.listen is: nobody would hear what is sent there",
+				mu_addr_host(a, text), a->sa.sa_family == AF_INET6 ? "IPv6" : "IPv4");
 		else if (mu_addr_port(a) && c->media.workers != 1)
 			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
 				"media.advertise: %s has a port, but each worker has its own: leave the port out, or set media.workers: 1",

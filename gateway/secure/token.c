@@ -122,7 +122,7 @@ static bool make_signature(
  * header's word only has to agree (RFC 8725, section 3.1), so neither "none" nor a MAC keyed with a public
  * key is ever computed. */
 static int check_signature(
-	const struct mu_keyring *k, const struct parts *p, json_t *header, struct mu_error *e)
+	const struct mu_keyring *k, const struct parts *p, json_t *header, char ret_kid[MU_JOSE_KID + 1], struct mu_error *e)
 {
 	const char *alg = json_string_value(json_object_get(header, "alg"));
 	json_t *kid = json_object_get(header, "kid");
@@ -140,8 +140,10 @@ static int check_signature(
 		if ((kid && strcmp(json_string_value(kid), k->keys[i].kid)) || strcmp(alg, k->keys[i].alg))
 			continue;
 		known = true;
-		if (signature_fits(&k->keys[i], p->at[0], signed_len, sig))
+		if (signature_fits(&k->keys[i], p->at[0], signed_len, sig)) {
+			memcpy(ret_kid, k->keys[i].kid, MU_JOSE_KID + 1);
 			return 0;
+		}
 	}
 	return mu_error_set(e, -EPERM,
 		known ? "the token's signature is wrong" : "no key for the token's key id and algorithm");
@@ -205,7 +207,7 @@ static int audience_claim(json_t *claims, struct mu_error *e)
 	return mu_error_set(e, -EPERM, "the token's audience is not \"" AUDIENCE "\"");
 }
 
-static int read_claims(json_t *claims, int64_t now_s, struct mu_token *ret, struct mu_error *e)
+static int read_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
 {
 	int err = text_claim(claims, "jti", true, ret->id, sizeof(ret->id), e);
 
@@ -215,7 +217,13 @@ static int read_claims(json_t *claims, int64_t now_s, struct mu_token *ret, stru
 	err = err ? err : time_claim(claims, "exp", true, &ret->expires_s, e);
 	err = err ? err : time_claim(claims, "nbf", false, &ret->not_before_s, e);
 	err = err ? err : scope_claim(claims, &ret->scopes, e);
-	err = err ? err : audience_claim(claims, e);
+	return err;
+}
+
+static int check_claims(json_t *claims, int64_t now_s, const struct mu_token *ret, struct mu_error *e)
+{
+	int err = audience_claim(claims, e);
+
 	if (err)
 		return err;
 	/* No leeway for the end: what a token started ends at exp, so a token taken after it would be taken for
@@ -244,14 +252,29 @@ int mu_token_verify(
 	if (!header || !claims)
 		mu_error_set(e, err, "malformed token");
 	else
-		err = check_signature(k, &p, header, e);
+		err = check_signature(k, &p, header, t.kid, e);
 	if (!err)
-		err = read_claims(claims, now_s, &t, e);
+		err = read_claims(claims, &t, e);
+	if (!err)
+		err = check_claims(claims, now_s, &t, e);
 	if (!err)
 		*ret = t;
 	json_decref(header);
 	json_decref(claims);
 	ERR_clear_error();
+	return err;
+}
+
+int mu_token_read(const char *jwt, struct mu_token *ret, struct mu_error *e)
+{
+	struct mu_token t = { 0 };
+	struct parts p;
+	json_t *claims = split(jwt, &p) ? NULL : parse_object(&p, 1);
+	int err = claims ? read_claims(claims, &t, e) : mu_error_set(e, -EBADMSG, "malformed token");
+
+	if (!err)
+		*ret = t;
+	json_decref(claims);
 	return err;
 }
 

@@ -130,6 +130,10 @@ void sdp_candidates_write(GString *t, const struct sdp_candidates *c);
  *  @return 0 and the section's index; else the HTTP status, told in e */
 int sdp_offer_check(const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX], unsigned *ret_tagged,
 	struct mu_error *e);
+/** Whether two a=msid name one MediaStream, or one of them none (RFC 8830). */
+bool sdp_same_stream(const char *a, const char *b);
+/** Whether the offerer means a section: its port is not 0, or it is bundle-only (RFC 8843, section 6). */
+bool sdp_media_meant(const struct mu_sdp_media *m);
 /** Whether a section is audio or video over DTLS-SRTP, and not refused by the offerer itself (port 0). */
 bool sdp_media_usable(const struct mu_sdp_media *m);
 const char *sdp_direction_name(enum mu_sdp_direction d);

@@ -53,6 +53,7 @@ static void session_free(struct session *s)
 	mu_list_remove(&s->link);
 	s->w->n_sessions--;
 	mu_transport_free(s->t);
+	mu_directory_release(s->w->o.directory, s->ep);
 	free(s->stats);
 	g_free(s->bundle);
 	free(s);
@@ -91,10 +92,22 @@ static void on_state(void *arg, enum mu_transport_state state, const char *why)
 	}
 }
 
+static uint64_t packets_in(const struct mu_transport_stats *st)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < st->n_streams; i++)
+		n += st->streams[i].out ? 0 : st->streams[i].packets;
+	return n;
+}
+
 static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct session *s = arg;
 
+	if (packets_in(stats) > (s->stats ? packets_in(s->stats) : 0))
+		s->heard_us = s->w->now_us();
+	s->heard_us = MU_MAX(s->heard_us, stats->last_check_us);
 	if (!s->stats)
 		s->stats = malloc(sizeof(*s->stats));
 	if (s->stats)
@@ -160,6 +173,7 @@ static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, 
 	s->token = *who;
 	s->ep = ep;
 	s->worker = worker;
+	s->heard_us = w->now_us();
 	s->since_wall_us = mu_clock_wall_us();
 	mu_random_text(s->id, SESSION_ID_LEN);
 	session_new_etag(s);
@@ -186,6 +200,7 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 		reply_refuse(r, 503, "no transport for %s could be made: try again", ep->id);
 		return NULL;
 	}
+	mu_directory_hold(ep);
 	remember_for_restart(s, p);
 	s->number = ++w->last_number;
 	mu_list_append(&w->sessions, &s->link);
@@ -233,6 +248,7 @@ int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
 	w->holds = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	w->timer_add = g_timeout_add;
 	w->timer_remove = g_source_remove;
+	w->now_us = mu_clock_us;
 	*ret = w;
 	return 0;
 }
@@ -313,6 +329,21 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 		if (s->ended || strcmp(s->token.id, token_id) != 0)
 			continue;
 		session_end(s, SESSION_MEANT, why);
+		n++;
+	}
+	return n;
+}
+
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why)
+{
+	unsigned n = 0;
+
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->ended || mu_keyring_knows(k, &s->token))
+			continue;
+		session_end(s, SESSION_LOST, why);
 		n++;
 	}
 	return n;

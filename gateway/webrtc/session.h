@@ -17,11 +17,12 @@ struct session {
 	char id[SESSION_ID_LEN + 1];
 	enum session_kind kind;
 	struct mu_token token;
-	struct mu_endpoint *ep;
+	struct mu_endpoint *ep; /* held */
 	struct mu_transport *t;
 	unsigned worker;
 	bool connected;
 	bool ended; /* no longer found by id; its transport says goodbye */
+	int64_t heard_us; /* monotonic: when media or a check last came, as far as its figures tell; made then, if none did */
 	int64_t since_wall_us;
 	char etag[24]; /* with quotes */
 	char remote_ufrag[257], remote_pwd[257];
@@ -43,6 +44,7 @@ struct mu_webrtc {
 	/* tests have their own */
 	guint (*timer_add)(guint ms, GSourceFunc fn, gpointer arg);
 	gboolean (*timer_remove)(guint id);
+	int64_t (*now_us)(void);
 };
 
 /** What comes of an offer, before anything is made of it. Large: heap. */

@@ -26,13 +26,17 @@ struct mu_web_reply {
 };
 void mu_web_reply_done(struct mu_web_reply *r);
 
+/** What becomes of a publisher of an endpoint that has one. Whatever the policy, one with the same token takes over from a
+ *  session that has been silent for some two seconds: a client that came back. */
 enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
 struct mu_webrtc_options {
 	struct mu_media *media;	       /* borrowed */
 	struct mu_directory *directory; /* borrowed */
-	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's */
+	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's of
+					    the first listening address of that family */
 	unsigned n_advertise;
-	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses for candidates */
+	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses of that family for
+					 candidates */
 	unsigned n_listen;
 	int64_t hold_us; /* how long a vanished publisher's viewers wait */
 	enum mu_second_publisher second;
@@ -63,6 +67,8 @@ const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id);
 
 /** End all sessions made with a token (revocation). @return how many */
 unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const char *why);
+/** End all sessions whose token was signed with a key that is no longer in the ring. @return how many */
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why);
 /** End sessions whose token has expired; call every second. */
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
 /** Refuse new sessions with 503 from now on; tells "gateway.draining". */
@@ -117,7 +123,8 @@ struct mu_sdp_media {
 	struct { enum mu_rtp_ext type; uint8_t id; enum mu_sdp_direction direction; } exts[24];
 	unsigned n_exts;
 	uint32_t ssrc, rtx_ssrc; /* first a=ssrc, and its FID partner; 0 none */
-	char msid[130];
+	char msid[130]; /* of the first a=msid */
+	bool msids_differ; /* another one names another MediaStream */
 	unsigned n_rids; /* a=rid ... send */
 	/* effective values: own or the session's */
 	char ufrag[257], pwd[257];

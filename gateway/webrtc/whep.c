@@ -219,7 +219,7 @@ static struct mu_endpoint *find_endpoint(struct mu_webrtc *w, const char *id, st
 
 	if (!ep) {
 		reply_refuse(r, 404,
-			"endpoint %.140s is not known here: it was not enrolled and never published", id);
+			"endpoint %.140s is not known here: it has not published for a day, or never", id);
 		return NULL;
 	}
 	if (ep->state == MU_ENDPOINT_IDLE) {

@@ -27,13 +27,13 @@ export async function until(test, ms, what) {
 }
 export const pause = (ms) => new Promise((yes) => setTimeout(yes, ms));
 
-const freeTcp = () => new Promise((yes, no) => {
+export const freeTcp = () => new Promise((yes, no) => {
   const s = net.createServer().once('error', no).listen(0, '127.0.0.1', () => {
     const { port } = s.address();
     s.close(() => yes(port));
   });
 });
-const freeUdp = () => new Promise((yes, no) => {
+export const freeUdp = () => new Promise((yes, no) => {
   const s = dgram.createSocket('udp4').once('error', no).bind(0, '127.0.0.1', () => {
     const { port } = s.address();
     s.close(() => yes(port));
@@ -45,7 +45,7 @@ export const ownAddress = () => Object.values(os.networkInterfaces()).flat()
   .filter((a) => a.family === 'IPv4' && !a.internal).map((a) => a.address).slice(0, 1);
 
 /** Ends a child: SIGTERM, SIGKILL after a while. @return its exit code or signal */
-async function endChild(child, ms = 15000) {
+export async function endChild(child, ms = 15000) {
   if (child.exitCode !== null || child.signalCode !== null) return child.exitCode ?? child.signalCode;
   const gone = new Promise((yes) => child.once('exit', (code, signal) => yes(code ?? signal)));
   const timer = setTimeout(() => child.kill('SIGKILL'), ms);

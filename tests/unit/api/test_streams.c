@@ -193,6 +193,25 @@ static void test_events_end_when_their_token_does(void **state)
 	close(fd);
 }
 
+static void test_events_end_with_the_key_of_their_token(void **state)
+{
+	struct mu_api_options o = { .site = "city" };
+	struct answer a;
+	int withdrawn, kept;
+
+	(void)state;
+	withdrawn = stream("old,eye,watch,,60", "");
+	kept = stream(all, "");
+	snprintf(fake.withdrawn, sizeof(fake.withdrawn), "old");
+	mu_api_reload(api, &o);
+	client_read(withdrawn, &a, 500);
+	assert_non_null(strstr(a.body, "\r\n0\r\n"));
+	client_turn(20);
+	assert_int_equal(api->n_readers, 1);
+	close(withdrawn);
+	close(kept);
+}
+
 static void test_slow_reader_is_dropped(void **state)
 {
 	static char pad[2000];
@@ -226,7 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { T(test_events), T(test_streams_of_one_subject),
 		T(test_streams_of_one_address), T(test_streams_kept_for_operators),
 		T(test_events_end_with_their_token), T(test_events_end_when_their_token_does),
-		T(test_slow_reader_is_dropped) };
+		T(test_events_end_with_the_key_of_their_token), T(test_slow_reader_is_dropped) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
 	return cmocka_run_group_tests_name("api streams", tests, NULL, NULL);

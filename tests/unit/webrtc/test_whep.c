@@ -88,6 +88,25 @@ static void test_viewers_outlive_a_lost_publisher(void **state)
 	assert_ptr_equal(v->spec.out[0].track, fake.t[3]->spec.in[1].track);
 }
 
+/* The session of a viewer ends with the hold, so long its own DELETE finds it; after that it is gone, as RFC 9110 has it for
+ * what is gone. */
+static void test_delete_after_the_publisher(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-whip.sdp");
+	struct mu_web_reply r = { 0 };
+	char first[64], second[64];
+
+	snprintf(first, sizeof(first), "%s", whep_file(f, "city/cam", "chromium-whep.sdp"));
+	snprintf(second, sizeof(second), "%s", whep_file(f, "city/cam", "chromium-whep.sdp"));
+	fake_fire(p, MU_TRANSPORT_CLOSED, "gone");
+	mu_session_delete(f->w, first, &r);
+	assert_int_equal(r.status, 200);
+	fake.timer(fake.timer_arg);
+	mu_session_delete(f->w, second, &r);
+	assert_int_equal(r.status, 404);
+}
+
 static void test_no_codec_in_common(void **state)
 {
 	struct fixture *f = *state;
@@ -132,6 +151,7 @@ int main(void)
 		T(test_formats_publishers_first),
 		T(test_viewers_counted_and_closed),
 		T(test_viewers_outlive_a_lost_publisher),
+		T(test_delete_after_the_publisher),
 		T(test_no_codec_in_common),
 		T(test_no_track_of_a_kind),
 		T(test_publishing_offer),

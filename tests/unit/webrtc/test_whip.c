@@ -29,11 +29,18 @@ static void test_refused_offers(void **state)
 		{ "chromium-whip.sdp", "a=ice-ufrag", "a=x", 400, "ice-ufrag" },
 		{ "chromium-whip.sdp", "t=0 0", "t=0 0\r\na=ice-lite", 400, "full ICE" },
 		{ "firefox-whip.sdp", "m=audio", "m=video", 422, "0 audio and 2 video" },
-		{ "firefox-whip.sdp", "m=audio", "m=text", 400, "" },
+		{ "firefox-whip.sdp", "m=audio", "m=text", 422, "m-line 1 (text)" },
 		{ "firefox-whip.sdp", "VP", "XP", 0, "" },
 		{ "h264-only-whep.sdp", "a=recvonly",
 			"a=sendonly\r\na=rtpmap:100 red/90000\r\na=rtpmap:101 ulpfec/90000", 406, "red" },
 		{ "chromium-whip.sdp", "v=0", "v=7", 400, "line 1" },
+		{ "chromium-whip-data.sdp", "m=application", "m=application", 422, "m-line 3 (application)" },
+		{ "firefox-whip.sdp", "{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e", "{c0ffee01} {0a0b0c0e", 422,
+			"more than one MediaStream (m-line 2" },
+		{ "firefox-whip.sdp", "a=msid:{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e",
+			"a=msid:x y\r\na=msid:{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e", 422,
+			"more than one MediaStream (m-line 2" },
+		{ "firefox-whip.sdp", "a=extmap:1 ", "a=recvonly\r\na=extmap:1 ", 422, "is recvonly" },
 	};
 	struct fixture *f = *state;
 
@@ -252,10 +259,36 @@ static void test_never_connected(void **state)
 	struct fixture *f = *state;
 
 	whip_file(f, "city/cam", "chromium-whip.sdp");
-	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
 	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
+	assert_null(mu_directory_find(f->d, "city/cam")); /* whoever guesses names fills nothing */
 	assert_int_equal(fake.n_tracks, 0);
 	assert_lacks(f->events, "endpoint.");
+	fake.refuse_transports = true;
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 503);
+	assert_null(mu_directory_find(f->d, "city/cam"));
+}
+
+static void test_known_while_anybody_uses_it(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-whip.sdp"), *v;
+	int64_t later_us = mu_clock_us() + 2 * MU_ENDPOINT_KEPT_US;
+
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	v = fake_last();
+	fake_fire(p, MU_TRANSPORT_CLOSED, "gone");
+	mu_directory_expire(f->d, later_us);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	fake.timer(fake.timer_arg);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	mu_directory_expire(f->d, later_us); /* its viewer's goodbye is under way */
+	assert_non_null(mu_directory_find(f->d, "city/cam"));
+	fake_fire(v, MU_TRANSPORT_CLOSED, "");
+	mu_directory_expire(f->d, later_us);
+	assert_null(mu_directory_find(f->d, "city/cam"));
+	assert_contains(f->events, "endpoint.removed: it did not publish for a day");
 }
 
 static void test_hold_is_pending_at_the_end(void **state)
@@ -301,14 +334,63 @@ static void test_second_takes_over(void **state)
 	assert_lacks(f->events, "endpoint.lost");
 }
 
+/* What a second of silence, of media or of a check look like: `packets` and the time of the last check so far. */
+static void figures(struct mu_transport *t, uint64_t packets, int64_t last_check_us)
+{
+	struct mu_transport_stats st = { .n_streams = 1, .last_check_us = last_check_us };
+
+	st.streams[0].packets = packets;
+	fake.now_us += 1000000;
+	t->events->stats(t->arg, &st);
+}
+
 static void test_same_client_returns_unnoticed(void **state)
 {
 	struct fixture *f = *state;
 	struct mu_transport *old = publish(f, "chromium-whip.sdp");
 
+	figures(old, 100, 0);
+	figures(old, 100, 0);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409); /* a second of silence is none yet */
+	assert_int_equal(f->r.retry_after_s, 2);
+	figures(old, 100, 0);
 	whip_file(f, "city/cam", "chromium-whip.sdp");
 	assert_int_equal(f->r.status, 201);
 	assert_true(old->closing);
+}
+
+/* Two tabs of a browser would throw each other out for ever. */
+static void test_a_shared_token_is_by_policy(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *old = publish(f, "chromium-whip.sdp");
+
+	for (uint64_t i = 1; i <= 5; i++)
+		figures(old, 100 * i, 0);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	for (int i = 1; i <= 5; i++) /* muted, yet there */
+		figures(old, 500, fake.now_us);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	assert_false(old->closing);
+	f->o.second = MU_SECOND_TAKE_OVER;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
+static void test_a_silent_session_yields_to_its_own_token_only(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	fake.now_us += 20000000;
+	snprintf(f->token.id, sizeof(f->token.id), "another");
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	assert_int_equal(f->r.retry_after_s, 0);
 }
 
 /* --- ended from outside --- */
@@ -375,6 +457,23 @@ static void test_sessions_one_by_one(void **state)
 	json_decref(l.all);
 }
 
+static void test_withdrawn_key_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_keyring *none;
+	struct mu_transport *t;
+
+	assert_int_equal(mu_keyring_new(&none), 0);
+	t = publish(f, "chromium-whip.sdp"); /* its token was signed with no key */
+	assert_int_equal(mu_webrtc_end_unknown_keys(f->w, none, "key withdrawn"), 0);
+	snprintf(f->token.kid, sizeof(f->token.kid), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(mu_webrtc_end_unknown_keys(f->w, none, "key withdrawn"), 1);
+	assert_string_equal(fake_last()->why, "key withdrawn");
+	assert_false(t->closing);
+	mu_keyring_free(none);
+}
+
 static void test_json(void **state)
 {
 	struct fixture *f = *state;
@@ -418,12 +517,16 @@ int main(void)
 		T(test_lost_for_good),
 		T(test_hold_ends_while_it_returns),
 		T(test_never_connected),
+		T(test_known_while_anybody_uses_it),
 		T(test_hold_is_pending_at_the_end),
 		T(test_second_is_refused),
 		T(test_second_takes_over),
 		T(test_same_client_returns_unnoticed),
+		T(test_a_shared_token_is_by_policy),
+		T(test_a_silent_session_yields_to_its_own_token_only),
 		T(test_token_ends),
 		T(test_sessions_one_by_one),
+		T(test_withdrawn_key_ends),
 		T(test_json),
 	};
 
