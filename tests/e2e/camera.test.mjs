@@ -1,8 +1,11 @@
 // GStreamer's webrtcbin, publishing and watching: a third stack beside the two browsers'.
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { camera, cameraView, chromium, freeTcp, freeUdp, missing, page, pause, startGateway, until } from './lib.mjs';
+import { camera, cameraView, chromium, freeTcp, freeUdp, missing, page, pause, signer, startGateway, until }
+  from './lib.mjs';
 
 describe('webrtcbin', { skip: missing, timeout: 240000 }, () => {
   let gw;
@@ -100,6 +103,26 @@ test('behind a one-to-one NAT, clients go where media.advertise says', { skip: m
   } finally {
     await gw.stop();
     outside.close();
+  }
+});
+
+test('a key that leaves the configuration ends what its tokens run', { skip: missing, timeout: 60000 }, async () => {
+  const gw = await startGateway(), cam = camera(gw, 'city/key'), stream = new AbortController();
+  try {
+    await gw.state('city/key', 'live');
+    const events = await fetch(`${gw.url}/v1/events`, { signal: stream.signal,
+      headers: { Authorization: `Bearer ${gw.token('operate')}` } });
+    const next = signer();
+    fs.writeFileSync(path.join(gw.dir, 'next.pub'), next.publicPem);
+    fs.writeFileSync(gw.file, fs.readFileSync(gw.file, 'utf8').replace('token.pub', 'next.pub'));
+    gw.child.kill('SIGHUP');
+    const sessions = async () => (await gw.api('/v1/sessions', { token: next.sign('operate') })).json?.sessions;
+    await until(async () => (await sessions())?.length === 0, 5000, 'the end of its session');
+    for await (const text of events.body) void text; // ends by itself
+  } finally {
+    stream.abort();
+    await cam.stop();
+    await gw.stop();
   }
 });
 
