@@ -188,8 +188,8 @@ export class Publisher {
 
   /** Whether another publisher has our id now. */
   async elsewhere(error) {
-    // our own old session may be in the way for some seconds after it broke
-    if (error?.status === 409) return !this.wasLive || ++this.refusals > 3;
+    // Our own old session may be in the way for some seconds after it broke; the gateway says when to ask again.
+    if (error?.status === 409) return !(this.wasLive || error.retryAfter) || ++this.refusals > 3;
     if (error?.status !== 404) return false;
     try {
       return (await this.gateway.json(`/v1/endpoints/${this.id}`)).state === 'live';

@@ -64,7 +64,8 @@ static int command(const struct mu_ctl *c, int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*fn)(const struct mu_ctl *c);
-	} shows[] = { { "status", mu_ctl_status }, { "endpoints", mu_ctl_endpoints }, { "sessions", mu_ctl_sessions } };
+	} shows[] = { { "status", mu_ctl_status }, { "endpoints", mu_ctl_endpoints },
+		{ "sessions", mu_ctl_sessions } };
 
 	if (!argc)
 		return mu_ctl_misused("a command is needed");
@@ -108,8 +109,9 @@ static const char **text_option(struct mu_ctl *c, int o)
 /* @return -1: go on with the command; else the exit status */
 static int parse(struct mu_ctl *c, int argc, char **argv)
 {
-	static const struct option options[] = { { "url", 1, NULL, URL }, { "token-file", 1, NULL, TOKEN_FILE },
-		{ "cacert", 1, NULL, CACERT }, { "json", 0, NULL, JSON }, { "insecure-plain", 0, NULL, PLAIN },
+	static const struct option options[] = { { "url", 1, NULL, URL },
+		{ "token-file", 1, NULL, TOKEN_FILE }, { "cacert", 1, NULL, CACERT },
+		{ "json", 0, NULL, JSON }, { "insecure-plain", 0, NULL, PLAIN },
 		{ "version", 0, NULL, VERSION }, { "key", 1, NULL, KEY }, { "scope", 1, NULL, SCOPE },
 		{ "endpoint", 1, NULL, ENDPOINT }, { "ttl", 1, NULL, TTL }, { "subject", 1, NULL, SUBJECT },
 		{ "expires", 1, NULL, EXPIRES }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };

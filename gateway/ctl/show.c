@@ -46,7 +46,8 @@ static int fetch_all(const struct mu_ctl *c, const char *path, const char *list,
 		if (json_is_integer(next))
 			snprintf(after, sizeof(after), "%lld", (long long)json_integer_value(next));
 		else
-			snprintf(after, sizeof(after), "%s", json_is_string(next) ? json_string_value(next) : "");
+			snprintf(after, sizeof(after), "%s",
+				json_is_string(next) ? json_string_value(next) : "");
 		json_decref(page);
 	} while (status == MU_CTL_OK && after[0]);
 	*ret = json_pack("{so}", list, all);
@@ -72,10 +73,11 @@ int mu_ctl_status(const struct mu_ctl *c)
 		mu_table_add(&t, "version");
 		mu_table_add(&t, "%s", text_of(o, "version"));
 		mu_table_add(&t, "up");
-		mu_table_add(&t, "%lldd %02lld:%02lld:%02lld", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
+		mu_table_add(
+			&t, "%lldd %02lld:%02lld:%02lld", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
 		mu_table_add(&t, "endpoints");
-		mu_table_add(&t, "%lld live, %lld lost, %lld idle", number_of(ep, "live"), number_of(ep, "lost"),
-			number_of(ep, "idle"));
+		mu_table_add(&t, "%lld live, %lld lost, %lld idle", number_of(ep, "live"),
+			number_of(ep, "lost"), number_of(ep, "idle"));
 		mu_table_add(&t, "viewers");
 		mu_table_add(&t, "%lld", number_of(o, "viewers"));
 		mu_table_add(&t, "sessions");
@@ -94,9 +96,11 @@ static void codecs_of(json_t *ep, char *ret, size_t size)
 	size_t i, n = 0;
 
 	snprintf(ret, size, "-");
-	json_array_foreach(tracks, i, tr) {
+	json_array_foreach(tracks, i, tr)
+	{
 		if (n < size)
-			n += (size_t)snprintf(ret + n, size - n, "%s%s %s", i ? ", " : "", text_of(tr, "label"), text_of(tr, "codec"));
+			n += (size_t)snprintf(ret + n, size - n, "%s%s %s", i ? ", " : "",
+				text_of(tr, "label"), text_of(tr, "codec"));
 	}
 }
 
@@ -129,7 +133,8 @@ int mu_ctl_endpoints(const struct mu_ctl *c)
 
 	if (status == MU_CTL_OK && !c->json) {
 		add_head(&t, head);
-		json_array_foreach(json_object_get(o, "endpoints"), i, ep) {
+		json_array_foreach(json_object_get(o, "endpoints"), i, ep)
+		{
 			codecs_of(ep, codecs, sizeof(codecs));
 			mu_table_add(&t, "%s", text_of(ep, "id"));
 			mu_table_add(&t, "%s", text_of(ep, "state"));
@@ -145,8 +150,10 @@ int mu_ctl_endpoints(const struct mu_ctl *c)
 
 int mu_ctl_sessions(const struct mu_ctl *c)
 {
-	static const char *const head[] = { "SESSION", "KIND", "ENDPOINT", "SUBJECT", "STATE", "SINCE", "REMOTE", "PROFILE", NULL };
-	static const char *const field[] = { "id", "kind", "endpoint", "subject", "state", "since", "remote", "profile" };
+	static const char *const head[] = { "SESSION", "KIND", "ENDPOINT", "SUBJECT", "STATE", "SINCE",
+		"REMOTE", "PROFILE", NULL };
+	static const char *const field[] = { "id", "kind", "endpoint", "subject", "state", "since", "remote",
+		"profile" };
 	struct mu_table t = { 0 };
 	json_t *o = NULL, *s;
 	size_t i;
@@ -154,7 +161,8 @@ int mu_ctl_sessions(const struct mu_ctl *c)
 
 	if (status == MU_CTL_OK && !c->json) {
 		add_head(&t, head);
-		json_array_foreach(json_object_get(o, "sessions"), i, s) {
+		json_array_foreach(json_object_get(o, "sessions"), i, s)
+		{
 			for (size_t j = 0; j < MU_ARRAY_LEN(field); j++) {
 				if (strcmp(field[j], "since") == 0)
 					add_time(&t, json_object_get(s, field[j]));

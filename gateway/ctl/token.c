@@ -61,15 +61,16 @@ static int parse_time(const char *text, int64_t *ret)
 	return *ret > 0 ? 0 : -EINVAL;
 }
 
-/* What a token may be for: an id, <site>/<name>, or the begin of one and an asterisk. A pattern without a slash ends where a
- * site's label does, or "cam-*" would be a token for sites. */
+/* What a token may be for: an id, <site>/<name>, or the begin of one and an asterisk. A pattern without a
+ * slash ends where a site's label does, or "cam-*" would be a token for sites. */
 static bool endpoint_valid(const char *pattern)
 {
 	size_t len = strlen(pattern);
 	const char *slash = strchr(pattern, '/');
 	bool open = len > 0 && pattern[len - 1] == '*';
 
-	if (strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/") != len - open)
+	if (strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/") !=
+		len - open)
 		return false;
 	if (!slash)
 		return open && (len == 1 || pattern[len - 2] == '.');
@@ -84,17 +85,25 @@ static int fill(const struct mu_ctl *c, int64_t now_s, struct mu_token *t)
 	if (!c->key || !c->scope)
 		return mu_ctl_misused("token create needs --key FILE and --scope \"publish watch\"");
 	if (mu_scope_parse(c->scope, &t->scopes) < 0 || !t->scopes)
-		return mu_ctl_misused("--scope \"%s\": must be one or more of publish, watch, conference, operate, admin, with spaces between",
+		return mu_ctl_misused(
+			"--scope \"%s\": must be one or more of publish, watch, conference, operate, admin, with spaces between",
 			c->scope);
 	if (parse_ttl(c->ttl, &ttl_s) < 0)
-		return mu_ctl_misused("--ttl %s: must be a time such as 30s, 10min, 1h or 7d, at most 3650d", c->ttl);
-	if (strlen(c->subject) >= sizeof(t->subject) || (c->endpoint && strlen(c->endpoint) >= sizeof(t->endpoint)))
-		return mu_ctl_misused("--subject and --endpoint have at most %zu characters", sizeof(t->subject) - 1);
+		return mu_ctl_misused(
+			"--ttl %s: must be a time such as 30s, 10min, 1h or 7d, at most 3650d", c->ttl);
+	if (strlen(c->subject) >= sizeof(t->subject) ||
+		(c->endpoint && strlen(c->endpoint) >= sizeof(t->endpoint)))
+		return mu_ctl_misused(
+			"--subject and --endpoint have at most %zu characters", sizeof(t->subject) - 1);
 	if (c->endpoint && !endpoint_valid(c->endpoint))
-		return mu_ctl_misused("--endpoint %s: must be an endpoint's id, <site>/<name>, such as city/%s, or the begin of one and an "
-				      "asterisk, such as city/cam-*",
-			c->endpoint, strspn(c->endpoint, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(c->endpoint) && *c->endpoint ?
-			c->endpoint : "cam-1");
+		return mu_ctl_misused(
+			"--endpoint %s: must be an endpoint's id, <site>/<name>, such as city/%s, or the begin of one and an "
+			"asterisk, such as city/cam-*",
+			c->endpoint,
+			strspn(c->endpoint, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(c->endpoint) &&
+					*c->endpoint
+				? c->endpoint
+				: "cam-1");
 	snprintf(t->subject, sizeof(t->subject), "%s", c->subject);
 	snprintf(t->endpoint, sizeof(t->endpoint), "%s", c->endpoint ? c->endpoint : "");
 	t->not_before_s = now_s;
@@ -116,14 +125,16 @@ static int create(const struct mu_ctl *c)
 	if (err < 0)
 		return mu_ctl_fail("cannot sign with %s: %s", c->key, e.text[0] ? e.text : strerror(-err));
 	if (c->json) {
-		json_t *o = json_pack("{ss ss sI}", "token", jwt, "id", t.id, "expires", (json_int_t)t.expires_s);
+		json_t *o =
+			json_pack("{ss ss sI}", "token", jwt, "id", t.id, "expires", (json_int_t)t.expires_s);
 
 		json_dumpf(o, stdout, JSON_INDENT(2));
 		json_decref(o);
 		putchar('\n');
 	} else {
 		puts(jwt);
-		fprintf(stderr, "good until %s; to end it before that: musterctl token revoke %s --expires %lld\n",
+		fprintf(stderr,
+			"good until %s; to end it before that: musterctl token revoke %s --expires %lld\n",
 			time_text(t.expires_s, until), t.id, (long long)t.expires_s);
 	}
 	free(jwt);
@@ -149,12 +160,17 @@ static int read_stdin(struct mu_token *ret)
 static int revoked(const struct mu_ctl *c, const char *id, struct mu_token *ret)
 {
 	if (strcmp(id, "-") == 0)
-		return c->expires ? mu_ctl_misused("token revoke -: the token says itself when it expires; leave --expires out") :
-				    read_stdin(ret);
+		return c->expires
+			? mu_ctl_misused(
+				  "token revoke -: the token says itself when it expires; leave --expires out")
+			: read_stdin(ret);
 	if (c->expires && parse_time(c->expires, &ret->expires_s) < 0)
-		return mu_ctl_misused("--expires %s: must be seconds since 1970 or a time such as 2026-11-24T22:04:40Z", c->expires);
+		return mu_ctl_misused(
+			"--expires %s: must be seconds since 1970 or a time such as 2026-11-24T22:04:40Z",
+			c->expires);
 	if (!*id || strlen(id) >= sizeof(ret->id))
-		return mu_ctl_misused("token revoke %s: a token's id has 1 to %zu characters", id, sizeof(ret->id) - 1);
+		return mu_ctl_misused(
+			"token revoke %s: a token's id has 1 to %zu characters", id, sizeof(ret->id) - 1);
 	snprintf(ret->id, sizeof(ret->id), "%s", id);
 	return MU_CTL_OK;
 }
@@ -210,8 +226,10 @@ static int keygen(const char *path)
 		return mu_ctl_fail("cannot make the folder of \"%s\": %s", path, strerror(-err));
 	err = mu_token_keygen(path, &e);
 	if (err == -EEXIST)
-		return mu_ctl_fail("%s\nNothing was overwritten: tokens signed with that key may be in use. Give another name, or remove the "
-				   "pair first.", e.text);
+		return mu_ctl_fail(
+			"%s\nNothing was overwritten: tokens signed with that key may be in use. Give another name, or remove the "
+			"pair first.",
+			e.text);
 	if (err < 0)
 		return mu_ctl_fail("no keys were made: %s", e.text[0] ? e.text : strerror(-err));
 	printf("%s      the private key: signs tokens; keep it secret\n%s.pub  the public key: name it in auth.keys of the configuration\n",

@@ -66,12 +66,14 @@ static int keep_tls(struct mu_config *c, struct mu_config *next)
 	if (!c->http.certificate == !next->http.certificate)
 		return 0;
 	say_kept("http.certificate");
-	return put_back(&next->http.certificate, c->http.certificate) < 0 || put_back(&next->http.key, c->http.key) < 0 ?
-		       -ENOMEM :
-		       0;
+	return put_back(&next->http.certificate, c->http.certificate) < 0 ||
+			put_back(&next->http.key, c->http.key) < 0
+		? -ENOMEM
+		: 0;
 }
 
-/* Old rows that stay beside new ones may break a rule that the file as a whole obeys: then nothing is taken. */
+/* Old rows that stay beside new ones may break a rule that the file as a whole obeys: then nothing is taken.
+ */
 static int take(struct mu_config *c, struct mu_config *next)
 {
 	struct mu_problems p = { 0 };
@@ -81,7 +83,8 @@ static int take(struct mu_config *c, struct mu_config *next)
 	mu_config_swap(c, next, NULL, NULL);
 	if (mu_config_check(c, NULL, &p) < 0) {
 		mu_config_swap(c, next, NULL, NULL);
-		mu_problems_add(&p, c->path, 0, "with what needs a restart left as it is, this is not allowed: restart instead");
+		mu_problems_add(&p, c->path, 0,
+			"with what needs a restart left as it is, this is not allowed: restart instead");
 		log_problems(&p);
 		return -EINVAL;
 	}

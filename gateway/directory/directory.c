@@ -1,5 +1,5 @@
-/* The endpoints of this site. Who keeps a pointer to one holds it; those that nobody holds and that are idle stand in a list,
- * the longest idle first, and are forgotten from there. */
+/* The endpoints of this site. Who keeps a pointer to one holds it; those that nobody holds and that are idle
+ * stand in a list, the longest idle first, and are forgotten from there. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -291,8 +291,8 @@ const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
 	return s ? s->ep->id : NULL;
 }
 
-void mu_webrtc_each_session(
-	struct mu_webrtc *w, uint64_t after, bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
+void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
+	bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
 {
 	mu_list_for_each (it, &w->sessions) {
 		const struct session *s = MU_CONTAINER_OF(it, struct session, link);

@@ -13,14 +13,15 @@ static bool sends(const struct mu_sdp_media *m)
 	return m->direction == MU_SDP_SENDONLY || m->direction == MU_SDP_SENDRECV;
 }
 
-/* A section that is meant and that we cannot take is an error of the whole offer: a publisher must not believe that all of it
- * goes out (RFC 9725 knows no partial success). One that the offerer refused itself stays refused. */
+/* A section that is meant and that we cannot take is an error of the whole offer: a publisher must not
+ * believe that all of it goes out (RFC 9725 knows no partial success). One that the offerer refused itself
+ * stays refused. */
 static bool check_section(const struct mu_sdp_media *m, unsigned line, struct mu_web_reply *r)
 {
 	if (strcmp(m->type, "audio") != 0 && strcmp(m->type, "video") != 0)
 		return reply_refuse(r, 422,
-			"m-line %u (%s): a publisher sends audio and video and nothing else (RFC 9725): leave it out", line,
-			m->type);
+			"m-line %u (%s): a publisher sends audio and video and nothing else (RFC 9725): leave it out",
+			line, m->type);
 	if (!sends(m))
 		return reply_refuse(r, 422,
 			"m-line %u (%s) is %s: this address takes publishers, whose audio and video are sendonly or sendrecv; "
@@ -207,11 +208,13 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 
 static bool same_token(const struct mu_token *a, const struct mu_token *b)
 {
-	return strcmp(a->subject, b->subject) == 0 && strcmp(a->id, b->id) == 0 && strcmp(a->kid, b->kid) == 0;
+	return strcmp(a->subject, b->subject) == 0 && strcmp(a->id, b->id) == 0 &&
+		strcmp(a->kid, b->kid) == 0;
 }
 
-/* A client that returns before its old session was found dead is the same publisher, whatever the policy. But a token may be
- * shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody has come back. */
+/* A client that returns before its old session was found dead is the same publisher, whatever the policy. But
+ * a token may be shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody
+ * has come back. */
 static bool may_take_over(const struct session *old, const struct mu_token *who)
 {
 	return old->w->o.second == MU_SECOND_TAKE_OVER ||
