@@ -257,7 +257,7 @@ static void check_one(void *arg, uint64_t i)
 	if (!strcmp(f->kind, "integrity"))
 		len = without_integrity(d, len);
 	else if (!strcmp(f->kind, "cut"))
-		mu_put16(d + 22, (uint16_t)(4 + i % 60000));
+		mu_put16(d + 22, (uint16_t)(mu_get16(d + 22) + 1 + i % 60000));
 	else if (!strcmp(f->kind, "role"))
 		for (size_t at = 20; at + 4 < len; at++)
 			if (mu_get32(d + at) == 0x802a0008u)

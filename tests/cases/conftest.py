@@ -50,18 +50,31 @@ class House:
         self.publisher = self.pair.publish(0)
         self.viewers = [self.pair.watch(0), self.pair.watch(0)]
         self.secrets = [s.pwd for s in (self.publisher, *self.viewers)]
+        self.own = {s.location.rsplit("/", 1)[1] for s in (self.publisher, *self.viewers)}
+        self.evil = self.evil_cm = self.callers = None
+
+    def begin(self):
+        """A hostile process for one case."""
         self.evil = Peers(self.gateway, base="127.2", nack=False)
-        self.evil_cm = None
+        self.callers = Peers(self.gateway, base="127.4")  # honest ones that come and go meanwhile
 
     def cm(self):
         """A second hostile process, with the profile whose packets grow less."""
         self.evil_cm = self.evil_cm or Peers(self.gateway, base="127.3", profile="cm", nack=False)
         return self.evil_cm
 
-    def close(self):
-        for p in (self.pair, self.evil, self.evil_cm):
+    def end(self):
+        for p in (self.evil, self.evil_cm, self.callers):
             if p:
                 p.close()
+        self.evil = self.evil_cm = self.callers = None
+        if self.gateway.process.poll() is None:
+            for s in self.gateway.http("GET", "/v1/sessions").json["sessions"]:
+                if s["id"] not in self.own:  # a case that failed has left it
+                    self.gateway.http("DELETE", "/v1/sessions/" + s["id"])
+
+    def close(self):
+        self.pair.close()
         return self.gateway.stop()
 
 
@@ -80,7 +93,11 @@ def house(module_house):
     g = h.gateway
     assert h.gateway.process.poll() is None, "musterd ended in an earlier case"
     h.before, log_at, rss, fds, threads = g.metrics(), len(g.log()), g.rss_kib(), g.fds(), g.threads()
-    yield h
+    h.begin()
+    try:
+        yield h
+    finally:
+        h.end()
     assert g.alive(), g.log()[-3000:]
     time.sleep(0.1)
     assert g.rss_kib() - rss < 16 << 10, f"memory grew from {rss} to {g.rss_kib()} KiB"
