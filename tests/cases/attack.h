@@ -37,6 +37,7 @@ struct seen {
 /** One peer's, as peer->signal: freed with it. */
 struct session {
 	uint64_t in[KINDS], in_bytes[KINDS], out[KINDS], out_bytes[KINDS];
+	uint64_t last_rtp_ns; /* when media came last */
 	unsigned muted;    /* bits of kinds that do not leave */
 	bool stays;        /* goes on though it should give up: consent, key frames */
 	struct seen from[SSRCS_MAX], to[SSRCS_MAX];

@@ -85,8 +85,10 @@ void __wrap_peer_input(struct peer *p, const uint8_t *data, size_t len, uint64_t
 		s->in_bytes[k] += len;
 		got->len = (uint16_t)MU_MIN(len, (size_t)LOAD_DATAGRAM);
 		memcpy(got->data, data, got->len);
-		if (k == RTP)
+		if (k == RTP) {
 			note(s->to, data, len);
+			s->last_rtp_ns = ns;
+		}
 	}
 	__real_peer_input(p, data, len, ns);
 }
@@ -259,6 +261,8 @@ const char *do_state(struct attack *a, json_t *in, json_t *out)
 	json_object_set_new(out, "state", json_string(state_name(p)));
 	json_object_set_new(out, "why", json_string(p->why));
 	json_object_set_new(out, "since_ms", json_integer((mu_clock_us() - p->begun_us) / 1000));
+	json_object_set_new(out, "last_rtp_ms",
+		json_integer((json_int_t)(s->last_rtp_ns / 1000000) - p->begun_us / 1000));
 	json_object_set_new(out, "in", counts(s->in));
 	json_object_set_new(out, "in_bytes", counts(s->in_bytes));
 	json_object_set_new(out, "out", counts(s->out));
