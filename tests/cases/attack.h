@@ -73,7 +73,7 @@ struct peer *session_find(struct attack *a, json_t *in);
 struct peer *session_add(struct attack *a, json_t *out);
 void sessions_free(struct attack *a);
 command_fn do_open, do_answer, do_await, do_state, do_mute, do_stay, do_keep, do_leave, do_begin, do_end, do_got, do_stranger,
-	do_credentials;
+	do_move, do_credentials;
 
 /* attack_send.c */
 command_fn do_raw, do_rtp, do_rtcp;

@@ -30,6 +30,7 @@ static const struct {
 	{ "end", do_end },
 	{ "got", do_got },
 	{ "stranger", do_stranger },
+	{ "move", do_move },
 	{ "credentials", do_credentials },
 	{ "raw", do_raw },
 	{ "rtp", do_rtp },

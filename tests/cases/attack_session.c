@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-#define SETTLE_NS 400000000u /* after the window: what is on its way, or being repaired, still counts */
+#define SETTLE_NS 300000000u /* after the window: what is on its way, or being repaired, still counts */
 
 static const char *const kind_names[KINDS] = { "stun", "dtls", "rtp", "rtcp", "other" };
 
@@ -97,7 +97,8 @@ void __wrap_peer_input(struct peer *p, const uint8_t *data, size_t len, uint64_t
 
 struct peer *session_find(struct attack *a, json_t *in)
 {
-	json_int_t id = json_integer_value(json_object_get(in, "id"));
+	json_t *number = json_object_get(in, "id");
+	json_int_t id = json_is_integer(number) ? json_integer_value(number) : -1;
 
 	return id >= 0 && id < SESSIONS_MAX ? a->session[id] : NULL;
 }
@@ -154,24 +155,45 @@ const char *do_answer(struct attack *a, json_t *in, json_t *out)
 	return p->state == PEER_FAILED ? "the answer is of no use" : NULL;
 }
 
-/* An address of ours that has no session with the gateway and wants none. */
-const char *do_stranger(struct attack *a, json_t *in, json_t *out)
+/* An address that no session has. */
+static void take_index(struct peer *p)
 {
-	const char *host = json_string_value(json_object_get(in, "host"));
-	struct load *l = a->load;
-	struct peer *p = host ? make(a, false, 0, out) : NULL;
+	struct load *l = p->load;
 
-	if (!p)
-		return "no host, or too many sessions";
 	while (l->by_index[l->next_index % LOAD_PEERS_MAX])
 		l->next_index++;
 	p->index = l->next_index++ % LOAD_PEERS_MAX;
 	l->by_index[p->index] = p;
 	net_assign(p);
+}
+
+/* An address of ours that has no session with the gateway and wants none. */
+const char *do_stranger(struct attack *a, json_t *in, json_t *out)
+{
+	const char *host = json_string_value(json_object_get(in, "host"));
+	struct peer *p = host ? make(a, false, 0, out) : NULL;
+
+	if (!p)
+		return "no host, or too many sessions";
+	take_index(p);
 	p->remote.addr.sin_family = AF_INET;
 	p->remote.addr.sin_port = htons((uint16_t)json_integer_value(json_object_get(in, "port")));
 	if (inet_pton(AF_INET, host, &p->remote.addr.sin_addr) != 1)
 		return "host is not an IPv4 address";
+	json_object_set_new(out, "address", json_string(net_address(p)));
+	return NULL;
+}
+
+/* Another network: the same session from another address of ours, beginning with a check. */
+const char *do_move(struct attack *a, json_t *in, json_t *out)
+{
+	struct peer *p = session_find(a, in);
+
+	if (!p)
+		return "no session";
+	a->load->by_index[p->index] = NULL;
+	take_index(p);
+	p->next_check_us = 0;
 	json_object_set_new(out, "address", json_string(net_address(p)));
 	return NULL;
 }

@@ -90,16 +90,14 @@ def restart(session, ufrag="newufrag", pwd="n" * 24):
 
 
 def test_s9_an_ice_restart_brings_a_lost_viewer_back(consent):
-    """Another network: nothing of the old path works any more; a restart, checks from elsewhere, and media comes there."""
+    """Another network: nothing of the old path works any more; a restart, checks and reports from elsewhere, and media goes there."""
     viewer = consent.peers.watch(1)
-    viewer.do("mute", kinds=["stun", "rtcp"])
-    elsewhere = consent.peers.stranger(viewer.port)
-    ufrag, pwd = restart(viewer)
-    viewer.do("credentials", ufrag=ufrag, pwd=pwd)
-    elsewhere.do("checks", kind="valid", n=3, rate=20, **{"as": {"id": viewer.id}})
-    until(lambda: elsewhere.state()["in"]["rtp"] > 10, 5, "media at the new address")
     n = viewer.state()["in"]["rtp"]
-    time.sleep(0.3)
-    assert viewer.state()["in"]["rtp"] - n <= 1, "media still goes to the old address"
+    viewer.do("mute", kinds=["stun", "rtcp"])
+    ufrag, pwd = restart(viewer)
+    viewer.do("move")
+    viewer.do("credentials", ufrag=ufrag, pwd=pwd)
+    time.sleep(0.2)
+    viewer.do("mute", kinds=[])
+    until(lambda: viewer.state()["in"]["rtp"] > n + 50, 8, "media at the new address")
     viewer.end()
-    elsewhere.leave()

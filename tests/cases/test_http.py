@@ -172,9 +172,9 @@ def test_p9_hostile_names(g, offer, kind):
             head = (f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer bench\r\nContent-Type: {SDP}\r\nConnection: close\r\n"
                     f"Content-Length: {len(offer)}\r\n\r\n").encode("utf-8", "surrogateescape")
             got = raw(g, head + offer.encode())
-            status = re.match(rb"HTTP/1\.1 (\d+)", got)
+            status = re.match(rb"HTTP/1\.[01] (\d+)", got)
             assert status, (path[:80], got[:200])
-            assert status[1] in (b"400", b"401", b"403", b"404", b"405", b"409", b"413", b"414", b"431", b"201"), (path[:80], got[:200])
+            assert status[1] in (b"400", b"401", b"403", b"404", b"405", b"409", b"413", b"414", b"431", b"505", b"201"), (path[:80], got[:200])
             if status[1] == b"201":  # "a/../b" is "b" (RFC 3986, section 5.2.4): what it became is looked at below
                 location = re.search(rb"\r\nLocation: (\S+)", got, re.I)[1].decode()
                 assert re.fullmatch(r"/session/[A-Za-z0-9_-]+", location)
@@ -232,6 +232,46 @@ def still_open(made):
         except OSError:
             pass
     return n
+
+
+# --- P7, TLS: begun here, looked at again after the cases that take their time ---
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    g = Gateway(folder)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                    "/CN=localhost", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True, capture_output=True)
+    g.config["http"].update(certificate=f"{folder}/cert.pem", key=f"{folder}/key.pem")
+    context = ssl.create_default_context(cafile=f"{folder}/cert.pem")
+    context.check_hostname = False
+
+    def answers():
+        try:
+            with socket.create_connection(("127.0.0.1", g.port), 5) as s, context.wrap_socket(s) as t:
+                t.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return t.recv(100).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+    g.answers = answers
+    g.start()
+    g.slow, g.idle_fds = [], g.fds()
+    yield g
+    for s in g.slow:
+        s.close()
+    assert g.stop() == 0
+
+
+def test_p7_tls_handshakes_that_stop(tls):
+    """Half a ClientHello, or a whole record header and nothing more, 600 times: others are served meanwhile."""
+    for i in range(20):
+        tls.slow += dribble(f"127.8.1.{i + 1}", tls.port, 30, b"\x16\x03\x01\x02\x00\x01" if i % 2 else b"\x16")
+    began = time.monotonic()
+    assert all(tls.answers() for _ in range(10))
+    assert time.monotonic() - began < 2
+    # plain HTTP to the TLS port: no answer that would take a token in the clear
+    assert not raw(tls, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 1).startswith(b"HTTP/1.1 200")
 
 
 def test_p7_two_thousand_slow_connections(g, offer):
@@ -293,41 +333,9 @@ def test_four_thousand_idle_connections(g, offer):
     assert g.rss_kib() - rss < 64 << 10
 
 
-def test_p7_tls_handshakes_that_stop(gateway, peers):
-    """Half a ClientHello, or a whole one and nothing more: others are served, the slow ones go after 10 s."""
-    g = gateway(start=False)
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-                    "/CN=localhost", "-keyout", f"{g.folder}/key.pem", "-out", f"{g.folder}/cert.pem"], check=True, capture_output=True)
-    g.config["http"].update(certificate=f"{g.folder}/cert.pem", key=f"{g.folder}/key.pem")
-    context = ssl.create_default_context(cafile=f"{g.folder}/cert.pem")
-    context.check_hostname = False
-
-    def healthy():
-        with socket.create_connection(("127.0.0.1", g.port), 5) as s, context.wrap_socket(s) as t:
-            t.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return t.recv(100).startswith(b"HTTP/1.1 200")
-
-    def answers():
-        try:
-            return healthy()
-        except OSError:
-            return False
-
-    g.answers = answers
-    g.start()
-    fds = g.fds()
-    slow = []
-    for i in range(20):
-        slow += dribble(f"127.8.1.{i + 1}", g.port, 30, b"\x16\x03\x01\x02\x00\x01" if i % 2 else b"\x16")
-    began = time.monotonic()
-    assert all(healthy() for _ in range(10))
-    assert time.monotonic() - began < 2
-    until(lambda: still_open(slow) == 0, 14, "end of handshakes that never went on")
-    for s in slow:
-        s.close()
-    until(lambda: g.fds() - fds <= 4, 5, "descriptors back")
-    # plain HTTP to the TLS port: no answer that would take a token in the clear
-    assert not raw(g, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 1).startswith(b"HTTP/1.1 200")
+def test_p7_tls_handshakes_that_stopped_are_gone(tls):
+    until(lambda: still_open(tls.slow) == 0, 14, "end of handshakes that never went on")
+    until(lambda: tls.fds() - tls.idle_fds <= 4, 5, "descriptors back")
 
 
 # --- P12 ---

@@ -9,6 +9,10 @@ from gateway import until
 from peers import expect_whole
 
 
+def p95(ordered):
+    return ordered[-1 - len(ordered) // 20]
+
+
 @pytest.mark.parametrize("kind", ["password", "integrity", "cut", "role"])
 def test_s8_bad_checks_from_a_foreign_address(house, beside, moved, kind):
     """With the right user name, USE-CANDIDATE and all: no answer, no change of path."""
@@ -29,40 +33,31 @@ def test_s8_bad_checks_from_the_peers_own_address(house, beside, moved, kind):
     assert moved("stun_bad") >= 990
 
 
-def test_s3_a_valid_check_of_another_session_takes_no_address(house, beside):
-    """Whoever can forge a source address and has a session of his own must not get another's packets, nor end them."""
-    same = [s for s in (house.publisher, *house.viewers)]
-    thieves = []
-    for _ in range(2):  # one a worker, where there are two
-        thieves.append(house.pair.publish(20 + len(thieves)))
+def test_s3_a_valid_check_of_another_session_takes_no_address(house):
+    """Whoever can forge a source address and has a session of his own must not get another's packets, end its media, or aim his
+    own at it."""
+    victims = [house.publisher, *house.viewers]
+    thieves = [house.pair.watch(0) for _ in range(4)]  # some on each worker; viewers of the pair's too, so that one window counts all
     try:
         with house.pair.window() as w:
-            for thief in thieves:
-                thief.do("mute", kinds=["rtp", "rtcp"])
-            house.pair.do("begin")
-            for victim in same:
+            for victim in victims:
                 for thief in thieves:
                     if thief.port == victim.port:
-                        thief.do("steal", **{"from": {"id": victim.id}}, n=200, rate=500)
-        # the thieves publish to nobody and send nothing: what the window counts is the pair's alone
-        assert w.failures == 0 and w.bad == 0
-        lost = w.sent * 2 - (w.expected - w.lost)
-        assert lost == 0, f"{lost} of {w.sent * 2} packets lost to a stolen address"
+                        thief.do("steal", **{"from": {"id": victim.id}}, n=50, rate=500)
+        expect_whole(w, viewers=6)
     finally:
         for thief in thieves:
             thief.end()
 
 
 def test_s8_a_moved_peer_keeps_its_session(house, beside):
-    """The reverse: a valid check from a new address moves the session there (a phone between two networks)."""
+    """The reverse: from another network, with valid checks and its own packets, a session goes on there."""
     viewer = house.evil.watch(0)
-    elsewhere = house.evil.stranger(viewer.port)
     with beside():
-        elsewhere.do("checks", kind="valid", n=3, rate=20, **{"as": {"id": viewer.id}})
-        until(lambda: elsewhere.state()["in"]["rtp"] > 20, 5, "media at the new address")
-    assert elsewhere.state()["in"]["stun"] >= 1
+        n = viewer.state()["in"]["rtp"]
+        viewer.do("move")
+        until(lambda: viewer.state()["in"]["rtp"] > n + 100, 5, "media at the new address")
     viewer.end()
-    elsewhere.leave()
 
 
 def test_s10_ten_thousand_unknown_sessions_from_as_many_addresses(house, beside, moved):
@@ -115,7 +110,7 @@ def test_s2_dtls_from_a_foreign_address_while_calls_set_up(house, beside, moved)
         noisy = calls(40)
     house.evil.answer()
     assert moved("dtls_unvalidated") >= 3900
-    assert noisy[int(0.95 * len(noisy))] < quiet[int(0.95 * len(quiet))] + 0.05, (quiet, noisy)
+    assert p95(noisy) < p95(quiet) + 0.05, (quiet, noisy)
     assert sum(stranger.state()["in"].values()) == 0
     stranger.leave()
 

@@ -228,7 +228,7 @@ def test_publisher_returns_within_the_hold(gateway, peers):
     assert back.state()["state"] == "ready"
 
 
-def test_c6_three_hundred_sessions_up_and_down(gateway, peers):
+def test_c6_sessions_up_and_down(gateway, peers):
     """What a session took comes back: memory, descriptors, threads, packets."""
     g = gateway(workers=2)
     p = peers(g, bitrate=300000)
@@ -240,9 +240,9 @@ def test_c6_three_hundred_sessions_up_and_down(gateway, peers):
             for s in some:
                 s.end()
 
-    round(100)
+    round(70)
     rss, fds, threads = g.rss_kib(), g.fds(), g.threads()
-    round(200)
+    round(100)
     until(lambda: g.metrics()["muster_transports"] == 1, 5, "transports gone")
     assert g.rss_kib() - rss < max(0.02 * rss, 1024), f"from {rss} to {g.rss_kib()} KiB"
     assert g.fds() <= fds + 2 and g.threads() == threads
