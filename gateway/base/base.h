@@ -29,6 +29,14 @@ int64_t mu_clock_wall_us(void);
 /** Wall time as the 64-bit NTP format (RFC 5905, section 6): seconds since 1900 in the high half. Any thread. */
 uint64_t mu_ntp_from_wall_us(int64_t wall_us);
 
+/* For tests of time: the clocks stand still and are moved by hand. Libraries keep their own: OpenSSL repeats a lost DTLS
+ * datagram after real time, not driven time. */
+/** From now on mu_clock_us() gives `us`, and the wall clock moves along from where it was. Media workers with threads of
+ *  their own do not notice that it moved: drive them too (net.h). Any thread.
+ *  @param us > 0; 0: the real clocks again */
+void mu_clock_drive(int64_t us);
+bool mu_clock_driven(void);
+
 /** A span of time in NTP format: 32.32 fixed point seconds. Any thread. */
 static inline uint64_t mu_ntp_span(int64_t us)
 {

@@ -160,7 +160,8 @@ unsigned mu_worker_index(const struct mu_worker *w);
 /** The module above keeps its per-worker state here, set in its start op. */
 void *mu_worker_user(const struct mu_worker *w);
 void mu_worker_set_user(struct mu_worker *w, void *user);
-/** One turn of a driven worker, on the thread that calls: wait at most wait_us for something to do, and do it. */
+/** One turn of a driven worker, on the thread that calls: wait at most wait_us for something to do, and do it. Waits not at
+ *  all while the clock is driven (base.h): time passes only when the test says so. */
 void mu_worker_turn(struct mu_worker *w, int64_t wait_us);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
