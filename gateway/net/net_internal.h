@@ -58,6 +58,7 @@ struct mu_worker {
 	pthread_t thread;
 	bool running, quit; /* running: control thread's; quit: the worker's */
 	bool started;	    /* its start op was good: stop is due */
+	bool coarse_wait;   /* no epoll_pwait2 here: waits are whole milliseconds */
 	int start_error;
 	int64_t flush_at_us;
 	int epoll;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,25 +76,47 @@ static void account(struct mu_worker *w, int64_t woke_us, int64_t now_us)
 	}
 }
 
-static int wait_for_work(struct mu_worker *w, int64_t until_us, struct epoll_event *ev, int max)
+/* @param left_us negative: no limit */
+static int wait_events(struct mu_worker *w, int64_t left_us, struct epoll_event *ev, int max)
 {
-	struct timespec ts = { 0 }, *timeout = NULL;
+	struct timespec ts = { left_us / 1000000, left_us % 1000000 * 1000 };
 	int n;
 
-	if (until_us != INT64_MAX) {
-		int64_t left = until_us - mu_clock_us();
-
-		if (left > 0)
-			ts = (struct timespec){ left / 1000000, left % 1000000 * 1000 };
-		timeout = &ts;
-	}
-	/* first say that we sleep, then look at the rings: whoever publishes later sees the sleeper and wakes it */
-	if (!mu_inbox_sleep(&w->inbox) || hands_waiting(w)) {
-		ts = (struct timespec){ 0 };
-		timeout = &ts;
-	}
-	n = epoll_pwait2(w->epoll, ev, max, timeout, NULL);
+	if (w->coarse_wait)
+		n = epoll_wait(w->epoll, ev, max,
+			left_us < 0 ? -1 : (int)MU_MIN((left_us + 999) / 1000, (int64_t)INT_MAX));
+	else
+		n = epoll_pwait2(w->epoll, ev, max, left_us < 0 ? NULL : &ts, NULL);
 	return n < 0 ? 0 : n;
+}
+
+/* An old kernel has no epoll_pwait2 (ENOSYS), an old seccomp filter forbids what it does not know (EPERM). */
+static void probe_wait(struct mu_worker *w)
+{
+	struct timespec none = { 0 };
+	struct epoll_event ev;
+
+	w->coarse_wait = epoll_pwait2(w->epoll, &ev, 1, &none, NULL) < 0 && errno != EINTR;
+	if (w->coarse_wait)
+		mu_warn("net", NULL, "media worker %u: epoll_pwait2: %s; it waits in whole milliseconds",
+			w->index, strerror(errno));
+}
+
+static int64_t time_left(const struct mu_worker *w, int64_t until_us)
+{
+	if (w->net->options.driven && mu_clock_driven())
+		return 0;
+	return until_us == INT64_MAX ? -1 : MU_MAX(until_us - mu_clock_us(), 0);
+}
+
+static int wait_for_work(struct mu_worker *w, int64_t until_us, struct epoll_event *ev, int max)
+{
+	int64_t left = time_left(w, until_us);
+
+	/* first say that we sleep, then look at the rings: whoever publishes later sees the sleeper and wakes it */
+	if (!mu_inbox_sleep(&w->inbox) || hands_waiting(w))
+		left = 0;
+	return wait_events(w, left, ev, max);
 }
 
 static bool was_woken(const struct epoll_event *ev, int n)
@@ -140,6 +163,7 @@ static void begin(struct mu_worker *w)
 {
 	w->flush_at_us = INT64_MAX;
 	w->load_at_us = mu_clock_us();
+	probe_wait(w);
 	w->start_error = w->net->ops.start(w, w->net->arg);
 	w->started = w->start_error == 0;
 }
