@@ -10,16 +10,16 @@
 
 #include "flow.h"
 
-#define STEP_US	   1000
-#define PT	   96
-#define RTX_PT	   97
-#define VIEW_PT	   120
-#define VIEW_RTX   121
-#define VIEW_SSRC  0xaaaa
-#define STAMP	   16 /* VP8's descriptor and first byte, then frame, packet, packets */
-#define HOLD_US	   10000 /* reordering grace of the viewer */
-#define ASK_US	   100000
-#define TRIES	   10
+#define STEP_US   1000
+#define PT        96
+#define RTX_PT    97
+#define VIEW_PT   120
+#define VIEW_RTX  121
+#define VIEW_SSRC 0xaaaa
+#define STAMP     16    /* VP8's descriptor and first byte, then frame, packet, packets */
+#define HOLD_US   10000 /* reordering grace of the viewer */
+#define ASK_US    100000
+#define TRIES     10
 
 /* --- the gateway --- */
 
@@ -42,8 +42,12 @@ static const struct mu_transport_events events = { on_state, on_media, on_stats 
 
 void flow_up(struct flow *f)
 {
-	struct mu_transport_options o = { .net = { .workers = 1, .n_listen = 1, .driven = true }, .srtp_engine = "auto",
-		.gather_us = 1000, .publisher_bps = 50000000, .packets_max = 65536, .control = &f->control };
+	struct mu_transport_options o = { .net = { .workers = 1, .n_listen = 1, .driven = true },
+		.srtp_engine = "auto",
+		.gather_us = 1000,
+		.publisher_bps = 50000000,
+		.packets_max = 65536,
+		.control = &f->control };
 	struct mu_error e = { "" };
 
 	memset(f, 0, sizeof(*f));
@@ -166,8 +170,14 @@ struct sender *flow_publish(struct flow *f, uint64_t first_index, uint64_t seed)
 	s->sending = true;
 	link_open(&s->link, &f->gateway, seed);
 	spec->n_in = 1;
-	spec->in[0] = (struct mu_stream_in){ .track = f->track, .mid = "0", .n_formats = 1, .ssrc = s->ssrc,
-		.rtx_ssrc = s->rtx_ssrc, .formats = { { .codec = MU_CODEC_VP8, .pt = PT } }, .rtx_pt = { RTX_PT }, .nack = true,
+	spec->in[0] = (struct mu_stream_in){ .track = f->track,
+		.mid = "0",
+		.n_formats = 1,
+		.ssrc = s->ssrc,
+		.rtx_ssrc = s->rtx_ssrc,
+		.formats = { { .codec = MU_CODEC_VP8, .pt = PT } },
+		.rtx_pt = { RTX_PT },
+		.nack = true,
 		.pli = true };
 	connect_peer(f, &s->peer, &s->link, spec, &s->state, &s->t);
 	free(spec);
@@ -183,8 +193,12 @@ struct receiver *flow_watch(struct flow *f, uint64_t seed)
 	assert_non_null(spec);
 	link_open(&r->link, &f->gateway, seed);
 	spec->n_out = 1;
-	spec->out[0] = (struct mu_stream_out){ .track = f->track, .mid = "0", .ssrc = VIEW_SSRC, .rtx_ssrc = VIEW_SSRC + 1,
-		.n_formats = 1, .nack = true };
+	spec->out[0] = (struct mu_stream_out){ .track = f->track,
+		.mid = "0",
+		.ssrc = VIEW_SSRC,
+		.rtx_ssrc = VIEW_SSRC + 1,
+		.n_formats = 1,
+		.nack = true };
 	spec->out[0].formats[0].format = (struct mu_format){ .codec = MU_CODEC_VP8, .pt = VIEW_PT };
 	spec->out[0].formats[0].rtx_pt = VIEW_RTX;
 	connect_peer(f, &r->peer, &r->link, spec, &r->state, &r->t);
@@ -200,7 +214,9 @@ static void new_frame(struct flow *f, struct sender *s)
 	unsigned number = f->n_frames++;
 
 	assert_true(number < FRAMES_MAX);
-	f->frames[number] = (struct frame){ .key = s->want_key, .n = s->want_key ? 24 : 6 + number % 5, .sent_us = f->now_us };
+	f->frames[number] = (struct frame){
+		.key = s->want_key, .n = s->want_key ? 24 : 6 + number % 5, .sent_us = f->now_us
+	};
 	s->want_key = false;
 	s->frame = number;
 	s->packet = 0;
@@ -237,8 +253,8 @@ static void on_nack(void *arg, uint32_t ssrc, uint16_t seq)
 		return;
 	mu_put16(payload, seq);
 	memcpy(payload + 2, s->history[slot].payload, s->history[slot].len);
-	peer_rtp(&s->peer, s->rtx_ssrc, s->rtx_index++, RTX_PT, s->history[slot].ts, s->history[slot].marker, payload,
-		s->history[slot].len + 2);
+	peer_rtp(&s->peer, s->rtx_ssrc, s->rtx_index++, RTX_PT, s->history[slot].ts, s->history[slot].marker,
+		payload, s->history[slot].len + 2);
 	s->resent++;
 }
 
@@ -256,7 +272,8 @@ static void send_report(struct flow *f, struct sender *s)
 	uint8_t buf[256];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
 
-	mu_rtcp_add_sr(&w, s->ssrc, mu_ntp_from_wall_us(mu_clock_wall_us()), s->frame * 3000, s->sent, s->sent * 700, NULL, 0);
+	mu_rtcp_add_sr(&w, s->ssrc, mu_ntp_from_wall_us(mu_clock_wall_us()), s->frame * 3000, s->sent,
+		s->sent * 700, NULL, 0);
 	mu_rtcp_add_sdes(&w, s->ssrc, "flow");
 	peer_rtcp(&s->peer, buf, w.len);
 	s->next_report_us = f->now_us + 1000000;
@@ -292,7 +309,8 @@ static void note(struct flow *f, struct receiver *r, const uint8_t *payload, siz
 {
 	unsigned frame, i;
 
-	if (len < STAMP || (frame = mu_get32(payload + 2)) >= f->n_frames || (i = mu_get16(payload + 6)) >= f->frames[frame].n) {
+	if (len < STAMP || (frame = mu_get32(payload + 2)) >= f->n_frames ||
+		(i = mu_get16(payload + 6)) >= f->frames[frame].n) {
 		r->bad++;
 		return;
 	}
@@ -325,7 +343,8 @@ static void number_came(struct flow *f, struct receiver *r, uint16_t wire)
 	if (seq > r->highest + 500)
 		r->far++;
 	for (; r->highest < seq; r->highest++)
-		*missing_of(r, r->highest + 1) = (struct missing){ .waits = r->highest + 1 < seq, .since_us = f->now_us };
+		*missing_of(r, r->highest + 1) =
+			(struct missing){ .waits = r->highest + 1 < seq, .since_us = f->now_us };
 	missing_of(r, seq)->waits = false;
 }
 
@@ -361,7 +380,8 @@ static void ask_again(struct flow *f, struct receiver *r)
 	uint16_t seqs[100];
 	size_t n = 0;
 
-	for (uint64_t seq = r->highest > 2000 ? r->highest - 2000 : 0; seq < r->highest && n < MU_ARRAY_LEN(seqs); seq++) {
+	for (uint64_t seq = r->highest > 2000 ? r->highest - 2000 : 0;
+		seq < r->highest && n < MU_ARRAY_LEN(seqs); seq++) {
 		struct missing *m = missing_of(r, seq);
 
 		if (!m->waits || f->now_us - m->since_us < HOLD_US || f->now_us < m->next_us)
@@ -447,7 +467,8 @@ void flow_run(struct flow *f, int64_t us)
 	}
 }
 
-struct outcome flow_outcome(const struct flow *f, const struct receiver *r, unsigned from, unsigned to, int64_t late_us)
+struct outcome flow_outcome(
+	const struct flow *f, const struct receiver *r, unsigned from, unsigned to, int64_t late_us)
 {
 	struct outcome o = { .frames = to - from };
 

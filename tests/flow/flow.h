@@ -1,5 +1,6 @@
-/* A publisher and a viewer with a gateway between them, each behind a link of its own, in time that the test moves: real peers
- * (ICE, DTLS, SRTP), the gateway's own media modules with a driven worker, and seconds of traffic in a fraction of one. */
+/* A publisher and a viewer with a gateway between them, each behind a link of its own, in time that the test
+ * moves: real peers (ICE, DTLS, SRTP), the gateway's own media modules with a driven worker, and seconds of
+ * traffic in a fraction of one. */
 #ifndef FLOW_H
 #define FLOW_H
 
@@ -8,8 +9,8 @@
 
 #define FRAME_US    33000
 #define FRAMES_MAX  1024
-#define PACKETS_MAX 32	 /* of a frame */
-#define HISTORY	    1024
+#define PACKETS_MAX 32 /* of a frame */
+#define HISTORY     1024
 #define SEQS_MAX    8192
 
 struct frame {
@@ -64,7 +65,7 @@ struct flow {
 	int64_t now_us;
 	struct frame frames[FRAMES_MAX]; /* sent so far, over all publishers */
 	unsigned n_frames;
-	struct sender *sender;	     /* NULL: nobody publishes */
+	struct sender *sender; /* NULL: nobody publishes */
 	struct receiver receiver[2];
 	unsigned n_receivers;
 };
@@ -81,9 +82,10 @@ void flow_run(struct flow *f, int64_t us);
 
 struct outcome {
 	unsigned frames, whole; /* sent in the span and whole at the receiver, within late_us */
-	int64_t slowest_us;	/* of the whole ones */
+	int64_t slowest_us;     /* of the whole ones */
 };
 /** Of frames [from, to). */
-struct outcome flow_outcome(const struct flow *f, const struct receiver *r, unsigned from, unsigned to, int64_t late_us);
+struct outcome flow_outcome(
+	const struct flow *f, const struct receiver *r, unsigned from, unsigned to, int64_t late_us);
 
 #endif

@@ -34,7 +34,8 @@ void link_open(struct link *l, const struct mu_addr *gateway, uint64_t seed)
 
 	memset(l, 0, sizeof(*l));
 	l->gateway = *gateway;
-	l->seed = seed * 0x9e3779b97f4a7c15u | 1;
+	l->up.seed = (2 * seed) * 0x9e3779b97f4a7c15u | 1;
+	l->down.seed = (2 * seed + 1) * 0x9e3779b97f4a7c15u | 1;
 	l->front = open_socket(&l->front_addr);
 	l->back = open_socket(&back);
 }
@@ -58,16 +59,16 @@ void link_close(struct link *l)
 }
 
 /* xorshift64*; evenly in 0..1 */
-static double chance(struct link *l)
+static double chance(struct link_dir *d)
 {
-	l->seed ^= l->seed >> 12;
-	l->seed ^= l->seed << 25;
-	l->seed ^= l->seed >> 27;
-	return (double)(l->seed * 0x2545f4914f6cdd1du >> 11) / (double)(1ull << 53);
+	d->seed ^= d->seed >> 12;
+	d->seed ^= d->seed << 25;
+	d->seed ^= d->seed >> 27;
+	return (double)(d->seed * 0x2545f4914f6cdd1du >> 11) / (double)(1ull << 53);
 }
 
 /* Gilbert's two states: all is lost in the bad one, which lasts `burst` datagrams in the mean. */
-static bool loses(struct link *l, struct link_dir *d, const uint8_t *data, size_t len)
+static bool loses(struct link_dir *d, const uint8_t *data, size_t len)
 {
 	const struct link_way *w = &d->way;
 	bool media = len > 1 && data[0] >> 6 == 2, rtcp = media && data[1] >= 192 && data[1] <= 223;
@@ -77,15 +78,15 @@ static bool loses(struct link *l, struct link_dir *d, const uint8_t *data, size_
 		d->way.lose_first--;
 		return true;
 	}
-	if (rtcp && w->rtcp_loss > 0 && chance(l) < w->rtcp_loss)
+	if (rtcp && w->rtcp_loss > 0 && chance(d) < w->rtcp_loss)
 		return true;
 	if (w->loss <= 0)
 		return false;
-	d->bad = d->bad ? chance(l) >= 1 / burst : chance(l) < w->loss / (burst * (1 - w->loss));
+	d->bad = d->bad ? chance(d) >= 1 / burst : chance(d) < w->loss / (burst * (1 - w->loss));
 	return d->bad;
 }
 
-static void queue(struct link *l, struct link_dir *d, const uint8_t *data, size_t len, int64_t now_us)
+static void queue(struct link_dir *d, const uint8_t *data, size_t len, int64_t now_us)
 {
 	struct link_item *i = malloc(sizeof(*i) + len), **at = &d->head;
 
@@ -93,7 +94,7 @@ static void queue(struct link *l, struct link_dir *d, const uint8_t *data, size_
 	i->len = len;
 	i->due_us = now_us + d->way.delay_us;
 	if (d->way.jitter_us)
-		i->due_us += (int64_t)(chance(l) * (double)d->way.jitter_us);
+		i->due_us += (int64_t)(chance(d) * (double)d->way.jitter_us);
 	memcpy(i->data, data, len);
 	while (*at && (*at)->due_us <= i->due_us)
 		at = &(*at)->next;
@@ -101,7 +102,7 @@ static void queue(struct link *l, struct link_dir *d, const uint8_t *data, size_
 	*at = i;
 }
 
-static bool take(struct link *l, int fd, struct link_dir *d, struct mu_addr *ret_from, int64_t now_us)
+static bool take(int fd, struct link_dir *d, struct mu_addr *ret_from, int64_t now_us)
 {
 	uint8_t data[2048];
 	bool any = false;
@@ -116,14 +117,14 @@ static bool take(struct link *l, int fd, struct link_dir *d, struct mu_addr *ret
 		any = true;
 		*ret_from = from;
 		d->carried++;
-		if (loses(l, d, data, (size_t)n)) {
+		if (loses(d, data, (size_t)n)) {
 			d->lost++;
 			continue;
 		}
-		queue(l, d, data, (size_t)n, now_us);
-		if (d->way.doubled > 0 && chance(l) < d->way.doubled) {
+		queue(d, data, (size_t)n, now_us);
+		if (d->way.doubled > 0 && chance(d) < d->way.doubled) {
 			d->doubled++;
-			queue(l, d, data, (size_t)n, now_us);
+			queue(d, data, (size_t)n, now_us);
 		}
 	}
 }
@@ -148,13 +149,13 @@ bool link_run(struct link *l, int64_t now_us)
 	struct mu_addr ignored;
 	bool any;
 
-	if (take(l, l->front, &l->up, &l->peer, now_us)) {
+	if (take(l->front, &l->up, &l->peer, now_us)) {
 		l->has_peer = true;
 		any = true;
 	} else {
 		any = false;
 	}
-	any |= take(l, l->back, &l->down, &ignored, now_us);
+	any |= take(l->back, &l->down, &ignored, now_us);
 	any |= give(l->back, &l->up, &l->gateway, now_us);
 	if (l->has_peer)
 		any |= give(l->front, &l->down, &l->peer, now_us);
