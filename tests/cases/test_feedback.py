@@ -50,7 +50,8 @@ def test_s13_key_frame_floods(house, beside, moved):
         for i in range(40):
             greedy.do("rtcp", hex=fir(ssrc, i).hex(), n=25, rate=1000)
     assert moved("key_requests_received_total") > 3000
-    assert 1 <= w.key_requests <= 2 * w.seconds + 1, f"{w.key_requests} requests in {w.seconds:.1f} s"
+    # the window's end is waited for: what comes then counts too
+    assert 1 <= w.key_requests <= 2 * (w.seconds + 0.4) + 1, f"{w.key_requests} requests in {w.seconds:.1f} s"
     greedy.end()
 
 
