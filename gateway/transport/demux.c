@@ -87,7 +87,7 @@ static void one(struct plane *p, const struct mu_datagram *d, int64_t now_us)
 		else
 			p->stats.dtls_unvalidated++;
 	} else if (first >= 128 && first <= 191 && d->len >= MU_RTP_HEADER_MIN) {
-		if (!t || !t->rx)
+		if (!t || !t->rx || t->silent)
 			p->stats.unknown_address++;
 		else if (mu_is_rtcp(d->data))
 			incoming_rtcp(t, d->data, d->len, now_us);

@@ -198,6 +198,34 @@ void session_heard_from(struct mu_transport *t, const struct mu_path *from)
 		t->path = t->ice.used;
 }
 
+#define RETURN_US 10000000
+#define NO_CONSENT "the peer stopped answering (no consent for 30 s)"
+
+void session_fall_silent(struct mu_transport *t, int64_t now_us)
+{
+	if (!t->silent) {
+		t->silent = true;
+		t->restarted = false;
+		t->sendable = false;
+		t->silent_us = now_us;
+		event_state(t, MU_TRANSPORT_SILENT, NO_CONSENT);
+	} else if (now_us >= t->silent_us + RETURN_US) {
+		session_close(t, NO_CONSENT, now_us);
+		return;
+	}
+	mu_timer_set(t->worker, &t->tick_timer, t->silent_us + RETURN_US);
+}
+
+/* Consent that was lost comes back with new credentials only (RFC 7675, section 5.1). */
+static void revive(struct mu_transport *t, int64_t now_us)
+{
+	if (!t->restarted || t->ice.old_ufrag[0])
+		return;
+	t->silent = false;
+	mu_timer_set(t->worker, &t->tick_timer, report_next_us(t, now_us));
+	event_state(t, MU_TRANSPORT_CONNECTED, mu_srtp_profile_name(t->profile));
+}
+
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us)
 {
 	bool first = t->path.remote.sa.sa_family == AF_UNSPEC;
@@ -212,7 +240,9 @@ void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struc
 		t->ufrags[1].t = NULL;
 	}
 	t->path = t->ice.used;
-	t->sendable = t->key_out && mu_ice_consent(&t->ice, now_us);
+	if (t->silent)
+		revive(t, now_us);
+	t->sendable = t->key_out && !t->silent && mu_ice_consent(&t->ice, now_us);
 	if (first && !t->dtls_server)
 		mu_dtls_start(t->dtls);
 	if (first)
@@ -228,6 +258,7 @@ void session_restart_msg(struct mu_msg *msg)
 		if (!t->ice.old_ufrag[0]) /* else a restart in a restart: what was nominated stays answered */
 			register_ufrag(t, 1, t->ice.ufrag);
 		mu_ice_restart(&t->ice, m->ufrag, m->pwd);
+		t->restarted = true;
 		register_ufrag(t, 0, t->ice.ufrag);
 	}
 	explicit_bzero(m->pwd, sizeof(m->pwd));

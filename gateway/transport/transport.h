@@ -70,7 +70,8 @@ struct mu_stream_out {
 
 enum mu_transport_state {
 	MU_TRANSPORT_NEW,
-	MU_TRANSPORT_CONNECTED, /* DTLS is up; media flows */
+	MU_TRANSPORT_CONNECTED, /* DTLS is up; media flows. Also told when a silent one is back */
+	MU_TRANSPORT_SILENT,	/* no consent for 30 s (RFC 7675): nothing goes in or out; an ICE restart within 10 s brings it back */
 	MU_TRANSPORT_CLOSED,	/* for good; the control side frees it now */
 };
 struct mu_stream_stats {

@@ -83,9 +83,15 @@ static void on_state(void *arg, enum mu_transport_state state, const char *why)
 
 	if (state == MU_TRANSPORT_CONNECTED && !s->ended) {
 		s->connected = true;
+		s->silent = false;
 		session_tell(s, "session.connected", NULL);
 		if (s->kind == SESSION_WHIP)
 			whip_connected(s);
+	} else if (state == MU_TRANSPORT_SILENT && !s->ended) {
+		s->silent = true;
+		session_tell(s, "session.silent", why);
+		if (s->kind == SESSION_WHIP)
+			whip_silent(s, why);
 	} else if (state == MU_TRANSPORT_CLOSED) {
 		session_end(s, SESSION_LOST, why && *why ? why : "the connection is gone");
 		session_free(s);

@@ -399,6 +399,12 @@ void whip_connected(struct session *s)
 	mu_directory_set_state(s->w->o.directory, s->ep, MU_ENDPOINT_LIVE, "its publisher is connected");
 }
 
+void whip_silent(struct session *s, const char *why)
+{
+	if (strcmp(s->ep->session, s->id) == 0 && s->ep->state == MU_ENDPOINT_LIVE)
+		mu_directory_set_state(s->w->o.directory, s->ep, MU_ENDPOINT_LOST, why);
+}
+
 void whip_ended(struct session *s, enum session_end how, const char *why)
 {
 	struct mu_endpoint *ep = s->ep;

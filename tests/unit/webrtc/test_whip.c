@@ -207,6 +207,23 @@ static void test_life(void **state)
 		"session.closed: deleted\nendpoint.idle: deleted\n");
 }
 
+/* Without consent a publisher is lost at once; an ICE restart brings it back under the same session. */
+static void test_silent_and_back(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *t = publish(f, "chromium-whip.sdp");
+
+	fake_fire(t, MU_TRANSPORT_SILENT, "no consent");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	assert_null(fake.timer); /* the session's own end comes first */
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LIVE);
+	fake_fire(t, MU_TRANSPORT_SILENT, "no consent");
+	fake_fire(t, MU_TRANSPORT_CLOSED, "no consent");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	assert_non_null(fake.timer);
+}
+
 static void test_lost_held_and_back(void **state)
 {
 	struct fixture *f = *state;
@@ -513,6 +530,7 @@ int main(void)
 		T(test_room_kept_for_publishers_and_operators),
 		T(test_transport_fails),
 		T(test_life),
+		T(test_silent_and_back),
 		T(test_lost_held_and_back),
 		T(test_lost_for_good),
 		T(test_hold_ends_while_it_returns),
