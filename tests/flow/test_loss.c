@@ -41,8 +41,11 @@ static struct outcome whole_since_join(const struct receiver *r, unsigned to)
 	return flow_outcome(&f, r, joined_in(r, to), to, LATE_US);
 }
 
-static void expect_whole_of(const struct receiver *r, struct outcome o, unsigned to, unsigned per_mille)
+/* From the frame it joined in on. */
+static void expect_whole(const struct receiver *r, unsigned to, unsigned per_mille)
 {
+	struct outcome o = whole_since_join(r, to);
+
 	for (unsigned i = 0; i < to; i++) {
 		if (r->got[i] && r->n_got[i] < f.frames[i].n)
 			print_message("frame %u: %x of %u packets%s\n", i, r->got[i], f.frames[i].n,
@@ -54,18 +57,6 @@ static void expect_whole_of(const struct receiver *r, struct outcome o, unsigned
 	assert_true(o.frames > 50);
 	assert_true(o.whole * 1000 >= o.frames * per_mille);
 	assert_int_equal(r->far, 0);
-}
-
-static void expect_whole(const struct receiver *r, unsigned to, unsigned per_mille)
-{
-	expect_whole_of(r, whole_since_join(r, to), to, per_mille);
-}
-
-/* The frame that a viewer joins in may lack what had overtaken its first packet: nobody knew yet that it was
- * a key frame. */
-static void expect_whole_after_join(const struct receiver *r, unsigned to)
-{
-	expect_whole_of(r, flow_outcome(&f, r, joined_in(r, to) + 1, to, LATE_US), to, 1000);
 }
 
 /* Lossy for ten seconds, then clean for one, in which the last repairs come. */
@@ -145,7 +136,7 @@ static void test_reordering_within_the_grace(void **state)
 	(void)state;
 	both_ways(&f.sender->link, w);
 	flow_run(&f, 8 * S);
-	expect_whole_after_join(r, f.n_frames - 10);
+	expect_whole(r, f.n_frames - 10, 1000);
 	assert_int_equal(f.sender->resent, 0); /* only late: nobody asked */
 	assert_int_equal(r->doubles, 0);
 	flow_down(&f);
@@ -161,7 +152,7 @@ static void test_reordering_beyond_the_grace(void **state)
 	both_ways(&f.sender->link, w);
 	both_ways(&r->link, w);
 	flow_run(&f, 8 * S);
-	expect_whole_after_join(r, f.n_frames - 20);
+	expect_whole(r, f.n_frames - 20, 1000);
 	assert_true(r->doubles <= r->repaired); /* what came late after it had been asked for again */
 	assert_true(f.sender->resent < f.sender->sent);
 	flow_down(&f);
