@@ -124,6 +124,8 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 			{ "socket_full", s[i].net.rx_dropped },
 			{ "source_port_0", s[i].net.rx_refused },
 			{ "unknown_address", s[i].unknown_address },
+			{ "unknown_ssrc", s[i].unknown_ssrc },
+			{ "no_consent", s[i].no_consent },
 			{ "stun_bad", s[i].stun_bad },
 			{ "address_held", s[i].address_held },
 			{ "dtls_unvalidated", s[i].dtls_unvalidated },

@@ -65,7 +65,7 @@ const struct mu_option mu_options[] = {
 		.help = "How long viewers of a publisher that vanished are kept for its return." },
 	{ "endpoints.second_publisher", MU_OPTION_WORD, AT(endpoints.second_publisher), .def = "refuse",
 		.reloadable = true, .words = words_second,
-		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended. With the same token it takes over in any case once the first has been silent for two seconds." },
+		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended. With the same token it takes over in any case once the first has not been heard for two seconds, or for seven where it had paused its media." },
 
 	{ "limits.sessions", MU_OPTION_INT, AT(limits.sessions), .def = "10000", .reloadable = true, .min = 1,
 		.max = 1000000,

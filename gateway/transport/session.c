@@ -5,6 +5,9 @@
 
 #include "transport/transport_internal.h"
 
+#define RETURN_US  10000000 /* how long a session without consent waits for an ICE restart */
+#define NO_CONSENT "the peer stopped answering (no consent for 30 s)"
+
 /* --- shared header maps ---------------------------------------------------------------------------------------------------- */
 
 struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m)
@@ -67,7 +70,7 @@ static void send_dtls(void *arg, const uint8_t *data, size_t len)
 {
 	struct mu_transport *t = arg;
 
-	if (t->path.remote.sa.sa_family != AF_UNSPEC && !t->muted)
+	if (t->path.remote.sa.sa_family != AF_UNSPEC && !t->muted && !t->silent)
 		mu_worker_send_copy(t->worker, &t->path, data, len);
 }
 
@@ -198,14 +201,11 @@ void session_heard_from(struct mu_transport *t, const struct mu_path *from)
 		t->path = t->ice.used;
 }
 
-#define RETURN_US 10000000
-#define NO_CONSENT "the peer stopped answering (no consent for 30 s)"
-
 void session_fall_silent(struct mu_transport *t, int64_t now_us)
 {
 	if (!t->silent) {
 		t->silent = true;
-		t->restarted = false;
+		t->restarted = t->ice.old_ufrag[0] != '\0'; /* it may be under way */
 		t->sendable = false;
 		t->silent_us = now_us;
 		event_state(t, MU_TRANSPORT_SILENT, NO_CONSENT);
@@ -222,6 +222,10 @@ static void revive(struct mu_transport *t, int64_t now_us)
 	if (!t->restarted || t->ice.old_ufrag[0])
 		return;
 	t->silent = false;
+	for (unsigned i = 0; i < t->n_out; i++) { /* what came meanwhile was not sent */
+		if (t->out[i].kind == MU_VIDEO)
+			mu_track_ask_key(t->out[i].spec.track, t->worker, now_us);
+	}
 	mu_timer_set(t->worker, &t->tick_timer, report_next_us(t, now_us));
 	event_state(t, MU_TRANSPORT_CONNECTED, mu_srtp_profile_name(t->profile));
 }
@@ -391,7 +395,7 @@ void session_close(struct mu_transport *t, const char *why, int64_t now_us)
 {
 	if (mu_list_empty(&t->link))
 		return;
-	if (!mu_ice_consent(&t->ice, now_us)) { /* RFC 7675, section 5.1: nothing more, whatever it is */
+	if (t->silent || !mu_ice_consent(&t->ice, now_us)) { /* RFC 7675, section 5.1: nothing more, whatever it is */
 		t->sendable = false;
 		t->muted = true;
 	}

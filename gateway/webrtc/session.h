@@ -21,9 +21,10 @@ struct session {
 	struct mu_transport *t;
 	unsigned worker;
 	bool connected;
-	bool silent; /* no consent; waits for an ICE restart */
+	bool silent; /* no consent; waits for an ICE restart. Connected all the same */
 	bool ended; /* no longer found by id; its transport says goodbye */
-	int64_t heard_us; /* monotonic: when media or a check last came, as far as its figures tell; made then, if none did */
+	/* monotonic, as far as its figures tell: when media, reports or a check last came; media. Made then, if none did */
+	int64_t heard_us, media_us;
 	int64_t since_wall_us;
 	char etag[24]; /* with quotes */
 	char remote_ufrag[257], remote_pwd[257];

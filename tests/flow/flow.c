@@ -28,17 +28,12 @@ static void on_state(void *arg, enum mu_transport_state s, const char *why)
 	(void)why;
 	*(enum mu_transport_state *)arg = s;
 }
-static void on_media(void *arg, const char *mid)
-{
-	(void)arg;
-	(void)mid;
-}
 static void on_stats(void *arg, const struct mu_transport_stats *s)
 {
 	(void)arg;
 	(void)s;
 }
-static const struct mu_transport_events events = { on_state, on_media, on_stats };
+static const struct mu_transport_events events = { on_state, on_stats };
 
 void flow_up(struct flow *f)
 {

@@ -341,7 +341,7 @@ static void test_no_remb_beside_twcc(void **state)
 	mu_ext_map_set(&spec.in[1].exts, MU_EXT_TWCC, 5);
 	stage_connect(&pub, &spec);
 	stage_send_video(&pub, 1, true);
-	AWAIT(pub.mid[0]);
+	stage_await_packet(&pub, 0);
 	stage_hear(&pub, &both, &h, &h.done);
 	assert_true(h.rrtr != 0);
 	assert_int_equal(h.remb, 0);
@@ -416,6 +416,13 @@ static void test_ice_restart_brings_a_silent_session_back(void **state)
 	AWAIT(view.state == MU_TRANSPORT_CONNECTED);
 	stage_send_video(&pub, 3, true);
 	assert_true(stage_take(&view, 120, &h, pkt, &len));
+	/* and one that was under way already */
+	assert_int_equal(mu_transport_restart_ice(view.t), 0);
+	peer_aim(&view.peer, view.t);
+	stage_on_worker(&view, consent_ends_soon);
+	AWAIT(view.state == MU_TRANSPORT_SILENT);
+	assert_int_equal(peer_check(&view.peer, PEER_NOMINATE), PEER_STUN);
+	AWAIT(view.state == MU_TRANSPORT_CONNECTED);
 	stage_end(&view);
 	stage_end(&pub);
 	stage_down();
