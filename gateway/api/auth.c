@@ -109,6 +109,9 @@ bool mu_auth_holds(struct mu_req *r)
 		return true; /* nothing was asked for */
 	if (mu_revoked_has(r->api->revoked, r->who.id))
 		unauthorized(r, true, "The token was revoked: ask for a new one.");
+	else if (!mu_keyring_knows(r->api->keyring, &r->who))
+		unauthorized(r, true,
+			"The token is not one that this gateway takes any more: its key was withdrawn.");
 	else if (mu_clock_wall_us() / 1000000 >= r->who.expires_s)
 		unauthorized(r, true, "The token has expired: ask for a new one.");
 	else

@@ -283,6 +283,16 @@ static void test_a_token_revoked_before_the_body_came(void **state)
 	expect_refused(fd);
 }
 
+static void test_a_key_withdrawn_before_the_body_came(void **state)
+{
+	int fd;
+
+	(void)state;
+	fd = open_post("j,tester,publish,,60");
+	strcpy(fake.withdrawn, "j");
+	expect_refused(fd);
+}
+
 static void test_a_token_that_expired_before_the_body_came(void **state)
 {
 	(void)state;
@@ -346,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_session_belongs_to_its_token, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_revocation_ends_what_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_token_revoked_before_the_body_came, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_key_withdrawn_before_the_body_came, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_token_that_expired_before_the_body_came, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bench_token_only_when_configured, setup, teardown),
