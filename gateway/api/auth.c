@@ -130,7 +130,7 @@ static bool owns(struct mu_req *r)
 			"There is no session %.100s: it has ended, or never was.", r->vars[0]);
 		return false;
 	}
-	if (strcmp(maker->id, r->who.id) == 0)
+	if (mu_token_same(maker, &r->who))
 		return true;
 	if (r->who.scopes & MU_SCOPE_ADMIN && endpoint && mu_may(r, endpoint))
 		return true;

@@ -206,19 +206,13 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 	return ep;
 }
 
-static bool same_token(const struct mu_token *a, const struct mu_token *b)
-{
-	return strcmp(a->subject, b->subject) == 0 && strcmp(a->id, b->id) == 0 &&
-		strcmp(a->kid, b->kid) == 0;
-}
-
 /* A client that returns before its old session was found dead is the same publisher, whatever the policy. But
  * a token may be shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody
  * has come back. */
 static bool may_take_over(const struct session *old, const struct mu_token *who)
 {
 	return old->w->o.second == MU_SECOND_TAKE_OVER ||
-		(same_token(&old->token, who) && old->w->now_us() - old->heard_us >= SILENT_US);
+		(mu_token_same(&old->token, who) && old->w->now_us() - old->heard_us >= SILENT_US);
 }
 
 static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
@@ -229,7 +223,7 @@ static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const
 	*ret_old = old;
 	if (!old || may_take_over(old, who))
 		return true;
-	if (same_token(&old->token, who))
+	if (mu_token_same(&old->token, who))
 		r->retry_after_s = SILENT_US / 1000000;
 	return reply_refuse(r, 409,
 		"%s is published already, by %s since session %.6s...: end that one first", ep->id,
