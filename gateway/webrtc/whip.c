@@ -207,12 +207,6 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 	return ep;
 }
 
-static bool same_token(const struct mu_token *a, const struct mu_token *b)
-{
-	return strcmp(a->subject, b->subject) == 0 && strcmp(a->id, b->id) == 0 &&
-		strcmp(a->kid, b->kid) == 0;
-}
-
 /* How long an old session has still to be unheard before its publisher counts as gone; 0: it does. One that sends media is
  * missed within seconds; one that paused shows by reports and checks that it is there, some each 6 s (RFC 7675, section 5.1). */
 static int64_t left_us(const struct session *old)
@@ -220,7 +214,7 @@ static int64_t left_us(const struct session *old)
 	bool paused = old->heard_us - old->media_us >= UNHEARD_US;
 	int64_t unheard = old->w->now_us() - old->heard_us;
 
-	return old->silent ? 0 : MU_MAX((paused ? UNHEARD_PAUSED_US : UNHEARD_US) - unheard, (int64_t)0);
+	return MU_MAX((paused ? UNHEARD_PAUSED_US : UNHEARD_US) - unheard, (int64_t)0);
 }
 
 /* A client that returns before its old session was found dead is the same publisher, whatever the policy. But a token may be
@@ -235,7 +229,7 @@ static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const
 	*ret_old = old;
 	if (!old || old->silent || w->o.second == MU_SECOND_TAKE_OVER)
 		return true;
-	same = same_token(&old->token, who);
+	same = mu_token_same(&old->token, who);
 	if (same && left_us(old) == 0)
 		return true;
 	if (same)
