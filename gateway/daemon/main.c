@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -122,6 +123,17 @@ static int serve(const char *path)
 	return EXIT_SUCCESS;
 }
 
+/* Where 0, 1 or 2 is closed, a socket or a file of ours would get the number, and log lines go into it. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	enum { CHECK = 256, PRINT, VERSION };
@@ -133,6 +145,7 @@ int main(int argc, char **argv)
 	bool only_check = false;
 	int o;
 
+	fill_standard_fds();
 	while ((o = getopt_long(argc, argv, "c:h", options, NULL)) >= 0) {
 		switch (o) {
 		case 'c':
