@@ -104,6 +104,7 @@ static int serve(const char *path)
 	struct mu_gateway *g = NULL;
 	struct mu_problems p = { 0 };
 	struct mu_error e = { .text = "" };
+	int err;
 
 	if (!c)
 		return EXIT_FAILURE;
@@ -113,8 +114,9 @@ static int serve(const char *path)
 	for (unsigned i = 0; i < p.n; i++)
 		mu_warn(MU_TOPIC, NULL, "%s", p.text[i]);
 	mu_problems_done(&p);
-	if (mu_gateway_new(c, &g, &e) < 0) {
-		mu_err(MU_TOPIC, NULL, "cannot start: %s", e.text);
+	err = mu_gateway_new(c, &g, &e);
+	if (err < 0) {
+		mu_err(MU_TOPIC, NULL, "cannot start: %s", e.text[0] ? e.text : strerror(-err));
 		return EXIT_FAILURE;
 	}
 	mu_gateway_run(g);
