@@ -88,6 +88,7 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 	a->workers_arg = o->workers_arg;
 	a->bench_token = g_strdup(o->bench_token);
 	a->site = g_strdup(o->site ? o->site : "");
+	a->start_us = mu_clock_us();
 	a->start_wall_us = mu_clock_wall_us();
 	mu_list_init(&a->waits);
 	mu_events_start(a);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/audit_file.h"
@@ -15,6 +16,8 @@ static int open_at(const char *path)
 
 int mu_audit_file_open(struct mu_audit_file *f, const char *path, size_t max, struct mu_error *e)
 {
+	struct stat st;
+
 	memset(f, 0, sizeof(*f));
 	memcpy(f->last_hash, MU_AUDIT_ZERO, MU_AUDIT_HASH + 1);
 	f->first_n = 1;
@@ -23,6 +26,8 @@ int mu_audit_file_open(struct mu_audit_file *f, const char *path, size_t max, st
 	f->fd = open_at(path);
 	if (f->fd < 0)
 		return mu_error_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) /* a pipe or a device is never read to its end */
+		return mu_error_set(e, -EINVAL, "%s: is not a file", path);
 	return f->path ? 0 : -ENOMEM;
 }
 

@@ -44,7 +44,7 @@ struct mu_api {
 	guint tick, audit_source, revoked_source;
 	bool started;
 	struct mu_list waits; /* requests whose answer comes later */
-	int64_t start_wall_us;
+	int64_t start_us, start_wall_us;
 	unsigned n_ticks; /* seconds */
 	struct mu_viewers viewers;
 	uint64_t n_requests, n_denied, n_events_dropped;

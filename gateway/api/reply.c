@@ -35,11 +35,25 @@ char *mu_problem_text(int status, const char *title, const char *detail, const c
 	return text ? text : strdup("{}");
 }
 
+static const char *phrase(int status)
+{
+	switch (status) {
+	case 428: /* RFC 6585, which the library has no words for */
+		return "Precondition Required";
+	case 429:
+		return "Too Many Requests";
+	case 431:
+		return "Request Header Fields Too Large";
+	default:
+		return soup_status_get_phrase((guint)status);
+	}
+}
+
 static void set_body(SoupServerMessage *msg, int status, const char *type, const char *text, size_t len)
 {
 	soup_message_body_truncate(soup_server_message_get_response_body(msg));
 	soup_server_message_set_response(msg, type, SOUP_MEMORY_COPY, type ? text : NULL, type ? len : 0);
-	soup_server_message_set_status(msg, (guint)status, NULL);
+	soup_server_message_set_status(msg, (guint)status, phrase(status));
 }
 
 void mu_reply_text(struct mu_req *r, int status, const char *type, const char *text, size_t len)
@@ -161,7 +175,7 @@ char *mu_closing_text(int status, const char *body)
 	if (asprintf(&text,
 		    "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
 		    "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-		    status, soup_status_get_phrase((guint)status), strlen(body), body) < 0)
+		    status, phrase(status), strlen(body), body) < 0)
 		text = strdup("HTTP/1.1 500 Out of memory\r\nConnection: close\r\n\r\n");
 	return text;
 }

@@ -103,9 +103,8 @@ void mu_on_status(struct mu_req *r)
 	mu_directory_each(a->directory, count, &c);
 	mu_reply_json(r, 200,
 		json_pack("{ss ss sI ss si si s{si si si} si s{si si si}}", "site", a->site, "version",
-			MU_VERSION, "uptime_s",
-			(json_int_t)((mu_clock_wall_us() - a->start_wall_us) / 1000000), "engine",
-			mu_media_engine(a->media), "workers", (int)mu_net_workers(net), "sessions",
+			MU_VERSION, "uptime_s", (json_int_t)((mu_clock_us() - a->start_us) / 1000000),
+			"engine", mu_media_engine(a->media), "workers", (int)mu_net_workers(net), "sessions",
 			(int)mu_webrtc_sessions(a->webrtc), "endpoints", "idle", (int)c.n[MU_ENDPOINT_IDLE],
 			"live", (int)c.n[MU_ENDPOINT_LIVE], "lost", (int)c.n[MU_ENDPOINT_LOST], "viewers",
 			(int)c.viewers, "http", "connections", (int)a->conns.n_open, "quiet",

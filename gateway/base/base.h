@@ -74,9 +74,9 @@ enum mu_log_level {
 enum mu_log_target { MU_LOG_AUTO, MU_LOG_STDERR, MU_LOG_JOURNAL, MU_LOG_JSON };
 
 /** Set level and target, and at the first call start the writer. Control thread, before other threads start; level and
- *  target may change later. From now on other threads leave their lines to the writer, which a stalled pipe or journal may
- *  stop; they never block, and what does not fit its queue is dropped and said. The control thread writes for itself.
- *  Without this call every thread writes for itself. */
+ *  target may change later. From now on threads leave their lines to the writer, which a stalled pipe or journal may
+ *  stop; they never block, and what does not fit its queue is dropped and said. Only the control thread waits, for some
+ *  milliseconds, where the writer is behind. Without this call every thread writes for itself. */
 void mu_log_setup(enum mu_log_level level, enum mu_log_target target);
 enum mu_log_level mu_log_level(void);
 /** Parse "error", "warn", "info", "debug", "trace". @return 0, -EINVAL */

@@ -20,9 +20,10 @@ void log_clean(char *text, size_t len, bool cut);
 
 /* log_writer.c: the thread that writes for others */
 
-/** Start it; the calling thread from now on writes for itself. Without memory for a thread everybody does. */
+/** Start it; the caller is the control thread. Without memory for a thread everybody writes for himself. */
 void log_writer_start(void);
-/** Leave a line to the writer. Any thread; never blocks, no allocation. A full queue drops it and counts.
+/** Leave a line to the writer. Any thread; never blocks (the control thread: some milliseconds), no allocation. A full
+ *  queue drops it and counts.
  *  @return false: the caller writes for itself */
 bool log_writer_take(const struct log_line *l);
 

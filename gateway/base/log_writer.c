@@ -1,4 +1,4 @@
-/* The log's writer: a full pipe or a slow journal stops this thread and nobody else. Other threads leave
+/* The log's writer: a full pipe or a slow journal stops this thread and nobody else. All threads leave
  * finished lines in a bounded queue: many producers, one consumer, each place with a counter that says whose
  * turn it is (Vyukov's queue). */
 #include <errno.h>
@@ -13,6 +13,7 @@
 
 #define LINES   256 /* power of two */
 #define FLUSH_S 1
+#define WAIT_MS 20 /* of the control thread, for a writer that is behind */
 
 static struct {
 	_Alignas(MU_CACHELINE) atomic_size_t turn; /* == position: free for it; position + 1: filled */
@@ -128,30 +129,51 @@ void log_writer_start(void)
 	atexit(mu_log_flush);
 }
 
+/* @return whether everything before `want` is out within that time */
+static bool wait_written(size_t want, int64_t ms)
+{
+	struct timespec until;
+	int err = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += ms % 1000 * 1000000;
+	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&lock);
+	while ((ptrdiff_t)(want - written) > 0 && err == 0)
+		err = pthread_cond_clockwait(&progress, &lock, CLOCK_MONOTONIC, &until);
+	pthread_mutex_unlock(&lock);
+	return err == 0;
+}
+
+/* The control thread says much at once, when hundreds of sessions end. It waits for a writer that is only
+ * behind; for one that stands still it does so once, and not again until there was room. */
+static bool put_by_control(const struct log_line *l)
+{
+	static bool stalled;
+	bool done = put(l);
+
+	if (!done && !stalled) {
+		wait_written(atomic_load(&tail) - LINES + 1, WAIT_MS);
+		done = put(l);
+	}
+	stalled = !done;
+	return done;
+}
+
 bool log_writer_take(const struct log_line *l)
 {
-	if (!atomic_load_explicit(&running, memory_order_acquire) || pthread_equal(pthread_self(), control))
+	if (!atomic_load_explicit(&running, memory_order_acquire))
 		return false;
-	if (!put(l))
-		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
-	else
+	if (pthread_equal(pthread_self(), control) ? put_by_control(l) : put(l))
 		sem_post(&filled);
+	else
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 	return true;
 }
 
 void mu_log_flush(void)
 {
-	struct timespec until;
-	size_t want;
-	int err = 0;
-
-	if (!atomic_load_explicit(&running, memory_order_acquire))
-		return;
-	want = atomic_load(&tail);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FLUSH_S;
-	pthread_mutex_lock(&lock);
-	while ((ptrdiff_t)(want - written) > 0 && err == 0)
-		err = pthread_cond_clockwait(&progress, &lock, CLOCK_MONOTONIC, &until);
-	pthread_mutex_unlock(&lock);
+	if (atomic_load_explicit(&running, memory_order_acquire))
+		wait_written(atomic_load(&tail), FLUSH_S * 1000);
 }

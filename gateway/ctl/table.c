@@ -15,10 +15,13 @@ void mu_table_add(struct mu_table *t, const char *fmt, ...)
 	if (vasprintf(&text, fmt, ap) < 0)
 		abort();
 	va_end(ap);
-	/* Names come from other people's requests: nothing in them may move the cursor. */
-	for (char *s = text; *s; s++) {
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
+	/* Names come from other people's requests: nothing in them may move the cursor. C1 controls, U+0080
+	 * to U+009F, do so too. */
+	for (unsigned char *s = (unsigned char *)text; *s; s++) {
+		if (s[0] < 0x20 || s[0] == 0x7f)
+			s[0] = '?';
+		else if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
+			s[0] = s[1] = '?';
 	}
 	t->cells[t->n++] = text;
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <yaml.h>
 
@@ -313,12 +314,19 @@ out:
 int mu_config_load(const char *path, struct mu_config **ret, struct mu_problems *p)
 {
 	char *text = malloc(MU_CONFIG_FILE_MAX + 1);
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err;
+	struct stat st;
 	ssize_t n = 0;
 	size_t len = 0;
 
 	if (!text) {
 		err = -ENOMEM;
+		goto out;
+	}
+	/* A reload would wait for whoever writes to a pipe, and the gateway would serve nobody meanwhile. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		mu_problems_add(p, path, 0, "is not a file, which a reload could read again");
+		err = -EINVAL;
 		goto out;
 	}
 	while (fd >= 0 && len <= MU_CONFIG_FILE_MAX &&

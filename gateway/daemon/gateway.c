@@ -1,7 +1,10 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "daemon/gateway.h"
 
@@ -19,12 +22,33 @@ static gboolean on_stop(gpointer arg)
 	return G_SOURCE_CONTINUE;
 }
 
-static int make_state(const struct mu_config *c, struct mu_error *e)
+/* Two gateways that write one audit log would break its chain, and neither would hear of the tokens that the
+ * other revokes. The kernel lets go of the lock when a process ends, however it does. */
+static int lock_state(const char *folder, int *ret_fd, struct mu_error *e)
 {
-	if (c->state && g_mkdir_with_parents(c->state, 0700) < 0)
+	char *path = g_build_filename(folder, "lock", NULL);
+	int err = 0;
+
+	*ret_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*ret_fd < 0)
+		err = mu_error_set(e, -errno, "%s: %s", path, strerror(errno));
+	else if (flock(*ret_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		err = mu_error_set(e, -EBUSY,
+			"the state folder %s is in use by another gateway: each needs its own", folder);
+	g_free(path);
+	return err;
+}
+
+static int make_state(struct mu_gateway *g, struct mu_error *e)
+{
+	const char *folder = g->config->state;
+
+	if (!folder)
+		return 0;
+	if (g_mkdir_with_parents(folder, 0700) < 0)
 		return mu_error_set(
-			e, -errno, "cannot make the state folder %s: %s", c->state, strerror(errno));
-	return 0;
+			e, -errno, "cannot make the state folder %s: %s", folder, strerror(errno));
+	return lock_state(folder, &g->state_fd, e);
 }
 
 static int build(struct mu_gateway *g, struct mu_error *e)
@@ -33,7 +57,7 @@ static int build(struct mu_gateway *g, struct mu_error *e)
 	struct mu_api_options api;
 	int err;
 
-	err = make_state(g->config, e);
+	err = make_state(g, e);
 	if (err == 0)
 		err = mu_secrets_keyring(g->config, &g->keyring, e);
 	if (err == 0)
@@ -81,6 +105,7 @@ int mu_gateway_new(struct mu_config *c, struct mu_gateway **ret, struct mu_error
 		return mu_error_set(e, -ENOMEM, "out of memory");
 	}
 	g->config = c;
+	g->state_fd = -1;
 	err = mu_inbox_init(&g->inbox);
 	if (err < 0) {
 		mu_config_free(c);
@@ -154,6 +179,8 @@ void mu_gateway_free(struct mu_gateway *g)
 		mu_directory_free(g->directory);
 	mu_media_free(g->media);
 	mu_keyring_free(g->keyring);
+	if (g->state_fd >= 0)
+		close(g->state_fd);
 	mu_inbox_run(&g->inbox);
 	mu_inbox_done(&g->inbox);
 	g_main_loop_unref(g->loop);

@@ -11,6 +11,7 @@
 
 struct mu_gateway {
 	struct mu_config *config;
+	int state_fd; /* holds the lock of the state folder, -1 none */
 	GMainLoop *loop;
 	struct mu_inbox inbox; /* where the workers' messages run */
 	guint inbox_source, tick_source, watchdog_source, drain_source, signal_source[3];

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -103,6 +104,7 @@ static int serve(const char *path)
 	struct mu_gateway *g = NULL;
 	struct mu_problems p = { 0 };
 	struct mu_error e = { .text = "" };
+	int err;
 
 	if (!c)
 		return EXIT_FAILURE;
@@ -112,14 +114,26 @@ static int serve(const char *path)
 	for (unsigned i = 0; i < p.n; i++)
 		mu_warn(MU_TOPIC, NULL, "%s", p.text[i]);
 	mu_problems_done(&p);
-	if (mu_gateway_new(c, &g, &e) < 0) {
-		mu_err(MU_TOPIC, NULL, "cannot start: %s", e.text);
+	err = mu_gateway_new(c, &g, &e);
+	if (err < 0) {
+		mu_err(MU_TOPIC, NULL, "cannot start: %s", e.text[0] ? e.text : strerror(-err));
 		return EXIT_FAILURE;
 	}
 	mu_gateway_run(g);
 	mu_gateway_free(g);
 	mu_info(MU_TOPIC, NULL, "stopped");
 	return EXIT_SUCCESS;
+}
+
+/* Where 0, 1 or 2 is closed, a socket or a file of ours would get the number, and log lines go into it. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd >= 0)
+		close(fd);
 }
 
 int main(int argc, char **argv)
@@ -133,6 +147,7 @@ int main(int argc, char **argv)
 	bool only_check = false;
 	int o;
 
+	fill_standard_fds();
 	while ((o = getopt_long(argc, argv, "c:h", options, NULL)) >= 0) {
 		switch (o) {
 		case 'c':

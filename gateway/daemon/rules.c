@@ -81,6 +81,30 @@ static bool has_family(const struct mu_addr_list *l, sa_family_t family)
 	return false;
 }
 
+/* One to many, or to all of a network: media goes from one to one. */
+static bool is_group(const struct mu_addr *a)
+{
+	uint32_t v4 = ntohl(a->in4.sin_addr.s_addr);
+
+	if (a->sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_MULTICAST(&a->in6.sin6_addr);
+	return IN_MULTICAST(v4) || v4 == INADDR_BROADCAST;
+}
+
+static void check_media_listen(const struct check *k)
+{
+	char text[MU_ADDR_TEXT];
+
+	for (unsigned i = 0; i < k->c->media.listen.n; i++) {
+		const struct mu_addr *a = &k->c->media.listen.items[i];
+
+		if (is_group(a))
+			mu_problems_add(k->p, k->c->path, line_of(k, "media.listen"),
+				"media.listen: %s is no address of one machine, and no client would send there",
+				mu_addr_host(a, text));
+	}
+}
+
 static void check_advertise(const struct check *k)
 {
 	const struct mu_config *c = k->c;
@@ -89,7 +113,7 @@ static void check_advertise(const struct check *k)
 	for (unsigned i = 0; i < c->media.advertise.n; i++) {
 		const struct mu_addr *a = &c->media.advertise.items[i];
 
-		if (mu_addr_is_any(a))
+		if (mu_addr_is_any(a) || is_group(a))
 			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
 				"media.advertise: %s is no address a client can send to",
 				mu_addr_host(a, text));
@@ -111,6 +135,7 @@ int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_p
 
 	check_lists(&k);
 	check_plain(&k);
+	check_media_listen(&k);
 	check_advertise(&k);
 	if (c->insecure_bench) {
 		check_bench(&k, "http.listen", &c->http.listen);

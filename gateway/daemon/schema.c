@@ -17,7 +17,7 @@ const struct mu_option mu_options[] = {
 	{ "site", MU_OPTION_SITE, AT(site), .required = true,
 		.help = "Name of this site, dotted from the root. Every endpoint's id begins with it." },
 	{ "state", MU_OPTION_FOLDER, AT(state),
-		.help = "Where revoked tokens and the audit log are kept. Made at start if it is not there. Without it a restart forgets both." },
+		.help = "Where revoked tokens and the audit log are kept; of one gateway alone. Made at start if it is not there. Without it a restart forgets both." },
 	{ "insecure_bench", MU_OPTION_BOOL, AT(insecure_bench), .def = "false",
 		.help = "For measurements on one machine: plain HTTP, no keys, and the fixed token `bench` may do everything. Refused unless every address is a loopback address." },
 

@@ -121,6 +121,7 @@ static void test_streams_of_one_subject(void **state)
 	assert_int_equal(api->n_readers, MU_READERS_SUBJECT);
 	a = ask(port, "GET", "/v1/events", "other,eve,watch,,60", NULL, NULL, "");
 	assert_int_equal(a->status, 429);
+	assert_non_null(strstr(a->head, "429 Too Many Requests"));
 	assert_string_equal(header(a, "Retry-After"), "10");
 	open_streams(fds, 1, "mallory", "watch");
 	assert_int_equal(api->n_readers, MU_READERS_SUBJECT + 1);

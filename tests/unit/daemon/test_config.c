@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <yaml.h>
 
@@ -340,6 +342,11 @@ static const struct {
 		{ "x.yaml:3: media.advertise: 192.0.2.9 is IPv4, but no address of media.listen is: nobody would hear what is sent there" } },
 	{ GOOD "media: {advertise: [0.0.0.0]}\n",
 		{ "x.yaml:3: media.advertise: 0.0.0.0 is no address a client can send to" } },
+	{ GOOD "media: {advertise: [255.255.255.255]}\n",
+		{ "x.yaml:3: media.advertise: 255.255.255.255 is no address a client can send to" } },
+	{ GOOD "media: {listen: [224.0.0.1, 'ff02::1']}\n",
+		{ "x.yaml:3: media.listen: 224.0.0.1 is no address of one machine, and no client would send there",
+			"x.yaml:3: media.listen: ff02::1 is no address of one machine, and no client would send there" } },
 };
 
 static void test_insecure_is_refused(void **state)
@@ -416,6 +423,24 @@ static void test_file_that_is_not_there(void **state)
 	assert_int_equal(mu_config_load("/", &c, &p), -EINVAL);
 	assert_string_equal(p.text[0], "/: cannot be read: Is a directory");
 	mu_problems_done(&p);
+}
+
+/* It would be opened at a reload, and nobody be served until somebody writes to it. */
+static void test_a_pipe_is_not_waited_for(void **state)
+{
+	char folder[] = "/tmp/muster-test-XXXXXX", path[64];
+	struct mu_problems p = { 0 };
+	struct mu_config *c;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/x.yaml", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(mu_config_load(path, &c, &p), -EINVAL);
+	assert_non_null(strstr(p.text[0], "/x.yaml: is not a file"));
+	mu_problems_done(&p);
+	unlink(path);
+	rmdir(folder);
 }
 
 static void test_files_it_names(void **state)
@@ -519,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_risky_is_said),
 		cmocka_unit_test(test_too_large_and_too_wrong),
 		cmocka_unit_test(test_file_that_is_not_there),
+		cmocka_unit_test(test_a_pipe_is_not_waited_for),
 		cmocka_unit_test(test_files_it_names),
 		cmocka_unit_test(test_swap_takes_what_can_change),
 		cmocka_unit_test(test_swap_of_the_same_says_nothing),

@@ -94,8 +94,8 @@ static int set_up_all(void **state)
 
 static int tear_down_all(void **state)
 {
-	static const char *const names[] = { "a.pub", "b.pub", "broken.pub", "c.yaml", "notify", "state",
-		"cert1.pem", "cert2.pem", "key1.pem", "key2.pem" };
+	static const char *const names[] = { "a.pub", "b.pub", "broken.pub", "c.yaml", "notify", "state/lock",
+		"state", "cert1.pem", "cert2.pem", "key1.pem", "key2.pem" };
 
 	(void)state;
 	close(notify_fd);
@@ -176,6 +176,18 @@ static void test_built_up_and_taken_down_in_reverse(void **state)
 	mu_gateway_free(g);
 	assert_string_equal(fakes.calls, "close api- webrtc- directory- media- ");
 	assert_int_equal(fakes.keyrings, 0);
+}
+
+static void test_a_state_folder_is_one_gateways(void **state)
+{
+	struct mu_gateway *g = start(BASE "state: state\n"), *second;
+	struct mu_error e;
+
+	(void)state;
+	assert_int_equal(mu_gateway_new(load(BASE "state: state\n"), &second, &e), -EBUSY);
+	assert_non_null(strstr(e.text, "/state is in use by another gateway"));
+	mu_gateway_free(g);
+	mu_gateway_free(start(BASE "state: state\n"));
 }
 
 static void test_bench_has_its_token(void **state)
@@ -447,6 +459,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_built_up_and_taken_down_in_reverse, set_up),
+		cmocka_unit_test_setup(test_a_state_folder_is_one_gateways, set_up),
 		cmocka_unit_test_setup(test_bench_has_its_token, set_up),
 		cmocka_unit_test_setup(test_each_failing_start_leaves_nothing, set_up),
 		cmocka_unit_test_setup(test_bad_key_stops_the_start, set_up),
