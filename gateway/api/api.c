@@ -154,6 +154,7 @@ void mu_api_free(struct mu_api *a)
 	if (a->started)
 		audit_self(a, "gateway.stop");
 	mu_audit_free(a->audit);
+	g_clear_pointer(&a->rates, g_hash_table_unref);
 	g_free(a->bench_token);
 	g_free(a->site);
 	free(a);

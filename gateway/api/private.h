@@ -37,7 +37,8 @@ struct mu_api {
 	struct mu_conns conns;
 	struct mu_revoked *revoked;
 	struct mu_audit *audit; /* NULL: nothing is kept */
-	struct mu_log_gate denials;
+	struct mu_log_gate denials, refusals;
+	GHashTable *rates; /* rate.c: by token; NULL: none changed anything yet */
 	struct mu_event_listener listener;
 	struct mu_list readers; /* of the event stream */
 	unsigned n_readers;
@@ -50,10 +51,15 @@ struct mu_api {
 	uint64_t n_requests, n_denied, n_events_dropped;
 };
 
+struct mu_req;
+/* --- rate.c --- */
+
+/** Whether this request's token may change something now; else it was answered with 429. Control thread. */
+bool mu_rate_allows(struct mu_req *r);
+
 /* --- request.c: one request, from its header to its answer --- */
 
 enum mu_body { MU_BODY_NONE, MU_BODY_SDP, MU_BODY_SDPFRAG, MU_BODY_JSON };
-struct mu_req;
 /** One row of the table: what is served, to whom. */
 struct mu_route {
 	const char *method, *path; /* as in openapi.yaml */
@@ -70,6 +76,7 @@ struct mu_req {
 	const struct mu_route *route;
 	char vars[MU_VARS_MAX][MU_ID_MAX];
 	struct mu_token who;
+	bool bench; /* the token is the bench's */
 	bool has_token, gone; /* gone: the client went away */
 	char from[64];
 	size_t body_len; /* so far */

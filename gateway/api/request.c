@@ -186,7 +186,7 @@ static void early(SoupServer *server, SoupServerMessage *msg, const char *path, 
 	(void)server;
 	(void)q;
 	soup_message_headers_remove(soup_server_message_get_request_headers(msg), "Range");
-	if (fits(r) && routed(r, path) && mu_auth(r))
+	if (fits(r) && routed(r, path) && mu_auth(r) && mu_rate_allows(r))
 		typed(r);
 }
 

@@ -18,15 +18,33 @@ static const char *made(const struct mu_web_reply *w)
 	return w->status == 201 && w->location ? strrchr(w->location, '/') + 1 : NULL;
 }
 
+/* What is refused changes nothing; one line a second is enough to see that somebody tries. */
+#define REFUSALS_GAP_US 1000000
+
+static void audit_refused(struct mu_req *r, const char *what, const char *endpoint, const struct mu_web_reply *w)
+{
+	uint64_t n = mu_log_gate_pass(&r->api->refusals, mu_clock_us(), REFUSALS_GAP_US);
+	char why[500];
+
+	if (n == 1)
+		g_snprintf(why, sizeof(why), "%d %s", w->status, w->detail);
+	else
+		g_snprintf(why, sizeof(why), "%d %s (and %" G_GUINT64_FORMAT " more since the last such line)",
+			w->status, w->detail, n - 1);
+	if (n)
+		mu_req_audit(r, what, endpoint, "refused", why);
+}
+
 static void audit_made(struct mu_req *r, const char *what, const char *endpoint, const struct mu_web_reply *w)
 {
-	char why[440];
+	char why[80];
 
-	if (w->status == 201)
-		g_snprintf(why, sizeof(why), "session %s", made(w) ? made(w) : "");
-	else
-		g_snprintf(why, sizeof(why), "%d %s", w->status, w->detail);
-	mu_req_audit(r, what, endpoint, w->status == 201 ? "done" : "refused", why);
+	if (w->status != 201) {
+		audit_refused(r, what, endpoint, w);
+		return;
+	}
+	g_snprintf(why, sizeof(why), "session %s", made(w) ? made(w) : "");
+	mu_req_audit(r, what, endpoint, "done", why);
 }
 
 typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,

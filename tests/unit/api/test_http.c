@@ -459,6 +459,28 @@ static void test_room_is_made_of_unread_answers(void **state)
 		close(fds[i]);
 }
 
+/* Every change leaves a line that is kept: a token may not write as many as it likes. */
+static void test_a_token_that_asks_without_end(void **state)
+{
+	const struct answer *a;
+	unsigned n = 0;
+
+	(void)state;
+	do {
+		a = ask(port, "POST", "/whep/city/a", "j,eye,watch,,60", "text/plain", "v=0", "");
+		n++;
+	} while (a->status != 429 && n < 10000);
+	assert_in_range(n, 2001, 9999); /* some come back while we ask */
+	assert_string_equal(header(a, "Retry-After"), "1");
+	assert_int_equal(ask(port, "GET", "/v1/sessions", "j,op,operate,,60", NULL, NULL, "")->status, 200);
+	assert_int_equal(
+		ask(port, "POST", "/whep/city/a", "k,eye,watch,,60", "application/sdp", "v=0", "")->status,
+		201);
+	assert_int_equal(
+		ask(port, "POST", "/whep/city/a", "j,boss,admin,,60", "application/sdp", "v=0", "")->status,
+		201); /* who may do all is not held up */
+}
+
 static json_t *get_json(const char *path, const char *token)
 {
 	const struct answer *a = ask(port, "GET", path, token, NULL, NULL, "");
@@ -595,8 +617,9 @@ int main(void)
 		T(test_too_large), T(test_ambiguous_requests), T(test_bad_chunks), T(test_not_http),
 		T(test_deep_json), T(test_one_request_a_connection), T(test_slow_clients_are_cut),
 		T(test_many_slow_clients_of_one_address), T(test_clients_that_take_no_answer),
-		T(test_room_is_made_of_unread_answers), T(test_pages_of_sessions), T(test_pages_of_endpoints),
-		T(test_metrics), T(test_answer_after_the_asker_left) };
+		T(test_room_is_made_of_unread_answers), T(test_a_token_that_asks_without_end),
+		T(test_pages_of_sessions), T(test_pages_of_endpoints), T(test_metrics),
+		T(test_answer_after_the_asker_left) };
 
 	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
 	return cmocka_run_group_tests_name("api http", tests, NULL, NULL);
