@@ -1,27 +1,32 @@
-/* The estimate (draft-ietf-rmcat-gcc-02, sections 5.5 and 6): additive and multiplicative increase while no queue grows, a cut to
- * 85 % of what arrived when one does, less where loss says so, more where a probe proves it. */
+/* The estimate (draft-ietf-rmcat-gcc-02, sections 5.5 and 6): additive and multiplicative increase while no
+ * queue grows, a cut to 85 % of what arrived when one does, less where loss says so, more where a probe
+ * proves it. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "adapt/adapt_internal.h"
 
-#define BETA		  0.85
-#define GROWTH_A_SECOND	  1.08
-#define WINDOW_US	  500000
-#define SLOT_US		  (WINDOW_US / 16)
-#define LOSS_LOW	  0.02
-#define LOSS_HIGH	  0.10
-#define LOSS_PERIOD_US	  500000
-#define LOSS_PACKETS	  20
-#define SILENCE_US	  500000
-#define BASE_SPAN_US	  20000000
-#define QUEUE_FROM_US	  100000 /* a standing queue above this is emptied by sending less than the link bears, */
-#define QUEUE_FULL_US	  700000 /* the more so the longer it is */
-#define QUEUE_LEAST	  0.3
-#define JUMP_US		  60000 /* the queue grew by so much from one feedback to the next: no need to wait for a trend */
+#define BETA            0.85
+#define GROWTH_A_SECOND 1.08
+#define WINDOW_US       500000
+#define SLOT_US         (WINDOW_US / 16)
+#define LOSS_LOW        0.02
+#define LOSS_HIGH       0.10
+#define LOSS_PERIOD_US  500000
+#define LOSS_PACKETS    20
+#define SILENCE_US      500000
+#define BASE_SPAN_US    20000000
+#define QUEUE_FROM_US   100000 /* a standing queue above this is emptied by sending less than the link bears, \
+				*/
+#define QUEUE_FULL_US 700000   /* the more so the longer it is */
+#define QUEUE_LEAST   0.3
+#define JUMP_US \
+	60000 /* the queue grew by so much from one feedback to the next: no need to wait for a trend */
 
-/* --- what arrived ---------------------------------------------------------------------------------------------------------- */
+/* --- what arrived
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void rate_add(struct rate_window *w, int64_t at_us, uint32_t bytes)
 {
@@ -55,13 +60,16 @@ double rate_of(const struct rate_window *w, int64_t now_arrived_us)
 	return (double)bytes * 8e6 / (double)span_us;
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------------------ */
+/* --- making
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 int mu_estimate_new(const struct mu_estimate_limits *limits, int64_t now_us, struct mu_estimate **ret)
 {
 	struct mu_estimate *e;
 
-	if (limits->min_bps == 0 || limits->min_bps > limits->start_bps || limits->start_bps > limits->max_bps)
+	if (limits->min_bps == 0 || limits->min_bps > limits->start_bps ||
+		limits->start_bps > limits->max_bps)
 		return -EINVAL;
 	e = calloc(1, sizeof(*e));
 	if (!e)
@@ -93,7 +101,9 @@ static double clamp(const struct mu_estimate *e, double bps)
 	return MU_MIN(MU_MAX(bps, (double)e->limits.min_bps), (double)e->limits.max_bps);
 }
 
-/* --- by delay ------------------------------------------------------------------------------------------------------------------ */
+/* --- by delay
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Where the link was full before: a mean with its deviation, forgotten when a rate far from it is reached. */
 static void learn_capacity(struct mu_estimate *e, double acked)
@@ -168,7 +178,9 @@ static void by_delay(struct mu_estimate *e, double acked, int64_t now_us)
 	}
 }
 
-/* --- by loss --------------------------------------------------------------------------------------------------------------------- */
+/* --- by loss
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static void by_loss(struct mu_estimate *e, int64_t now_us)
 {
@@ -183,17 +195,21 @@ static void by_loss(struct mu_estimate *e, int64_t now_us)
 		e->loss_bps = clamp(e, MU_MIN(e->loss_bps, e->delay_bps) * (1 - 0.5 * loss));
 		e->loss_decreased_us = now_us;
 	} else if (loss < LOSS_LOW) {
-		e->loss_bps = clamp(e, e->loss_bps * pow(GROWTH_A_SECOND, 2 * (double)MU_MIN(passed_us, 1000000) / 1e6));
+		e->loss_bps = clamp(
+			e, e->loss_bps * pow(GROWTH_A_SECOND, 2 * (double)MU_MIN(passed_us, 1000000) / 1e6));
 	}
 	e->expected = e->lost = 0;
 	e->loss_since_us = now_us;
 }
 
-/* --- the queue ------------------------------------------------------------------------------------------------------------------ */
+/* --- the queue
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
-/* @param least_us  the fastest packet of one feedback
+/* @param least_us  delay of the fastest packet of one feedback
+ * @param last_us   of the last one
  * @return whether the queue has jumped */
-static bool by_queue(struct mu_estimate *e, int64_t least_us, int64_t now_us)
+static bool by_queue(struct mu_estimate *e, int64_t least_us, int64_t last_us, int64_t now_us)
 {
 	int64_t before_us = e->queue_us;
 
@@ -203,7 +219,7 @@ static bool by_queue(struct mu_estimate *e, int64_t least_us, int64_t now_us)
 		e->base_since_us = now_us;
 	}
 	e->base_us[0] = MU_MIN(e->base_us[0], least_us);
-	e->queue_us = least_us - MU_MIN(e->base_us[0], e->base_us[1]);
+	e->queue_us = last_us - MU_MIN(e->base_us[0], e->base_us[1]);
 	return e->queue_us - before_us >= JUMP_US;
 }
 
@@ -214,7 +230,9 @@ static double emptying(const struct mu_estimate *e)
 	return over <= 0 ? 1 : MU_MAX(1 - over, QUEUE_LEAST);
 }
 
-/* --- a feedback ---------------------------------------------------------------------------------------------------------------- */
+/* --- a feedback
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static void take_probe(struct mu_estimate *e, double proven, int64_t now_us)
 {
@@ -251,17 +269,19 @@ static double rate_within(const struct mu_fate *fates, size_t n)
 	return last_us > first_us ? (double)(bytes - first_size) * 8e6 / (double)(last_us - first_us) : 0;
 }
 
-/* A link that got slower all at once: its rate is that of the packets that tell so. If they came in one piece, it only paused. */
+/* A link that got slower all at once: its rate is that of the packets that tell so. If they came in one
+ * piece, it only paused. */
 static void jumped(struct mu_estimate *e, double rate, int64_t now_us)
 {
 	if (rate > 0 && rate < e->delay_bps)
 		decrease(e, rate, now_us);
 }
 
-void mu_estimate_feedback(struct mu_estimate *e, const struct mu_fate *fates, size_t n, int64_t rtt_us, int64_t now_us)
+void mu_estimate_feedback(
+	struct mu_estimate *e, const struct mu_fate *fates, size_t n, int64_t rtt_us, int64_t now_us)
 {
 	double proven = 0, rate, acked;
-	int64_t last_arrived_us = INT64_MIN, least_us = INT64_MAX;
+	int64_t last_arrived_us = INT64_MIN, least_us = INT64_MAX, last_us = 0;
 
 	if (rtt_us > 0)
 		e->rtt_us = rtt_us;
@@ -275,7 +295,8 @@ void mu_estimate_feedback(struct mu_estimate *e, const struct mu_fate *fates, si
 			continue;
 		}
 		last_arrived_us = MU_MAX(last_arrived_us, f->arrived_us);
-		least_us = MU_MIN(least_us, f->arrived_us - f->sent_us);
+		last_us = f->arrived_us - f->sent_us;
+		least_us = MU_MIN(least_us, last_us);
 		rate_add(&e->acked, f->arrived_us, f->size);
 		e->packet_bytes += 0.05 * (f->size - e->packet_bytes);
 		rate = probe_arrived(&e->prober, f);
@@ -284,7 +305,7 @@ void mu_estimate_feedback(struct mu_estimate *e, const struct mu_fate *fates, si
 	}
 	if (last_arrived_us > INT64_MIN) {
 		acked = rate_of(&e->acked, last_arrived_us);
-		if (by_queue(e, least_us, now_us))
+		if (by_queue(e, least_us, last_us, now_us))
 			jumped(e, rate_within(fates, n), now_us);
 		by_delay(e, acked, now_us);
 	}

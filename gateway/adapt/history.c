@@ -4,11 +4,11 @@
 
 #include "adapt/adapt.h"
 
-#define TICK_US	    250
-#define REF_US	    64000
-#define FCI_HEADER  8
-#define FLIGHT_US   1000000
-#define RUN_MAX	    0x1fff
+#define TICK_US    250
+#define REF_US     64000
+#define FCI_HEADER 8
+#define FLIGHT_US  1000000
+#define RUN_MAX    0x1fff
 
 enum told { UNTOLD, TOLD_LOST, TOLD_ARRIVED };
 struct sent {
@@ -44,9 +44,11 @@ uint16_t mu_history_sent(struct mu_history *h, size_t size, uint16_t probe, int6
 {
 	uint16_t seq = h->next++;
 
-	h->sent[seq % MU_HISTORY_PACKETS] = (struct sent){
-		.at_us = now_us, .size = (uint16_t)MU_MIN(size, 65535u), .probe = probe, .seq = seq, .used = true
-	};
+	h->sent[seq % MU_HISTORY_PACKETS] = (struct sent){ .at_us = now_us,
+		.size = (uint16_t)MU_MIN(size, 65535u),
+		.probe = probe,
+		.seq = seq,
+		.used = true };
 	return seq;
 }
 
@@ -65,7 +67,8 @@ size_t mu_history_in_flight(const struct mu_history *h, int64_t now_us)
 	return bytes;
 }
 
-/* --- reading a feedback's FCI (section 3.1 of the draft) ---------------------------------------------------------------- */
+/* --- reading a feedback's FCI (section 3.1 of the draft)
+ * ---------------------------------------------------------------- */
 
 struct reader {
 	const uint8_t *chunks, *deltas, *end;
@@ -146,9 +149,11 @@ static bool tell(struct mu_history *h, uint16_t seq, bool arrived, int64_t arriv
 	if (!s->used || s->seq != seq || s->told >= told)
 		return false;
 	s->told = (uint8_t)told;
-	*ret = (struct mu_fate){
-		.sent_us = s->at_us, .arrived_us = arrived_us, .size = s->size, .probe = s->probe, .lost = !arrived
-	};
+	*ret = (struct mu_fate){ .sent_us = s->at_us,
+		.arrived_us = arrived_us,
+		.size = s->size,
+		.probe = s->probe,
+		.lost = !arrived };
 	return true;
 }
 
@@ -168,7 +173,8 @@ static int64_t unwrap_reference(struct mu_history *h, uint32_t ref)
 }
 
 /* One pass to see that it is well formed, one to tell: a broken message changes nothing. */
-static int walk(struct mu_history *h, const uint8_t *fci, size_t len, int64_t ref_us, struct mu_fate *ret, size_t max)
+static int walk(
+	struct mu_history *h, const uint8_t *fci, size_t len, int64_t ref_us, struct mu_fate *ret, size_t max)
 {
 	uint16_t base = mu_get16(fci);
 	unsigned count = mu_get16(fci + 2);

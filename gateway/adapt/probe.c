@@ -1,12 +1,12 @@
 /* Probes: short bursts above the estimate. If they come through at their rate, there is room. */
 #include "adapt/adapt_internal.h"
 
-#define PROBE_US	   15000
-#define PROBE_PACKETS	   5
-#define PROBE_BYTES	   1250
-#define INTERVAL_MIN_US	   2000000
-#define INTERVAL_MAX_US	   4000000 /* a probe of 15 ms harms nobody; room that nobody looks for is wasted */
-#define COMPLETE	   0.8 /* of the packets and bytes asked for */
+#define PROBE_US        15000
+#define PROBE_PACKETS   5
+#define PROBE_BYTES     1250
+#define INTERVAL_MIN_US 2000000
+#define INTERVAL_MAX_US 4000000 /* a probe of 15 ms harms nobody; room that nobody looks for is wasted */
+#define COMPLETE        0.8     /* of the packets and bytes asked for */
 
 void probe_init(struct prober *p)
 {
@@ -14,8 +14,8 @@ void probe_init(struct prober *p)
 	p->interval_us = INTERVAL_MIN_US;
 }
 
-/* Rates as the sender sent and as the receiver got; the slower one counts. A receiver that seems twice as fast was
- * given the packets in one piece by something between: that proves nothing. */
+/* Rates as the sender sent and as the receiver got; the slower one counts. A receiver that seems twice as
+ * fast was given the packets in one piece by something between: that proves nothing. */
 static double proven(const struct cluster *c)
 {
 	double sent_s = (double)(c->last_sent_us - c->first_sent_us) / 1e6;
@@ -31,12 +31,25 @@ static double proven(const struct cluster *c)
 	return arrived_bps < 0.9 * sent_bps ? 0.95 * arrived_bps : MU_MIN(sent_bps, arrived_bps);
 }
 
+/* Ordinary packets that went out amid a cluster took their share of the link: they count as of it. */
+static void amid(struct prober *p, const struct mu_fate *f)
+{
+	struct cluster *c = &p->clusters[p->last_number % CLUSTERS];
+
+	if (c->arrived > 0 && c->arrived < c->packets)
+		c->amid += f->size;
+}
+
 double probe_arrived(struct prober *p, const struct mu_fate *f)
 {
 	struct cluster *c = &p->clusters[f->probe % CLUSTERS];
 
+	if (f->probe == 0)
+		amid(p, f);
 	if (f->probe == 0 || c->number != f->probe)
 		return 0;
+	c->bytes += c->amid;
+	c->amid = 0;
 	if (c->arrived++ == 0) {
 		c->first_sent_us = c->last_sent_us = f->sent_us;
 		c->first_arrived_us = c->last_arrived_us = f->arrived_us;
@@ -88,7 +101,8 @@ bool mu_estimate_probe(struct mu_estimate *e, uint32_t wanted_bps, int64_t now_u
 		if (now_us - p->sent_us < p->interval_us || now_us - e->decreased_us < INTERVAL_MIN_US ||
 			e->trend.usage != MU_USAGE_NORMAL || e->loss > 0.1)
 			return false;
-		goal = MU_MAX(2 * now_bps, 0.75 * e->before_silence_bps); /* a line that was cut is often as good as before */
+		goal = MU_MAX(2 * now_bps,
+			0.75 * e->before_silence_bps); /* a line that was cut is often as good as before */
 		e->before_silence_bps = 0;
 		probe_judged(p, false); /* until its answer says otherwise */
 	}

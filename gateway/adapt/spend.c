@@ -47,8 +47,8 @@ static struct mu_claim *next_claim(struct mu_claim *claims, size_t n, const stru
 	return best;
 }
 
-/* A point above what the claim has must leave something to spare and come a while after a fall: a link at its limit would
- * else be driven up and down. */
+/* A point above what the claim has must leave something to spare and come a while after a fall: a link at its
+ * limit would else be driven up and down. */
 static bool may_take(const struct mu_claim *c, int point, uint64_t sum, uint32_t bps, int64_t now_us)
 {
 	uint64_t total = sum - cost(c, c->next) + cost(c, point);
@@ -80,7 +80,8 @@ static uint64_t serve_all(struct mu_claim *claims, size_t n, uint32_t bps, int64
 }
 
 /* The claims of one rank rise in turn, a point at a time, so that tiles of one size look alike. */
-static uint64_t raise_rank(struct mu_claim *claims, size_t n, unsigned rank, uint64_t sum, uint32_t bps, int64_t now_us)
+static uint64_t raise_rank(
+	struct mu_claim *claims, size_t n, unsigned rank, uint64_t sum, uint32_t bps, int64_t now_us)
 {
 	bool risen;
 

@@ -1,19 +1,19 @@
-/* The trend of the one-way delay (draft-ietf-rmcat-gcc-02, sections 5.1 to 5.4, with the line fitted to the last groups
- * instead of a Kalman filter). */
+/* The trend of the one-way delay (draft-ietf-rmcat-gcc-02, sections 5.1 to 5.4, with the line fitted to the
+ * last groups instead of a Kalman filter). */
 #include "adapt/adapt.h"
 
-#define GROUP_US	5000 /* packets sent this close belong together */
-#define SMOOTHING	0.9
-#define GAIN		4.0
-#define DELTAS_MAX	60
-#define OVER_US		10000 /* of growth before it counts as overuse */
-#define THRESHOLD_MS	12.5
-#define THRESHOLD_MIN	6.0
-#define THRESHOLD_MAX	600.0
-#define THRESHOLD_JUMP	15.0 /* a spike far over the threshold does not move it */
-#define K_UP		0.0087
-#define K_DOWN		0.039
-#define GAP_US		5000000 /* a pause this long starts over */
+#define GROUP_US       5000 /* packets sent this close belong together */
+#define SMOOTHING      0.9
+#define GAIN           4.0
+#define DELTAS_MAX     60
+#define OVER_US        10000 /* of growth before it counts as overuse */
+#define THRESHOLD_MS   12.5
+#define THRESHOLD_MIN  6.0
+#define THRESHOLD_MAX  600.0
+#define THRESHOLD_JUMP 15.0 /* a spike far over the threshold does not move it */
+#define K_UP           0.0087
+#define K_DOWN         0.039
+#define GAP_US         5000000 /* a pause this long starts over */
 
 void mu_trend_init(struct mu_trend *t)
 {
@@ -80,7 +80,9 @@ static void judge(struct mu_trend *t, double trend, int64_t now_us)
 static void compare(struct mu_trend *t, int64_t now_us)
 {
 	const struct mu_trend_group *a = &t->before, *b = &t->now;
-	double delta_ms = (double)((b->last_arrived_us - a->last_arrived_us) - (b->last_sent_us - a->last_sent_us)) / 1000.0;
+	double delta_ms =
+		(double)((b->last_arrived_us - a->last_arrived_us) - (b->last_sent_us - a->last_sent_us)) /
+		1000.0;
 
 	if (t->first_arrived_us == 0)
 		t->first_arrived_us = b->last_arrived_us;
@@ -94,14 +96,16 @@ static void compare(struct mu_trend *t, int64_t now_us)
 	judge(t, t->n_points == MU_TREND_WINDOW ? slope(t) : t->previous, now_us);
 }
 
-/* A burst that a link let go at once belongs together though it was sent apart: it says nothing about a queue. */
+/* A burst that a link let go at once belongs together though it was sent apart: it says nothing about a
+ * queue. */
 static bool same_group(const struct mu_trend_group *g, int64_t sent_us, int64_t arrived_us)
 {
 	int64_t apart = arrived_us - g->last_arrived_us;
 
 	if (sent_us - g->first_sent_us <= GROUP_US)
 		return true;
-	return apart - (sent_us - g->last_sent_us) < 0 && apart <= GROUP_US && arrived_us - g->first_arrived_us < 100000;
+	return apart - (sent_us - g->last_sent_us) < 0 && apart <= GROUP_US &&
+		arrived_us - g->first_arrived_us < 100000;
 }
 
 enum mu_usage mu_trend_packet(struct mu_trend *t, int64_t sent_us, int64_t arrived_us, int64_t now_us)

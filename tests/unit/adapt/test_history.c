@@ -1,7 +1,8 @@
 #include "check.h"
 
 /* Send n packets a millisecond apart; let those whose bit in `came` is set arrive 30 ms later. */
-static size_t exchange(struct mu_history *h, struct mu_twcc_rx *rx, unsigned n, uint64_t came, struct mu_fate *ret)
+static size_t exchange(
+	struct mu_history *h, struct mu_twcc_rx *rx, unsigned n, uint64_t came, struct mu_fate *ret)
 {
 	uint8_t buf[1200];
 	size_t len, told = 0;
@@ -97,7 +98,11 @@ static void test_reference_time_wraps(void **state)
 
 static void test_malformed(void **state)
 {
-	static const struct { const char *what; uint8_t fci[16]; size_t len; } table[] = {
+	static const struct {
+		const char *what;
+		uint8_t fci[16];
+		size_t len;
+	} table[] = {
 		{ "short", { 0, 1, 0, 1, 0, 0, 1 }, 7 },
 		{ "no chunk", { 0, 1, 0, 1, 0, 0, 1, 0 }, 8 },
 		{ "a run of none", { 0, 1, 0, 1, 0, 0, 1, 0, 0x20, 0, 0, 0 }, 12 },

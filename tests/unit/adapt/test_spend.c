@@ -4,14 +4,23 @@
 
 static struct mu_claim video(unsigned rank, unsigned weight)
 {
-	return (struct mu_claim){ .rank = rank, .weight = weight, .n_points = 3, .point_bps = { 150000, 500000, 1500000 },
-		.max_point = 2, .point = MU_PAUSED, .fell_us = LONG_AGO };
+	return (struct mu_claim){ .rank = rank,
+		.weight = weight,
+		.n_points = 3,
+		.point_bps = { 150000, 500000, 1500000 },
+		.max_point = 2,
+		.point = MU_PAUSED,
+		.fell_us = LONG_AGO };
 }
 
 static struct mu_claim audio(unsigned rank)
 {
-	return (struct mu_claim){ .rank = rank, .never_paused = true, .n_points = 1, .point_bps = { 40000 },
-		.point = MU_PAUSED, .fell_us = LONG_AGO };
+	return (struct mu_claim){ .rank = rank,
+		.never_paused = true,
+		.n_points = 1,
+		.point_bps = { 40000 },
+		.point = MU_PAUSED,
+		.fell_us = LONG_AGO };
 }
 
 static void test_plenty_gives_all(void **state)
