@@ -116,4 +116,59 @@ uint32_t mu_spend(struct mu_claim *claims, size_t n, uint32_t bps, int64_t now_u
 /** What all claims would take at their max_point. */
 uint32_t mu_spend_wanted(const struct mu_claim *claims, size_t n);
 
+/* --- renumber.c: one stream of numbers out of several sources, some of whose packets are left out ------------------------------- */
+
+#define MU_RUNS 64 /* left-out packets and switches that can be looked back over */
+/** Input numbers that go out one behind the other. */
+struct mu_run {
+	uint64_t first, end; /* of the source, [first, end) */
+	uint64_t out;	     /* what `first` goes out as */
+	unsigned source;
+};
+struct mu_renumber {
+	struct mu_run runs[MU_RUNS];
+	uint64_t n; /* ever begun; the newest is runs[(n - 1) % MU_RUNS] */
+};
+/** Source's packet `seq` will go out as `out`. */
+void mu_renumber_init(struct mu_renumber *r, unsigned source, uint64_t seq, uint64_t out);
+/** From source's packet `seq` on: it goes out behind all that went before. */
+void mu_renumber_switch(struct mu_renumber *r, unsigned source, uint64_t seq);
+/** A packet goes out. Numbers of those missing before it are kept for them.
+ *  @return false: it comes too late for a number, leave it out */
+bool mu_renumber_pass(struct mu_renumber *r, unsigned source, uint64_t seq, uint64_t *ret);
+/** A packet is to be left out, and nobody shall miss it.
+ *  @return false: it is late and its number is kept already: pass it, or the viewer waits for it */
+bool mu_renumber_drop(struct mu_renumber *r, unsigned source, uint64_t seq);
+/** Which packet went out as `out`. @return false: none, or too long ago */
+bool mu_renumber_find(const struct mu_renumber *r, uint64_t out, unsigned *ret_source, uint64_t *ret_seq);
+
+/* --- vp8.c: picture ids that go on when a layer is switched or thinned (RFC 7741, section 4.2) ------------------------------------ */
+
+#define MU_VP8_DESCRIPTOR_MAX 6
+struct mu_vp8 {
+	uint8_t len;	       /* of the descriptor, 1..6 */
+	bool start;	       /* first packet of a frame: S and PID 0 */
+	bool key;	       /* and it is a key frame */
+	bool no_reference;     /* N: nobody needs it */
+	bool sync;	       /* Y: one may go up to this temporal layer here */
+	int temporal;	       /* -1: not said */
+	uint8_t picture_at, picture_bits; /* place and width (7, 15) of the picture id; bits 0: none */
+	uint8_t tl0_at;			  /* place of TL0PICIDX; 0: none */
+	uint16_t picture;
+	uint8_t tl0;
+};
+/** Read a payload's descriptor. Never reads past len. @return 0, -EBADMSG */
+int mu_vp8_parse(const uint8_t *payload, size_t len, struct mu_vp8 *ret);
+struct mu_vp8_map {
+	bool started;
+	uint16_t picture_offset, last_picture; /* out = in - offset */
+	uint8_t tl0_offset, last_tl0;
+};
+/** The next frame comes from another layer: its ids go on from the last. */
+void mu_vp8_switch(struct mu_vp8_map *m, const struct mu_vp8 *first);
+/** A frame was left out (told once, at its start). */
+void mu_vp8_left_out(struct mu_vp8_map *m, const struct mu_vp8 *frame);
+/** Write the ids that go out into a copy of the descriptor. */
+void mu_vp8_rewrite(struct mu_vp8_map *m, const struct mu_vp8 *d, uint8_t *descriptor);
+
 #endif

@@ -17,9 +17,10 @@
 #define LOSS_PACKETS    20
 #define SILENCE_US      500000
 #define BASE_SPAN_US    20000000
-#define QUEUE_FROM_US   100000 /* a standing queue above this is emptied by sending less than the link bears, \
-				*/
-#define QUEUE_FULL_US 700000   /* the more so the longer it is */
+#define QUEUE_FROM_US                                                                                       \
+	100000               /* a standing queue above this is emptied by sending less than the link bears, \
+			      */
+#define QUEUE_FULL_US 700000 /* the more so the longer it is */
 #define QUEUE_LEAST   0.3
 #define JUMP_US \
 	60000 /* the queue grew by so much from one feedback to the next: no need to wait for a trend */
