@@ -68,7 +68,6 @@ void mu_vp8_rewrite(struct mu_vp8_map *m, const struct mu_vp8 *d, uint8_t *descr
 	uint16_t picture = (uint16_t)(d->picture - m->picture_offset) & 0x7fff;
 	uint8_t tl0 = (uint8_t)(d->tl0 - m->tl0_offset);
 
-	m->started = true;
 	if (d->picture_bits == 15)
 		mu_put16(descriptor + d->picture_at, (uint16_t)(0x8000 | picture));
 	else if (d->picture_bits == 7)
@@ -76,8 +75,9 @@ void mu_vp8_rewrite(struct mu_vp8_map *m, const struct mu_vp8 *d, uint8_t *descr
 	if (d->tl0_at)
 		descriptor[d->tl0_at] = tl0;
 	/* a packet that comes late does not turn the last one back */
-	if ((uint16_t)((picture - m->last_picture) & 0x7fff) < 0x4000)
+	if (!m->started || (uint16_t)((picture - m->last_picture) & 0x7fff) < 0x4000)
 		m->last_picture = picture;
-	if ((uint8_t)(tl0 - m->last_tl0) < 0x80)
+	if (!m->started || (uint8_t)(tl0 - m->last_tl0) < 0x80)
 		m->last_tl0 = tl0;
+	m->started = true;
 }
