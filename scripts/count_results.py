@@ -3,10 +3,12 @@
 
 usage: count_results.py meson LOG.json     meson's testlog: a cmocka program counts as its cases, others as one
        count_results.py tap LOG            node --test --test-reporter=tap
+       count_results.py junit REPORT.xml   pytest --junitxml
 """
 import json
 import re
 import sys
+import xml.etree.ElementTree
 
 
 def meson(text):
@@ -41,10 +43,31 @@ def tap(text):
     return passed, failed
 
 
+def junit(text):
+    try:
+        cases = list(xml.etree.ElementTree.fromstring(text).iter("testcase"))
+    except xml.etree.ElementTree.ParseError:
+        cases = []
+    passed, failed = set(), set()
+    for case in cases:
+        # what fails after a case has passed is an entry of its own under the same name
+        name = f"{case.get('classname')}.{case.get('name')}"
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed.add(name)
+        elif case.find("skipped") is None:
+            passed.add(name)
+    for name in sorted(failed):
+        print(f"FAILED {name}", file=sys.stderr)
+    return len(passed - failed), len(failed) or int(not cases)
+
+
 def main():
-    with open(sys.argv[2], encoding="utf-8", errors="replace") as f:
-        text = f.read()
-    print(*{"meson": meson, "tap": tap}[sys.argv[1]](text))
+    try:
+        with open(sys.argv[2], encoding="utf-8", errors="replace") as f:
+            text = f.read()
+    except FileNotFoundError:
+        text = ""  # it never came to its report
+    print(*{"meson": meson, "tap": tap, "junit": junit}[sys.argv[1]](text))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,16 @@ static gboolean audit_ready(gint fd, GIOCondition cond, gpointer arg)
 	return G_SOURCE_CONTINUE;
 }
 
+static gboolean revoked_ready(gint fd, GIOCondition cond, gpointer arg)
+{
+	struct mu_api *a = arg;
+
+	(void)fd;
+	(void)cond;
+	mu_revoked_dispatch(a->revoked);
+	return G_SOURCE_CONTINUE;
+}
+
 static void audit_self(struct mu_api *a, const char *what)
 {
 	if (a->audit)
@@ -29,9 +39,11 @@ static int open_state(struct mu_api *a, const char *dir, struct mu_error *e)
 	int err = mu_revoked_new(db, &a->revoked, e);
 
 	if (err == 0 && log)
-		err = mu_audit_new(log, &a->audit, e);
+		err = mu_audit_new(log, 0, &a->audit, e);
 	if (a->audit)
 		a->audit_source = g_unix_fd_add(mu_audit_fd(a->audit), G_IO_IN, audit_ready, a);
+	if (err == 0 && mu_revoked_fd(a->revoked) >= 0)
+		a->revoked_source = g_unix_fd_add(mu_revoked_fd(a->revoked), G_IO_IN, revoked_ready, a);
 	if (err == 0)
 		mu_revoked_purge(a->revoked, mu_clock_wall_us() / 1000000);
 	g_free(db);
@@ -39,30 +51,22 @@ static int open_state(struct mu_api *a, const char *dir, struct mu_error *e)
 	return err < 0 && err != -ENOMEM ? -EIO : err;
 }
 
-static int load_certificate(const struct mu_api_options *o, GTlsCertificate **ret, struct mu_error *e)
+static int load_certificate(const struct mu_api_options *o, struct mu_tls **ret, struct mu_error *e)
 {
-	GError *ge = NULL;
-
-	*ret = g_tls_certificate_new_from_files(o->certificate, o->key ? o->key : o->certificate, &ge);
-	if (*ret)
-		return 0;
-	mu_error_set(e, -EINVAL, "certificate %s, key %s: %s", o->certificate,
-		o->key ? o->key : o->certificate, ge->message);
-	g_error_free(ge);
-	return -EINVAL;
+	return mu_tls_new(o->certificate, o->key ? o->key : o->certificate, ret, e);
 }
 
 static int serve(struct mu_api *a, const struct mu_api_options *o, struct mu_error *e)
 {
-	GTlsCertificate *cert = NULL;
-	int err = o->certificate ? load_certificate(o, &cert, e) : 0;
+	struct mu_tls *tls = NULL;
+	int err = o->certificate ? load_certificate(o, &tls, e) : 0;
 
 	if (err < 0)
 		return err;
 	/* raw paths: ids need no escapes, and what is not decoded cannot mean two things */
 	a->server = soup_server_new("server-header", "muster", "raw-paths", TRUE, NULL);
-	mu_conns_init(&a->conns, a->server, cert);
-	g_clear_object(&cert);
+	mu_conns_init(&a->conns, a->server, tls);
+	a->conns.limits.shared = o->proxied;
 	mu_request_watch(a);
 	for (unsigned i = 0; err == 0 && i < o->n_listen; i++)
 		err = mu_conns_listen(&a->conns, &o->listen[i], e);
@@ -80,6 +84,8 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 	a->directory = o->directory;
 	a->media = o->media;
 	a->keyring = o->keyring;
+	a->workers_answer = o->workers_answer;
+	a->workers_arg = o->workers_arg;
 	a->bench_token = g_strdup(o->bench_token);
 	a->site = g_strdup(o->site ? o->site : "");
 	a->start_wall_us = mu_clock_wall_us();
@@ -100,20 +106,20 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 
 void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 {
-	GTlsCertificate *cert = NULL;
+	struct mu_tls *tls = NULL;
 	struct mu_error e;
 
 	a->keyring = o->keyring;
+	mu_events_end_unknown_keys(a);
 	g_free(a->bench_token);
 	a->bench_token = g_strdup(o->bench_token);
 	g_free(a->site);
 	a->site = g_strdup(o->site ? o->site : "");
-	if (a->conns.cert && o->certificate) {
-		if (load_certificate(o, &cert, &e) < 0)
+	if (a->conns.tls && o->certificate) {
+		if (load_certificate(o, &tls, &e) < 0)
 			mu_err("api", NULL, "%s; the old certificate stays in use", e.text);
 		else
-			mu_conns_set_certificate(&a->conns, cert);
-		g_clear_object(&cert);
+			mu_conns_set_tls(&a->conns, tls);
 	}
 	audit_self(a, "gateway.reload");
 }
@@ -139,12 +145,14 @@ void mu_api_free(struct mu_api *a)
 		g_object_unref(a->server);
 	}
 	mu_conns_done(&a->conns);
-	if (a->started)
-		audit_self(a, "gateway.stop");
+	if (a->revoked_source)
+		g_source_remove(a->revoked_source);
 	if (a->audit_source)
 		g_source_remove(a->audit_source);
+	mu_revoked_free(a->revoked); /* what it still stores, the audit log hears of */
+	if (a->started)
+		audit_self(a, "gateway.stop");
 	mu_audit_free(a->audit);
-	mu_revoked_free(a->revoked);
 	g_free(a->bench_token);
 	g_free(a->site);
 	free(a);

@@ -25,6 +25,11 @@ struct mu_api_options {
 	const char *bench_token;       /* NULL, or the one static token of insecure_bench: every scope */
 	const char *state_dir;         /* for state.db and audit.jsonl; NULL: nothing is kept */
 	const char *site;
+	bool (*workers_answer)(
+		void *arg); /* whether all media workers do, lately; for /healthz; NULL: they do */
+	void *workers_arg;
+	bool proxied; /* plain HTTP for others than this machine: a proxy's address stands for everybody
+			 behind it */
 };
 struct mu_api;
 /** Listen and serve. Copies the options' strings.
@@ -33,6 +38,9 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 /** Take over what can change while running: keyring, certificate and key, bench_token, site. A certificate
  * that cannot be read leaves the old one in use and is logged. Addresses and state_dir stay. */
 void mu_api_reload(struct mu_api *a, const struct mu_api_options *o);
+/** The port that the address `i` of the options is served at: the real one where 0 was asked for. 0: no such.
+ */
+uint16_t mu_api_port(const struct mu_api *a, unsigned i);
 /** Close every connection, write out the audit log, free. Takes NULL. */
 void mu_api_free(struct mu_api *a);
 

@@ -51,9 +51,7 @@ static void queue_put(struct queue *q, struct item *it)
 	q->n++;
 }
 
-/* --- writer thread
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- writer thread --- */
 
 static void note(struct mu_audit *a, const char *what, const char *why)
 {
@@ -154,9 +152,7 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* --- any thread
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- any thread --- */
 
 static const char *copy(char **to, const char *text)
 {
@@ -249,7 +245,7 @@ void mu_audit_dispatch(struct mu_audit *a)
 	}
 }
 
-int mu_audit_new(const char *path, struct mu_audit **ret, struct mu_error *e)
+int mu_audit_new(const char *path, size_t file_max, struct mu_audit **ret, struct mu_error *e)
 {
 	struct mu_audit *a = calloc(1, sizeof(*a));
 	int err;
@@ -259,7 +255,7 @@ int mu_audit_new(const char *path, struct mu_audit **ret, struct mu_error *e)
 	queue_init(&a->in);
 	queue_init(&a->out);
 	a->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = mu_audit_file_open(&a->file, path, e);
+	err = mu_audit_file_open(&a->file, path, file_max ? file_max : MU_AUDIT_FILE_MAX, e);
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->wake, NULL);
 	if (err == 0 && a->fd < 0)

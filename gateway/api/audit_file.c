@@ -8,12 +8,19 @@
 
 #define MARK_EVERY 256
 
-int mu_audit_file_open(struct mu_audit_file *f, const char *path, struct mu_error *e)
+static int open_at(const char *path)
+{
+	return open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+int mu_audit_file_open(struct mu_audit_file *f, const char *path, size_t max, struct mu_error *e)
 {
 	memset(f, 0, sizeof(*f));
 	memcpy(f->last_hash, MU_AUDIT_ZERO, MU_AUDIT_HASH + 1);
+	f->first_n = 1;
+	f->max = max;
 	f->path = strdup(path);
-	f->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	f->fd = open_at(path);
 	if (f->fd < 0)
 		return mu_error_set(e, -errno, "%s: %s", path, strerror(errno));
 	return f->path ? 0 : -ENOMEM;
@@ -54,16 +61,6 @@ static struct mu_audit_mark here(const struct mu_audit_file *f)
 	return m;
 }
 
-static FILE *reader(const struct mu_audit_file *f)
-{
-	int fd = open(f->path, O_RDONLY | O_CLOEXEC);
-	FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
-
-	if (!in && fd >= 0)
-		close(fd);
-	return in;
-}
-
 static void follow(struct mu_audit_file *f, const char *line, size_t len)
 {
 	struct mu_audit_mark m = here(f);
@@ -76,9 +73,34 @@ static void follow(struct mu_audit_file *f, const char *line, size_t len)
 	f->size += (off_t)len + 1;
 }
 
+static void stand_at(struct mu_audit_file *f, const struct mu_audit_mark *m)
+{
+	f->first_n = m->n;
+	f->last_n = m->n - 1;
+	memcpy(f->last_hash, m->prev, sizeof(f->last_hash));
+}
+
+/* Where the full file before this one ends. */
+static bool go_on(struct mu_audit_file *f)
+{
+	struct mu_audit_full *full;
+	struct mu_audit_mark m;
+	size_t n;
+	bool found;
+
+	mu_audit_full_list(f->path, &full, &n);
+	found = n > 0 && mu_audit_full_end(full[n - 1].path, &m);
+	if (found)
+		stand_at(f, &m);
+	mu_audit_full_free(full, n);
+	return found;
+}
+
 off_t mu_audit_file_check(struct mu_audit_file *f)
 {
-	FILE *in = reader(f);
+	FILE *in = mu_audit_full_open(f->path);
+	bool anchored = go_on(f);
+	struct mu_audit_mark m;
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t len;
@@ -89,6 +111,11 @@ off_t mu_audit_file_check(struct mu_audit_file *f)
 			cut = len;
 			break;
 		}
+		if (!anchored) {
+			mu_audit_full_anchor(line, (size_t)len - 1, &m);
+			stand_at(f, &m);
+		}
+		anchored = true;
 		follow(f, line, (size_t)len - 1);
 	}
 	free(line);
@@ -115,7 +142,7 @@ static int batch_append(struct mu_audit_file *f, const char *line, size_t len)
 	return 0;
 }
 
-int mu_audit_file_add(struct mu_audit_file *f, int64_t wall_us, const struct mu_audit_entry *e)
+static int add_line(struct mu_audit_file *f, int64_t wall_us, const struct mu_audit_entry *e)
 {
 	struct mu_audit_mark at = here(f);
 	char hash[MU_AUDIT_HASH + 1];
@@ -131,6 +158,73 @@ int mu_audit_file_add(struct mu_audit_file *f, int64_t wall_us, const struct mu_
 	f->last_n = at.n;
 	memcpy(f->last_hash, hash, sizeof(hash));
 	return 0;
+}
+
+/* A file that goes on from another says so first: without that line it would be one whose beginning is
+ * missing. */
+static int add_rotated(struct mu_audit_file *f, int64_t wall_us)
+{
+	struct mu_audit_full *full;
+	const char *name = NULL;
+	size_t n;
+	int err;
+
+	mu_audit_full_list(f->path, &full, &n);
+	if (n > 0)
+		name = strrchr(full[n - 1].path, '/') ? strrchr(full[n - 1].path, '/') + 1 : full[n - 1].path;
+	err = add_line(f, wall_us,
+		&(struct mu_audit_entry){ .who = "muster",
+			.what = "audit.rotated",
+			.target = name,
+			.why = "the file before is full" });
+	mu_audit_full_free(full, n);
+	return err;
+}
+
+int mu_audit_file_add(struct mu_audit_file *f, int64_t wall_us, const struct mu_audit_entry *e)
+{
+	int err = 0;
+
+	if (f->size == 0 && f->batch_len == 0 && f->last_n > 0)
+		err = add_rotated(f, wall_us);
+	return err < 0 ? err : add_line(f, wall_us, e);
+}
+
+static void sync_folder(const char *path)
+{
+	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+	int fd;
+
+	if (slash)
+		*slash = '\0';
+	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+	free(folder);
+}
+
+/* Where it cannot be done, the file grows on, and the next batch tries again. */
+static void rotate(struct mu_audit_file *f)
+{
+	char *name = mu_audit_full_name(f->path, f->first_n);
+	int fd = -1;
+
+	if (name && access(name, F_OK) < 0 && rename(f->path, name) == 0) {
+		fd = open_at(f->path);
+		if (fd < 0)
+			rename(name, f->path);
+	}
+	free(name);
+	if (fd < 0)
+		return;
+	close(f->fd);
+	f->fd = fd;
+	f->size = 0;
+	f->n_marks = 0;
+	f->first_n = f->last_n + 1;
+	sync_folder(f->path);
 }
 
 static int write_all(int fd, const char *p, size_t len)
@@ -162,6 +256,8 @@ int mu_audit_file_sync(struct mu_audit_file *f)
 	if (err == 0) {
 		mark(f, &f->batch_first);
 		f->size += (off_t)len;
+		if ((size_t)f->size >= f->max)
+			rotate(f);
 		return 0;
 	}
 	/* half a batch would break the chain for whatever comes later */
@@ -170,79 +266,4 @@ int mu_audit_file_sync(struct mu_audit_file *f)
 	f->last_n = f->batch_first.n - 1;
 	memcpy(f->last_hash, f->batch_first.prev, sizeof(f->last_hash));
 	return err;
-}
-
-/* --- reading
- * ----------------------------------------------------------------------------------------------------------------
- */
-
-static struct mu_audit_mark mark_before(const struct mu_audit_file *f, uint64_t n)
-{
-	struct mu_audit_mark m = { .n = 1, .prev = MU_AUDIT_ZERO };
-
-	for (size_t lo = 0, hi = f->n_marks; lo < hi;) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (f->marks[mid].n <= n) {
-			m = f->marks[mid];
-			lo = mid + 1;
-		} else {
-			hi = mid;
-		}
-	}
-	return m;
-}
-
-struct page {
-	json_t *entries;
-	uint64_t after, bad; /* bad: first number that does not follow */
-};
-
-/* One line at mark m; m moves on. */
-static void read_line(struct page *p, struct mu_audit_mark *m, const char *line, size_t len)
-{
-	char hash[MU_AUDIT_HASH + 1];
-	uint64_t n = m->n;
-	json_t *o;
-
-	memcpy(hash, m->prev, sizeof(hash));
-	if (!mu_audit_line_check(line, len, m->n, m->prev, &n, hash) && !p->bad)
-		p->bad = m->n;
-	memcpy(m->prev, hash, sizeof(hash));
-	m->n = n + 1;
-	if (n <= p->after)
-		return;
-	o = json_loadb(line, len, 0, NULL);
-	if (o)
-		json_array_append_new(p->entries, o);
-}
-
-json_t *mu_audit_file_read(struct mu_audit_file *f, uint64_t after, unsigned limit)
-{
-	struct page p = { .entries = json_array(), .after = after };
-	struct mu_audit_mark m = mark_before(f, after + 1);
-	FILE *in = reader(f);
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t len;
-	json_t *o;
-
-	if (in && fseeko(in, m.at, SEEK_SET) == 0) {
-		while (json_array_size(p.entries) < limit && m.n <= f->last_n &&
-			(len = getline(&line, &cap, in)) > 0)
-			read_line(&p, &m, line, (size_t)len - (line[len - 1] == '\n'));
-	}
-	/* fewer lines than were written: somebody cut them off */
-	if (json_array_size(p.entries) < limit && m.n <= f->last_n && !p.bad)
-		p.bad = m.n;
-	free(line);
-	if (in)
-		fclose(in);
-	if (p.bad && (!f->broken_at || p.bad < f->broken_at))
-		f->broken_at = p.bad;
-	o = json_pack(
-		"{so sb sI}", "entries", p.entries, "verified", !f->broken_at, "last", (json_int_t)f->last_n);
-	if (o && f->broken_at)
-		json_object_set_new(o, "broken_at", json_integer((json_int_t)f->broken_at));
-	return o;
 }

@@ -3,7 +3,6 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "api/audit_line.h"
 
@@ -43,24 +42,13 @@ static json_t *text_or_null(const char *text)
 	return o;
 }
 
-static void time_text(int64_t wall_us, char *ret, size_t size)
-{
-	time_t s = (time_t)(wall_us / 1000000);
-	struct tm tm;
-	size_t n;
-
-	gmtime_r(&s, &tm);
-	n = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(ret + n, size - n, ".%06dZ", (int)(wall_us % 1000000));
-}
-
 char *mu_audit_line_make(uint64_t n, int64_t wall_us, const struct mu_audit_entry *e, const char *prev,
 	char hash[MU_AUDIT_HASH + 1])
 {
-	char when[48], *part, *line = NULL;
+	char when[MU_TIME_TEXT], *part, *line = NULL;
 	json_t *o;
 
-	time_text(wall_us, when, sizeof(when));
+	mu_time_text(wall_us, 6, when);
 	o = json_pack("{sI ss so so so so so so}", "n", (json_int_t)n, "time", when, "who",
 		text_or_null(e->who), "from", text_or_null(e->from), "what", text_or_null(e->what), "target",
 		text_or_null(e->target), "result", text_or_null(e->result), "why", text_or_null(e->why));
@@ -81,25 +69,37 @@ static bool hex(const char *p)
 	return strspn(p, "0123456789abcdef") >= MU_AUDIT_HASH;
 }
 
-bool mu_audit_line_check(const char *line, size_t len, uint64_t want_n, const char *want_prev, uint64_t *n,
-	char hash[MU_AUDIT_HASH + 1])
+bool mu_audit_line_place(
+	const char *line, size_t len, uint64_t *n, char prev[MU_AUDIT_HASH + 1], char hash[MU_AUDIT_HASH + 1])
 {
-	const char *prev, *said, *suffix;
-	char real[MU_AUDIT_HASH + 1];
+	const char *suffix, *before, *said;
 
 	if (len < SUFFIX + sizeof(NUMBER) || memchr(line, 0, len) ||
 		strncmp(line, NUMBER, sizeof(NUMBER) - 1) != 0)
 		return false;
 	suffix = line + len - SUFFIX;
-	prev = suffix + sizeof(PREV) - 1;
-	said = prev + MU_AUDIT_HASH + sizeof(HASH) - 1;
+	before = suffix + sizeof(PREV) - 1;
+	said = before + MU_AUDIT_HASH + sizeof(HASH) - 1;
 	if (memcmp(suffix, PREV, sizeof(PREV) - 1) != 0 ||
-		memcmp(prev + MU_AUDIT_HASH, HASH, sizeof(HASH) - 1) != 0 ||
-		memcmp(said + MU_AUDIT_HASH, TAIL, sizeof(TAIL) - 1) != 0 || !hex(prev) || !hex(said))
+		memcmp(before + MU_AUDIT_HASH, HASH, sizeof(HASH) - 1) != 0 ||
+		memcmp(said + MU_AUDIT_HASH, TAIL, sizeof(TAIL) - 1) != 0 || !hex(before) || !hex(said))
 		return false;
 	*n = strtoull(line + sizeof(NUMBER) - 1, NULL, 10);
+	memcpy(prev, before, MU_AUDIT_HASH);
 	memcpy(hash, said, MU_AUDIT_HASH);
-	hash[MU_AUDIT_HASH] = '\0';
+	prev[MU_AUDIT_HASH] = hash[MU_AUDIT_HASH] = '\0';
+	return true;
+}
+
+bool mu_audit_line_check(const char *line, size_t len, uint64_t want_n, const char *want_prev, uint64_t *n,
+	char hash[MU_AUDIT_HASH + 1])
+{
+	char prev[MU_AUDIT_HASH + 1], want[MU_AUDIT_HASH + 1], real[MU_AUDIT_HASH + 1];
+
+	/* want_prev may lie where hash goes */
+	memcpy(want, want_prev, MU_AUDIT_HASH);
+	if (!mu_audit_line_place(line, len, n, prev, hash))
+		return false;
 	digest(prev, line, len - SUFFIX, real);
-	return *n == want_n && strncmp(prev, want_prev, MU_AUDIT_HASH) == 0 && strcmp(real, hash) == 0;
+	return *n == want_n && memcmp(prev, want, MU_AUDIT_HASH) == 0 && strcmp(real, hash) == 0;
 }

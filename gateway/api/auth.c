@@ -5,8 +5,9 @@
 #define TOKEN_MAX 4096
 #define ALL_SCOPES \
 	(MU_SCOPE_PUBLISH | MU_SCOPE_WATCH | MU_SCOPE_CONFERENCE | MU_SCOPE_OPERATE | MU_SCOPE_ADMIN)
-#define DENIALS_GAP_US \
-	100000 /* at most ten denials a second go to the audit log; it says how many each stands for */
+/* At most one denial a second goes to the audit log, for strangers drive it; it says how many it stands for.
+ */
+#define DENIALS_GAP_US 1000000
 
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes)
 {
@@ -81,9 +82,11 @@ static bool identify(struct mu_req *r)
 	for (h += 7; *h == ' '; h++)
 		;
 	if (is_bench(r->api, h)) {
-		r->who = (struct mu_token){
-			.id = "bench", .subject = "bench", .endpoint = "*", .scopes = ALL_SCOPES, .expires_s = INT64_MAX
-		};
+		r->who = (struct mu_token){ .id = "bench",
+			.subject = "bench",
+			.endpoint = "*",
+			.scopes = ALL_SCOPES,
+			.expires_s = INT64_MAX };
 		return r->has_token = true;
 	}
 	err = strlen(h) > TOKEN_MAX ? -EBADMSG : mu_token_verify(r->api->keyring, h, now_s, &r->who, &e);
@@ -100,11 +103,24 @@ static bool identify(struct mu_req *r)
 	return false;
 }
 
+bool mu_auth_holds(struct mu_req *r)
+{
+	if (!r->has_token)
+		return true; /* nothing was asked for */
+	if (mu_revoked_has(r->api->revoked, r->who.id))
+		unauthorized(r, true, "The token was revoked: ask for a new one.");
+	else if (mu_clock_wall_us() / 1000000 >= r->who.expires_s)
+		unauthorized(r, true, "The token has expired: ask for a new one.");
+	else
+		return true;
+	return false;
+}
+
 /* A session belongs to the token that made it. Its id is a secret, yet not one that must stand alone. */
 static bool owns(struct mu_req *r)
 {
 	const struct mu_token *maker = mu_session_token(r->api->webrtc, r->vars[0]);
-	char id[MU_ID_MAX];
+	const char *endpoint = mu_session_endpoint(r->api->webrtc, r->vars[0]);
 
 	if (!maker) {
 		mu_reply_problem(r, 404, "No such session",
@@ -113,7 +129,7 @@ static bool owns(struct mu_req *r)
 	}
 	if (strcmp(maker->id, r->who.id) == 0)
 		return true;
-	if (r->who.scopes & MU_SCOPE_ADMIN && mu_session_endpoint(r->api, r->vars[0], id) && mu_may(r, id))
+	if (r->who.scopes & MU_SCOPE_ADMIN && endpoint && mu_may(r, endpoint))
 		return true;
 	forbidden(r, MU_SCOPE_ADMIN,
 		"The session was made with another token: only that one or an administrator's may change it.");
@@ -135,14 +151,35 @@ static bool covers(struct mu_req *r)
 	return false;
 }
 
-/* Behind a proxy on this machine everybody has its address. */
+static bool names_this_machine(const char *host)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
+
+	for (size_t i = 0; host && i < MU_ARRAY_LEN(names); i++) {
+		size_t n = strlen(names[i]);
+
+		if (g_ascii_strncasecmp(host, names[i], n) == 0 && (!host[n] || host[n] == ':'))
+			return true;
+	}
+	return false;
+}
+
+/* A program on this machine that means this gateway. Not a proxy, behind which everybody has its address; and
+ * not a browser here, where any page of the web could read what is answered: that shows by what it adds, or,
+ * where a page has its own name resolve to this machine, by Host. */
 static bool from_here(const struct mu_req *r)
 {
+	static const char *const added[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Real-IP", "Via", "Origin", "Referer", "Cookie", "Sec-Fetch-Site",
+		"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User" };
 	SoupMessageHeaders *h = soup_server_message_get_request_headers(r->msg);
 
-	if (soup_message_headers_get_one(h, "Forwarded") ||
-		soup_message_headers_get_list(h, "X-Forwarded-For"))
+	if (r->api->conns.limits.shared || !names_this_machine(soup_message_headers_get_one(h, "Host")))
 		return false;
+	for (size_t i = 0; i < MU_ARRAY_LEN(added); i++) {
+		if (soup_message_headers_get_list(h, added[i]))
+			return false;
+	}
 	return strcmp(r->from, "127.0.0.1") == 0 || strcmp(r->from, "::1") == 0;
 }
 

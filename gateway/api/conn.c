@@ -1,21 +1,28 @@
 #include <errno.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
+#include <sys/resource.h>
 
 #include "api/conn.h"
 #include "api/guard.h"
 #include "api/listener.h"
 
-/* A slow client costs a descriptor and some memory for as long as we let it. So every connection that waits
- * for its client stands in a queue, has a deadline, and the one that waits longest makes room for a new one:
- * an attacker that opens thousands pushes out its own, while an honest request is complete before its turn
- * comes. */
+#define OPEN_MAX 8192
+/* A peer that is gone without a word, or takes nothing of what is sent: the kernel gives up on it then. */
+#define DEAD_MS      15000
+#define KEEPALIVE_S  10
+#define KEEP_PROBE_S 5
 
+/* A slow client costs a descriptor and some memory for as long as we let it. So every connection that waits
+ * for its client, be it for the rest of its request or to take its answer, stands in a queue, has a deadline,
+ * and the one that waits longest makes room for a new one: an attacker that opens thousands pushes out its
+ * own, while an honest request is complete, and its answer gone, before its turn comes. */
+
+enum conn_state { QUIET, ANSWERING, LOOSE }; /* LOOSE: a stream, or done: in no queue */
 struct peer {
 	char *address;
-	struct mu_list quiet;
-	unsigned n_quiet, n_open;
+	struct mu_list quiet, answering;
+	unsigned n_quiet, n_open, n_live;
+	bool shared;
 };
 /* Data of the remote address object, which lives as long as the server's connection does. */
 struct conn {
@@ -24,34 +31,46 @@ struct conn {
 	GSocket *socket;        /* a reference */
 	GSocketAddress *remote; /* borrowed */
 	struct mu_list link, peer_link, all_link;
-	bool is_quiet;
+	enum conn_state state;
+	int64_t since_us; /* in this state */
+	bool is_cut;
 	guint timer;
 };
 static const char key[] = "mu-conn";
+
+static void not_live(struct conn *c)
+{
+	if (c->is_cut)
+		return;
+	c->is_cut = true;
+	c->peer->n_live--;
+	c->all->n_live--;
+}
 
 /* Not closed: the HTTP server holds the stream, reads its end in the next turn and lets go in its own order.
  */
 static void cut(struct conn *c)
 {
+	not_live(c);
 	g_socket_shutdown(c->socket, TRUE, TRUE, NULL);
 }
 
-static void set_quiet(struct conn *c, bool quiet)
+static void set_state(struct conn *c, enum conn_state state)
 {
-	if (c->is_quiet == quiet)
+	int quiet = (state == QUIET) - (c->state == QUIET);
+
+	if (c->state == state)
 		return;
-	c->is_quiet = quiet;
-	if (quiet) {
-		mu_list_append(&c->all->quiet, &c->link);
-		mu_list_append(&c->peer->quiet, &c->peer_link);
-		c->peer->n_quiet++;
-		c->all->n_quiet++;
-	} else {
-		mu_list_remove(&c->link);
-		mu_list_remove(&c->peer_link);
-		c->peer->n_quiet--;
-		c->all->n_quiet--;
-	}
+	mu_list_remove(&c->link);
+	mu_list_remove(&c->peer_link);
+	c->peer->n_quiet += (unsigned)quiet;
+	c->all->n_quiet += (unsigned)quiet;
+	c->state = state;
+	c->since_us = mu_clock_us();
+	if (state == LOOSE)
+		return;
+	mu_list_append(state == QUIET ? &c->all->quiet : &c->all->answering, &c->link);
+	mu_list_append(state == QUIET ? &c->peer->quiet : &c->peer->answering, &c->peer_link);
 }
 
 static gboolean late(gpointer arg)
@@ -60,7 +79,7 @@ static gboolean late(gpointer arg)
 
 	c->timer = 0;
 	c->all->n_timed_out++;
-	set_quiet(c, false);
+	set_state(c, LOOSE);
 	cut(c);
 	return G_SOURCE_REMOVE;
 }
@@ -76,8 +95,24 @@ static void evict(struct conn *c)
 {
 	c->all->n_evicted++;
 	arm(c, 0);
-	set_quiet(c, false);
+	set_state(c, LOOSE);
 	cut(c);
+}
+
+/* Of two that head their queues, the one that stands there longer; NULL: both are empty. */
+static struct conn *longest(struct conn *a, struct conn *b)
+{
+	return !a ? b : !b || a->since_us <= b->since_us ? a : b;
+}
+
+static struct conn *first(struct mu_list *queue)
+{
+	return mu_list_empty(queue) ? NULL : MU_CONTAINER_OF(queue->next, struct conn, link);
+}
+
+static struct conn *peer_first(struct mu_list *queue)
+{
+	return mu_list_empty(queue) ? NULL : MU_CONTAINER_OF(queue->next, struct conn, peer_link);
 }
 
 static void conn_free(gpointer arg)
@@ -86,7 +121,8 @@ static void conn_free(gpointer arg)
 	struct peer *p = c->peer;
 
 	arm(c, 0);
-	set_quiet(c, false);
+	set_state(c, LOOSE);
+	not_live(c);
 	mu_list_remove(&c->all_link);
 	c->all->n_open--;
 	if (--p->n_open == 0) {
@@ -100,8 +136,8 @@ static void conn_free(gpointer arg)
 
 static struct peer *peer_take(struct mu_conns *all, GSocketAddress *remote)
 {
-	char *address =
-		g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote)));
+	GInetAddress *inet = g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote));
+	char *address = g_inet_address_to_string(inet);
 	struct peer *p = g_hash_table_lookup(all->peers, address);
 
 	if (p) {
@@ -110,115 +146,110 @@ static struct peer *peer_take(struct mu_conns *all, GSocketAddress *remote)
 	}
 	p = g_new0(struct peer, 1);
 	p->address = address;
+	p->shared =
+		all->limits.shared || (all->limits.shared_loopback && g_inet_address_get_is_loopback(inet));
 	mu_list_init(&p->quiet);
+	mu_list_init(&p->answering);
 	g_hash_table_insert(all->peers, p->address, p);
 	return p;
+}
+
+/* Before a connection is added. Where only streams are left to cut, the new one is cut instead. */
+static bool make_room_for(struct mu_conns *all, struct peer *p)
+{
+	struct conn *c = NULL;
+	bool full = true;
+
+	if (!p->shared && p->n_live >= all->limits.open_per_address)
+		c = longest(peer_first(&p->quiet), peer_first(&p->answering));
+	else if (p->n_quiet >= all->limits.per_address)
+		c = peer_first(&p->quiet);
+	else if (all->n_live >= all->limits.open_total)
+		c = longest(first(&all->quiet), first(&all->answering));
+	else if (all->n_quiet >= all->limits.total)
+		c = first(&all->quiet);
+	else
+		full = false;
+	if (c)
+		evict(c);
+	return c || !full;
 }
 
 static void conn_new(struct mu_conns *all, GSocket *socket, GSocketAddress *remote)
 {
 	struct conn *c = g_new0(struct conn, 1);
+	bool room;
 
 	c->all = all;
 	c->socket = g_object_ref(socket);
 	c->remote = remote;
 	c->peer = peer_take(all, remote);
+	room = make_room_for(all, c->peer);
 	c->peer->n_open++;
+	c->peer->n_live++;
 	all->n_open++;
+	all->n_live++;
 	all->n_accepted++;
 	mu_list_init(&c->link);
 	mu_list_init(&c->peer_link);
 	mu_list_append(&all->open, &c->all_link);
-	if (c->peer->n_quiet >= all->limits.per_address)
-		evict(MU_CONTAINER_OF(c->peer->quiet.next, struct conn, peer_link));
-	else if (all->n_quiet >= all->limits.total)
-		evict(MU_CONTAINER_OF(all->quiet.next, struct conn, link));
-	set_quiet(c, true);
-	arm(c, all->limits.header_ms);
+	c->state = LOOSE;
 	g_object_set_data_full(G_OBJECT(remote), key, c, conn_free);
+	if (!room) {
+		evict(c);
+		return;
+	}
+	set_state(c, QUIET);
+	arm(c, all->limits.header_ms);
 }
 
 void mu_conns_make_room(struct mu_conns *c)
 {
-	if (!mu_list_empty(&c->quiet))
-		evict(MU_CONTAINER_OF(c->quiet.next, struct conn, link));
+	struct conn *who = longest(first(&c->quiet), first(&c->answering));
+
+	if (who)
+		evict(who);
 }
 
-/* --- from accept to the HTTP server
- * ------------------------------------------------------------------------------------------ */
+/* --- from accept to the HTTP server --- */
 
-static void serve(struct mu_conns *all, GIOStream *stream, GSocket *socket, GSocketAddress *local,
-	GSocketAddress *remote)
+static void set_options(GSocket *s)
 {
-	GIOStream *guard = mu_guard_new(stream, socket);
-
-	soup_server_accept_iostream(all->server, guard, local, remote, NULL);
-	g_object_unref(guard);
+	g_socket_set_option(s, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
+	g_socket_set_option(s, IPPROTO_TCP, TCP_USER_TIMEOUT, DEAD_MS, NULL);
+	g_socket_set_option(s, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S, NULL);
+	g_socket_set_option(s, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_PROBE_S, NULL);
+	g_socket_set_keepalive(s, TRUE);
 }
 
-struct handshake {
-	struct mu_conns *all; /* not to be touched once it is stopped */
-	GSocket *socket;
-	GSocketAddress *local, *remote;
-};
-
-static void handshake_done(GObject *tls, GAsyncResult *res, gpointer arg)
+static void serve(struct mu_conns *all, GSocket *socket, GSocketAddress *local, GSocketAddress *remote)
 {
-	struct handshake *h = arg;
+	GIOStream *plain = G_IO_STREAM(g_socket_connection_factory_create_connection(socket));
+	GIOStream *stream = all->tls ? mu_tls_stream_new(all->tls, plain, socket) : g_object_ref(plain);
+	GIOStream *guard = stream ? mu_guard_new(stream, socket) : NULL;
 
-	if (g_tls_connection_handshake_finish(G_TLS_CONNECTION(tls), res, NULL) &&
-		!g_cancellable_is_cancelled(h->all->stop))
-		serve(h->all, G_IO_STREAM(tls), h->socket, h->local, h->remote);
-	g_object_unref(tls);
-	g_object_unref(h->socket);
-	g_object_unref(h->local);
-	g_object_unref(h->remote);
-	g_free(h);
-}
-
-static void secure(struct mu_conns *all, GIOStream *plain, GSocket *socket, GSocketAddress *local,
-	GSocketAddress *remote)
-{
-	static const char *const protocols[] = { "http/1.1", NULL };
-	GIOStream *tls = g_tls_server_connection_new(plain, all->cert, NULL);
-	struct handshake *h;
-
-	if (!tls)
-		return;
-	g_tls_connection_set_advertised_protocols(G_TLS_CONNECTION(tls), protocols);
-	g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(tls), FALSE);
-	h = g_new0(struct handshake, 1);
-	h->all = all;
-	h->socket = g_object_ref(socket);
-	h->local = g_object_ref(local);
-	h->remote = g_object_ref(remote);
-	g_tls_connection_handshake_async(
-		G_TLS_CONNECTION(tls), G_PRIORITY_DEFAULT, all->stop, handshake_done, h);
+	if (guard) /* else there is no memory for it, and it closes */
+		soup_server_accept_iostream(all->server, guard, local, remote, NULL);
+	g_clear_object(&guard);
+	g_clear_object(&stream);
+	g_object_unref(plain);
 }
 
 void mu_conns_accepted(struct mu_conns *all, GSocket *socket)
 {
 	GSocketAddress *local = g_socket_get_local_address(socket, NULL);
 	GSocketAddress *remote = g_socket_get_remote_address(socket, NULL);
-	GIOStream *stream;
 
 	if (local && remote) { /* else it is gone already */
-		g_socket_set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
+		set_options(socket);
 		conn_new(all, socket, remote);
-		stream = G_IO_STREAM(g_socket_connection_factory_create_connection(socket));
-		if (all->cert)
-			secure(all, stream, socket, local, remote);
-		else
-			serve(all, stream, socket, local, remote);
-		g_object_unref(stream);
+		serve(all, socket, local, remote);
 	}
 	g_clear_object(&local);
 	g_clear_object(&remote);
 }
 
-/* --- a request's steps
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- a request's steps --- */
 
 static struct conn *conn_of(SoupServerMessage *msg)
 {
@@ -243,24 +274,20 @@ static void got_body(SoupServerMessage *msg, gpointer arg)
 	(void)arg;
 	if (!c)
 		return;
-	set_quiet(c, false);
+	if (!c->is_cut)
+		set_state(c, ANSWERING);
 	arm(c, c->all->limits.answer_ms);
 }
 
-/* What follows is a close, which with TLS writes a last record and would wait for a peer that reads nothing.
- */
 static void finished(SoupServerMessage *msg, gpointer arg)
 {
 	struct conn *c = conn_of(msg);
-	int unsent = 0;
 
 	(void)arg;
 	if (!c)
 		return;
 	arm(c, 0);
-	set_quiet(c, false);
-	if (c->all->cert && ioctl(g_socket_get_fd(c->socket), SIOCOUTQ, &unsent) == 0 && unsent > 32768)
-		g_socket_shutdown(c->socket, FALSE, TRUE, NULL);
+	set_state(c, LOOSE);
 }
 
 static void started(SoupServer *server, SoupServerMessage *msg, gpointer arg)
@@ -284,8 +311,17 @@ void mu_conn_stream(SoupServerMessage *msg)
 {
 	struct conn *c = conn_of(msg);
 
-	if (c)
-		arm(c, 0);
+	if (!c)
+		return;
+	arm(c, 0);
+	set_state(c, LOOSE);
+}
+
+bool mu_conn_shared(SoupServerMessage *msg)
+{
+	struct conn *c = conn_of(msg);
+
+	return c && c->peer->shared;
 }
 
 GSocket *mu_conn_socket(SoupServerMessage *msg)
@@ -295,11 +331,19 @@ GSocket *mu_conn_socket(SoupServerMessage *msg)
 	return c ? c->socket : NULL;
 }
 
-/* --- all of them
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- all of them --- */
 
-void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert)
+/* Half of the descriptors, so that files, media and databases have theirs. */
+static unsigned open_total(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return OPEN_MAX;
+	return (unsigned)MU_MIN(MU_MAX(files.rlim_cur / 2, 64), OPEN_MAX);
+}
+
+void mu_conns_init(struct mu_conns *c, SoupServer *server, struct mu_tls *tls)
 {
 	c->limits = (struct mu_conn_limits){
 		.header_ms = 10000,
@@ -307,19 +351,23 @@ void mu_conns_init(struct mu_conns *c, SoupServer *server, GTlsCertificate *cert
 		.answer_ms = 60000,
 		.per_address = 64,
 		.total = 2048,
+		.open_per_address = 128,
+		.open_total = open_total(),
+		.shared_loopback = true,
 	};
 	c->server = server;
-	c->cert = cert ? g_object_ref(cert) : NULL;
-	c->stop = g_cancellable_new();
+	c->tls = tls;
 	c->peers = g_hash_table_new(g_str_hash, g_str_equal);
 	mu_list_init(&c->quiet);
+	mu_list_init(&c->answering);
 	mu_list_init(&c->open);
 	g_signal_connect(server, "request-started", G_CALLBACK(started), NULL);
 }
 
-void mu_conns_set_certificate(struct mu_conns *c, GTlsCertificate *cert)
+void mu_conns_set_tls(struct mu_conns *c, struct mu_tls *tls)
 {
-	g_set_object(&c->cert, cert);
+	mu_tls_free(c->tls);
+	c->tls = tls;
 }
 
 int mu_conns_listen(struct mu_conns *c, const struct mu_addr *at, struct mu_error *e)
@@ -343,23 +391,19 @@ void mu_conns_stop(struct mu_conns *c)
 {
 	while (c->n_listeners)
 		mu_listener_free(c->listeners[--c->n_listeners]);
-	if (c->stop)
-		g_cancellable_cancel(c->stop);
 }
 
-/* A handshake under way, or a connection whose request was cut short and that still says why, ends by itself.
- */
+/* A connection whose request was cut short and that still says why ends by itself. */
 void mu_conns_done(struct mu_conns *c)
 {
 	if (!c->peers)
 		return;
 	while (!mu_list_empty(&c->open)) {
-		struct conn *first = MU_CONTAINER_OF(c->open.next, struct conn, all_link);
+		struct conn *one = MU_CONTAINER_OF(c->open.next, struct conn, all_link);
 
-		cut(first);
-		g_object_set_data(G_OBJECT(first->remote), key, NULL);
+		cut(one);
+		g_object_set_data(G_OBJECT(one->remote), key, NULL);
 	}
 	g_hash_table_unref(c->peers);
-	g_object_unref(c->stop);
-	g_clear_object(&c->cert);
+	mu_tls_free(c->tls);
 }

@@ -4,9 +4,7 @@
 #include "api/head.h"
 #include "api/private.h"
 
-/* --- the reading side
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- the reading side --- */
 
 typedef struct {
 	GInputStream parent;
@@ -118,9 +116,7 @@ static void mu_guard_input_init(MuGuardInput *g)
 	g->head = g_new0(struct mu_head, 1);
 }
 
-/* --- the stream
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* --- the stream --- */
 
 typedef struct {
 	GIOStream parent;

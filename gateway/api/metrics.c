@@ -1,16 +1,14 @@
 /* Prometheus text format 0.0.4. Names: muster_<what>_<unit>, _total for counters; one label set a worker. */
 #include "api/private.h"
 
-#define STREAMS_MAX 1000 /* publishers' streams with figures of their own: bounds what a scrape costs */
-
 typedef double value_fn(const struct mu_media_stats *s);
 
-static void head(GString *t, const char *name, const char *type, const char *help)
+void mu_metric_head(GString *t, const char *name, const char *type, const char *help)
 {
 	g_string_append_printf(t, "# HELP muster_%s %s\n# TYPE muster_%s %s\n", name, help, name, type);
 }
 
-static void value(GString *t, double v)
+void mu_metric_value(GString *t, double v)
 {
 	char text[G_ASCII_DTOSTR_BUF_SIZE];
 
@@ -20,15 +18,25 @@ static void value(GString *t, double v)
 		g_string_append_printf(t, " %s\n", g_ascii_formatd(text, sizeof(text), "%.9g", v));
 }
 
-static void single(GString *t, const char *name, const char *type, const char *help, double v)
+void mu_metric_label(GString *t, const char *name, const char *value)
 {
-	head(t, name, type, help);
-	g_string_append_printf(t, "muster_%s", name);
-	value(t, v);
+	g_string_append_printf(t, "%s=\"", name);
+	for (; *value; value++) {
+		if (*value == '"' || *value == '\\')
+			g_string_append_c(t, '\\');
+		g_string_append_c(t, *value == '\n' ? ' ' : *value);
+	}
+	g_string_append_c(t, '"');
 }
 
-/* --- figures of a worker: one row each
- * ---------------------------------------------------------------------------------------- */
+static void single(GString *t, const char *name, const char *type, const char *help, double v)
+{
+	mu_metric_head(t, name, type, help);
+	g_string_append_printf(t, "muster_%s", name);
+	mu_metric_value(t, v);
+}
+
+/* --- figures of a worker: one row each --- */
 
 #define FIELD(fn, expr)                                  \
 	static double fn(const struct mu_media_stats *s) \
@@ -96,31 +104,35 @@ static const struct {
 static void workers(GString *t, const struct mu_media_stats *s, unsigned n)
 {
 	for (size_t m = 0; m < MU_ARRAY_LEN(per_worker); m++) {
-		head(t, per_worker[m].name, per_worker[m].type, per_worker[m].help);
+		mu_metric_head(t, per_worker[m].name, per_worker[m].type, per_worker[m].help);
 		for (unsigned i = 0; i < n; i++) {
 			g_string_append_printf(t, "muster_%s{worker=\"%u\"}", per_worker[m].name, i);
-			value(t, per_worker[m].fn(&s[i]));
+			mu_metric_value(t, per_worker[m].fn(&s[i]));
 		}
 	}
 }
 
 static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 {
-	head(t, "dropped_packets_total", "counter", "Packets that went no further, by where and why.");
+	mu_metric_head(
+		t, "dropped_packets_total", "counter", "Packets that went no further, by where and why.");
 	for (unsigned i = 0; i < n; i++) {
 		const struct {
 			const char *stage;
 			uint64_t n;
 		} row[] = {
 			{ "socket_full", s[i].net.rx_dropped },
+			{ "source_port_0", s[i].net.rx_refused },
 			{ "unknown_address", s[i].unknown_address },
 			{ "stun_bad", s[i].stun_bad },
+			{ "address_held", s[i].address_held },
 			{ "dtls_unvalidated", s[i].dtls_unvalidated },
 			{ "bad_auth", s[i].bad_auth },
 			{ "replayed", s[i].replayed },
 			{ "malformed", s[i].malformed },
 			{ "over_limit", s[i].over_limit },
 			{ "no_packet", s[i].no_packet },
+			{ "too_large", s[i].too_large },
 			{ "hand_full", s[i].net.hand_dropped },
 			{ "send_failed", s[i].net.tx_failed },
 		};
@@ -128,7 +140,7 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 		for (size_t k = 0; k < MU_ARRAY_LEN(row); k++) {
 			g_string_append_printf(t, "muster_dropped_packets_total{worker=\"%u\",stage=\"%s\"}",
 				i, row[k].stage);
-			value(t, (double)row[k].n);
+			mu_metric_value(t, (double)row[k].n);
 		}
 	}
 }
@@ -138,7 +150,7 @@ static void queue_times(GString *t, const struct mu_media_stats *s, unsigned n)
 	static const char *const le[MU_HIST_BUCKETS] = { "5e-05", "0.0001", "0.00025", "0.0005", "0.001",
 		"0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "+Inf" };
 
-	head(t, "queue_seconds", "histogram",
+	mu_metric_head(t, "queue_seconds", "histogram",
 		"Time from a packet's arrival until it was handed to the kernel.");
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t sum = 0;
@@ -147,130 +159,17 @@ static void queue_times(GString *t, const struct mu_media_stats *s, unsigned n)
 			sum += s[i].queue_us_bucket[b];
 			g_string_append_printf(
 				t, "muster_queue_seconds_bucket{worker=\"%u\",le=\"%s\"}", i, le[b]);
-			value(t, (double)sum);
+			mu_metric_value(t, (double)sum);
 		}
 		g_string_append_printf(t, "muster_queue_seconds_sum{worker=\"%u\"}", i);
-		value(t, (double)s[i].queue_us_sum / 1e6);
+		mu_metric_value(t, (double)s[i].queue_us_sum / 1e6);
 		/* of the buckets, not queue_count: the two must agree in what is scraped */
 		g_string_append_printf(t, "muster_queue_seconds_count{worker=\"%u\"}", i);
-		value(t, (double)sum);
+		mu_metric_value(t, (double)sum);
 	}
 }
 
-/* --- sessions and endpoints
- * ------------------------------------------------------------------------------------------------------ */
-
-static bool is_kind(const json_t *session, const char *kind)
-{
-	const char *k = json_string_value(json_object_get(session, "kind"));
-
-	return k && strcmp(k, kind) == 0;
-}
-
-static void session_counts(GString *t, json_t *all)
-{
-	static const char *const kinds[] = { "whip", "whep" };
-
-	head(t, "sessions", "gauge", "Sessions by kind.");
-	for (size_t k = 0; k < MU_ARRAY_LEN(kinds); k++) {
-		unsigned n = 0;
-		json_t *s;
-		size_t i;
-
-		json_array_foreach(all, i, s) n += is_kind(s, kinds[k]);
-		g_string_append_printf(t, "muster_sessions{kind=\"%s\"}", kinds[k]);
-		value(t, n);
-	}
-}
-
-static bool count_endpoint(void *arg, struct mu_endpoint *ep)
-{
-	unsigned *n = arg;
-
-	if ((unsigned)ep->state <= MU_ENDPOINT_LOST)
-		n[ep->state]++;
-	return true;
-}
-
-static void endpoint_counts(GString *t, struct mu_directory *d)
-{
-	unsigned n[MU_ENDPOINT_LOST + 1] = { 0 };
-
-	mu_directory_each(d, count_endpoint, n);
-	head(t, "endpoints", "gauge", "Endpoints by state.");
-	for (unsigned i = 0; i < MU_ARRAY_LEN(n); i++) {
-		g_string_append_printf(t, "muster_endpoints{state=\"%s\"}",
-			mu_endpoint_state_name((enum mu_endpoint_state)i));
-		value(t, n[i]);
-	}
-}
-
-static void label(GString *t, const char *name, const json_t *from, const char *key)
-{
-	const char *v = json_string_value(json_object_get(from, key));
-
-	g_string_append_printf(t, "%s=\"", name);
-	for (; v && *v; v++) {
-		if (*v == '"' || *v == '\\')
-			g_string_append_c(t, '\\');
-		g_string_append_c(t, *v == '\n' ? ' ' : *v);
-	}
-	g_string_append_c(t, '"');
-}
-
-static double rtt(const json_t *s)
-{
-	return json_number_value(json_object_get(s, "rtt_us")) / 1e6;
-}
-
-static double jitter(const json_t *s)
-{
-	return json_number_value(json_object_get(s, "jitter_us")) / 1e6;
-}
-
-static double loss(const json_t *s)
-{
-	double lost = json_number_value(json_object_get(s, "lost")),
-	       got = json_number_value(json_object_get(s, "packets"));
-
-	return lost > 0 ? lost / (lost + got) : 0;
-}
-
-static const struct {
-	const char *name, *help;
-	double (*fn)(const json_t *stream);
-} per_stream[] = {
-	{ "publisher_rtt_seconds", "Round-trip time to the publisher, by stream.", rtt },
-	{ "publisher_jitter_seconds", "Interarrival jitter (RFC 3550), by stream.", jitter },
-	{ "publisher_loss_ratio", "Share of the publisher's packets lost since it began, by stream.", loss },
-};
-
-static void publishers(GString *t, json_t *all)
-{
-	for (size_t m = 0; m < MU_ARRAY_LEN(per_stream); m++) {
-		unsigned n = 0;
-		json_t *s, *st;
-		size_t i, k;
-
-		head(t, per_stream[m].name, "gauge", per_stream[m].help);
-		json_array_foreach(all, i, s)
-		{
-			if (!is_kind(s, "whip"))
-				continue;
-			json_array_foreach(json_object_get(s, "streams"), k, st)
-			{
-				if (n++ >= STREAMS_MAX)
-					break;
-				g_string_append_printf(t, "muster_%s{", per_stream[m].name);
-				label(t, "endpoint", s, "endpoint");
-				label(t, ",mid", st, "mid");
-				label(t, ",kind", st, "kind");
-				g_string_append_c(t, '}');
-				value(t, per_stream[m].fn(st));
-			}
-		}
-	}
-}
+/* --- all of it --- */
 
 static void http(GString *t, const struct mu_api *a)
 {
@@ -294,27 +193,22 @@ static void scraped(void *arg, const struct mu_media_stats *s, unsigned n)
 	struct mu_wait *w = arg;
 	struct mu_req *r = mu_wait_req(w);
 	GString *t;
-	json_t *all;
 
 	if (!r) {
 		mu_wait_end(w);
 		return;
 	}
 	t = g_string_sized_new(16384);
-	all = mu_webrtc_sessions_json(r->api->webrtc, NULL);
-	head(t, "build_info", "gauge", "Version and SRTP engine; always 1.");
+	mu_metric_head(t, "build_info", "gauge", "Version and SRTP engine; always 1.");
 	g_string_append_printf(t, "muster_build_info{version=\"%s\",engine=\"%s\"} 1\n", MU_VERSION,
 		mu_media_engine(r->api->media));
 	single(t, "start_time_seconds", "gauge", "When the gateway started, seconds since 1970.",
 		(double)r->api->start_wall_us / 1e6);
-	session_counts(t, all);
-	endpoint_counts(t, r->api->directory);
+	mu_metrics_sessions(t, r->api);
 	workers(t, s, n);
 	drops(t, s, n);
 	queue_times(t, s, n);
-	publishers(t, all);
 	http(t, r->api);
-	json_decref(all);
 	mu_reply_text(r, 200, "text/plain; version=0.0.4; charset=utf-8", t->str, t->len);
 	g_string_free(t, TRUE);
 	mu_wait_end(w);

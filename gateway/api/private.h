@@ -7,19 +7,31 @@
 #include "api/api.h"
 #include "api/audit.h"
 #include "api/conn.h"
+#include "api/metrics.h"
 #include "api/revoked.h"
 
-#define MU_BODY_MAX     65536     /* bytes of any request's body (RELIABILITY P3) */
-#define MU_READERS_MAX  512       /* event streams at once */
-#define MU_READER_QUEUE (1 << 18) /* bytes that may wait for one reader of events; more, and it is dropped \
-				   */
 #define MU_VARS_MAX 2
+/* Entries in one answer: at most, and of sessions where nobody says how many. */
+#define MU_PAGE_MAX      1000
+#define MU_PAGE_SESSIONS 100
+#define MU_BODY_MAX      65536 /* bytes of any request's body (RELIABILITY P3) */
+
+/* Event streams: at once; of them kept for those who operate the gateway; of one token's subject; of one
+ * address, unless many may be behind it. */
+#define MU_READERS_MAX     512
+#define MU_READERS_OPERATE 64
+#define MU_READERS_SUBJECT 32
+#define MU_READERS_ADDRESS 64
+/* Bytes that may wait for one reader; with more it is cut. */
+#define MU_READER_QUEUE (1 << 18)
 
 struct mu_api {
 	struct mu_webrtc *webrtc;
 	struct mu_directory *directory;
 	struct mu_media *media;
 	struct mu_keyring *keyring;
+	bool (*workers_answer)(void *arg);
+	void *workers_arg;
 	char *bench_token, *site;
 	SoupServer *server;
 	struct mu_conns conns;
@@ -29,15 +41,16 @@ struct mu_api {
 	struct mu_event_listener listener;
 	struct mu_list readers; /* of the event stream */
 	unsigned n_readers;
-	guint heartbeat, audit_source;
+	guint tick, audit_source, revoked_source;
 	bool started;
 	struct mu_list waits; /* requests whose answer comes later */
 	int64_t start_wall_us;
+	unsigned n_ticks; /* seconds */
+	struct mu_viewers viewers;
 	uint64_t n_requests, n_denied, n_events_dropped;
 };
 
-/* --- request.c: one request, from its header to its answer
- * --------------------------------------------------------------- */
+/* --- request.c: one request, from its header to its answer --- */
 
 enum mu_body { MU_BODY_NONE, MU_BODY_SDP, MU_BODY_SDPFRAG, MU_BODY_JSON };
 struct mu_req;
@@ -66,6 +79,8 @@ void mu_request_watch(struct mu_api *a);
 char *mu_req_endpoint(const struct mu_req *r, char ret[MU_ID_MAX]);
 /** An integer of the query, within bounds. @return false: malformed; *ret untouched when absent */
 bool mu_req_number(const struct mu_req *r, const char *name, int64_t min, int64_t max, int64_t *ret);
+/** A text of the query, shorter than size. @return false: longer; *ret untouched when absent */
+bool mu_req_text(const struct mu_req *r, const char *name, char *ret, size_t size);
 /** Read the JSON body, depth and size limited. Answers 400 itself. @return NULL: answered */
 json_t *mu_req_json(struct mu_req *r);
 /** Note a deed in the audit log. target, why: NULL none. */
@@ -83,9 +98,7 @@ struct mu_wait *mu_wait_begin(struct mu_req *r);
 struct mu_req *mu_wait_req(struct mu_wait *w);
 void mu_wait_end(struct mu_wait *w);
 
-/* --- reply.c
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- reply.c --- */
 
 /** RFC 9457. */
 void mu_reply_problem(struct mu_req *r, int status, const char *title, const char *fmt, ...) MU_PRINTF(4, 5);
@@ -102,32 +115,34 @@ void mu_reply_and_close(SoupServerMessage *msg, int status, const char *title, c
 char *mu_closing_text(int status, const char *body);
 char *mu_problem_text(int status, const char *title, const char *detail, const char *instance);
 
-/* --- auth.c
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- auth.c --- */
 
 /** Whether the request may go on; answers 401, 403 itself when not. */
 bool mu_auth(struct mu_req *r);
+/** Whether what mu_auth let through still may, now that the body is complete: that can be half a minute
+ * later, and the token revoked or over. Answers 401 itself when not. */
+bool mu_auth_holds(struct mu_req *r);
 /** Whether a token may see or change this endpoint by its pattern. */
 bool mu_may(const struct mu_req *r, const char *endpoint);
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes);
 
-/* --- routes.c
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- routes.c --- */
 
 const struct mu_route *mu_routes(size_t *n);
 /** Find a route. @param allow the methods the path has, for 405, when NULL is returned; "" for 404 */
 const struct mu_route *mu_route_find(const char *method, const char *path, char vars[MU_VARS_MAX][MU_ID_MAX],
 	char *allow, size_t allow_size);
 
-/** The endpoint of a session. @return false: no such session */
-bool mu_session_endpoint(struct mu_api *a, const char *id, char ret[MU_ID_MAX]);
+/** Sessions of an endpoint, or, with "", of all the token covers. @param ret_next a new reference: what the
+ * next page is `after`, or null */
+json_t *mu_sessions_page(
+	struct mu_req *r, const char *endpoint, uint64_t after, unsigned limit, json_t **ret_next);
 
-/* --- handlers
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- handlers: sessions.c, status.c, tokens.c, events.c, metrics.c, static.c --- */
 
+/* Each is called on the control thread once its request is whole and allowed: r->vars hold the path's names,
+ * r->who the token's claims unless the route is open. Each sets an answer before it returns, or has begun a
+ * wait. */
 void mu_on_whip(struct mu_req *r);
 void mu_on_whep(struct mu_req *r);
 void mu_on_whep_head(struct mu_req *r);
@@ -147,15 +162,15 @@ void mu_on_metrics(struct mu_req *r);
 void mu_on_openapi(struct mu_req *r);
 void mu_on_console(struct mu_req *r);
 
+/* --- events.c --- */
+
+/** Hear the directory's events, and begin the tick of every second. */
 void mu_events_start(struct mu_api *a);
+/** Let go of all readers; their connections are still to be closed. */
 void mu_events_stop(struct mu_api *a);
 /** End the event streams opened with a token. */
 void mu_events_end_token(struct mu_api *a, const char *token_id);
-
-/* --- for tests
- * ----------------------------------------------------------------------------------------------------------------
- */
-
-uint16_t mu_api_port(const struct mu_api *a, unsigned i);
+/** End the streams of tokens whose key has left the keyring. */
+void mu_events_end_unknown_keys(struct mu_api *a);
 
 #endif

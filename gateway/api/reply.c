@@ -94,10 +94,9 @@ void mu_reply_web(struct mu_req *r, struct mu_web_reply *w)
 	mu_web_reply_done(w);
 }
 
-/* --- cutting a request short
- * -------------------------------------------------------------------------------------------------
- *
- * The library would read the body to its end before it answers. We take the connection from it, write the
+/* --- cutting a request short --- */
+
+/* The library would read the body to its end before it answers. We take the connection from it, write the
  * answer, and read on for a moment: closing with unread bytes resets the connection, and the client would
  * never see why. */
 

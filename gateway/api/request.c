@@ -39,6 +39,17 @@ bool mu_req_number(const struct mu_req *r, const char *name, int64_t min, int64_
 	return ok;
 }
 
+bool mu_req_text(const struct mu_req *r, const char *name, char *ret, size_t size)
+{
+	GHashTable *q = query(r);
+	const char *text = q ? g_hash_table_lookup(q, name) : NULL;
+	bool ok = !text || g_strlcpy(ret, text, size) < size;
+
+	if (q)
+		g_hash_table_unref(q);
+	return ok;
+}
+
 /* jansson stops at a depth of 2048 (JSON_PARSER_MAX_DEPTH) and the body at 64 KiB, so a hostile one costs
  * little. */
 json_t *mu_req_json(struct mu_req *r)
@@ -77,9 +88,7 @@ void mu_req_audit(struct mu_req *r, const char *what, const char *target, const 
 			.why = why });
 }
 
-/* --- steps
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- steps --- */
 
 static void finished(SoupServerMessage *msg, gpointer arg)
 {
@@ -201,7 +210,8 @@ static void handle(SoupServer *server, SoupServerMessage *msg, const char *path,
 	(void)path;
 	(void)q;
 	(void)arg;
-	r->route->fn(r);
+	if (mu_auth_holds(r))
+		r->route->fn(r);
 }
 
 /* What the HTTP library refuses by itself, it refuses without a body: this one stands ready for that. Any
@@ -227,8 +237,7 @@ void mu_request_watch(struct mu_api *a)
 	soup_server_add_handler(a->server, NULL, handle, a, NULL);
 }
 
-/* --- answers that come later
- * ---------------------------------------------------------------------------------------------------- */
+/* --- answers that come later --- */
 
 struct mu_wait *mu_wait_begin(struct mu_req *r)
 {

@@ -1,18 +1,18 @@
 #include <errno.h>
 #include <glib.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 
 #include "api/revoked.h"
+#include "api/revoked_store.h"
 
-#define PURGE_SLACK_S 60 /* more than the leeway that tokens' times are checked with */
+#define PURGE_SLACK_S 60 /* our clock may be set back: what expired must not come to life again */
 
 struct entry {
 	char *jti, *by;
 	int64_t at_s, expires_s;
 };
 struct mu_revoked {
-	sqlite3 *db; /* NULL: memory only */
+	struct mu_revoked_store *store; /* NULL: memory only */
 	GHashTable *entries;
 };
 
@@ -36,29 +36,9 @@ static void remember(struct mu_revoked *r, const char *jti, const char *by, int6
 	g_hash_table_replace(r->entries, e->jti, e);
 }
 
-static int load(void *arg, int n, char **v, char **names)
+static void load(void *arg, const struct mu_revoked_row *row)
 {
-	(void)n;
-	(void)names;
-	if (v[0])
-		remember(arg, v[0], v[1] ? v[1] : "", v[2] ? g_ascii_strtoll(v[2], NULL, 10) : 0,
-			v[3] ? g_ascii_strtoll(v[3], NULL, 10) : 0);
-	return 0;
-}
-
-static int open_db(struct mu_revoked *r, const char *path, struct mu_error *e)
-{
-	/* FULL: a revocation is answered when it is on the disk, not when it is on its way. */
-	static const char setup[] =
-		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000;"
-		"CREATE TABLE IF NOT EXISTS revoked(jti TEXT PRIMARY KEY NOT NULL, at INTEGER NOT NULL,"
-		" by TEXT NOT NULL, expires INTEGER NOT NULL);";
-
-	if (sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK &&
-		sqlite3_exec(r->db, setup, NULL, NULL, NULL) == SQLITE_OK &&
-		sqlite3_exec(r->db, "SELECT jti, by, at, expires FROM revoked", load, r, NULL) == SQLITE_OK)
-		return 0;
-	return mu_error_set(e, -EIO, "%s: %s", path, r->db ? sqlite3_errmsg(r->db) : "out of memory");
+	remember(arg, row->jti, row->by, row->at_s, row->expires_s);
 }
 
 int mu_revoked_new(const char *path, struct mu_revoked **ret, struct mu_error *e)
@@ -70,7 +50,7 @@ int mu_revoked_new(const char *path, struct mu_revoked **ret, struct mu_error *e
 		return -ENOMEM;
 	r->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, entry_free);
 	if (path)
-		err = open_db(r, path, e);
+		err = mu_revoked_store_new(path, load, r, &r->store, e);
 	if (err < 0) {
 		mu_revoked_free(r);
 		return err;
@@ -83,27 +63,9 @@ void mu_revoked_free(struct mu_revoked *r)
 {
 	if (!r)
 		return;
-	sqlite3_close(r->db);
+	mu_revoked_store_free(r->store);
 	g_hash_table_unref(r->entries);
 	free(r);
-}
-
-static int store(struct mu_revoked *r, const char *jti, const char *by, int64_t now_s, int64_t expires_s,
-	struct mu_error *e)
-{
-	static const char sql[] = "INSERT OR REPLACE INTO revoked(jti, at, by, expires) VALUES(?, ?, ?, ?)";
-	sqlite3_stmt *st = NULL;
-	bool ok = sqlite3_prepare_v2(r->db, sql, -1, &st, NULL) == SQLITE_OK;
-
-	if (ok) {
-		sqlite3_bind_text(st, 1, jti, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(st, 2, now_s);
-		sqlite3_bind_text(st, 3, by, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(st, 4, expires_s);
-		ok = sqlite3_step(st) == SQLITE_DONE;
-	}
-	sqlite3_finalize(st);
-	return ok ? 0 : mu_error_set(e, -EIO, "state.db: %s", sqlite3_errmsg(r->db));
 }
 
 int mu_revoked_add(struct mu_revoked *r, const char *jti, const char *by, int64_t now_s, int64_t expires_s,
@@ -119,7 +81,31 @@ int mu_revoked_add(struct mu_revoked *r, const char *jti, const char *by, int64_
 			"%d tokens are revoked and none has expired: change the signing key instead",
 			MU_REVOKED_MAX);
 	remember(r, jti, by, now_s, expires_s);
-	return r->db ? store(r, jti, by, now_s, expires_s, e) : 0;
+	return 0;
+}
+
+void mu_revoked_store(struct mu_revoked *r, const char *jti,
+	void (*done)(void *arg, int err, const struct mu_error *e), void *arg)
+{
+	const struct entry *e = g_hash_table_lookup(r->entries, jti);
+
+	if (e && r->store)
+		mu_revoked_store_put(r->store,
+			&(struct mu_revoked_row){
+				.jti = e->jti, .by = e->by, .at_s = e->at_s, .expires_s = e->expires_s },
+			done, arg);
+	else if (done)
+		done(arg, 0, NULL);
+}
+
+int mu_revoked_fd(const struct mu_revoked *r)
+{
+	return r->store ? mu_revoked_store_fd(r->store) : -1;
+}
+
+void mu_revoked_dispatch(struct mu_revoked *r)
+{
+	mu_revoked_store_dispatch(r->store);
 }
 
 bool mu_revoked_has(const struct mu_revoked *r, const char *jti)
@@ -139,14 +125,9 @@ static gboolean is_over(gpointer key, gpointer value, gpointer arg)
 unsigned mu_revoked_purge(struct mu_revoked *r, int64_t now_s)
 {
 	unsigned n = g_hash_table_foreach_remove(r->entries, is_over, &now_s);
-	char sql[96];
 
-	if (n && r->db) {
-		g_snprintf(sql, sizeof(sql),
-			"DELETE FROM revoked WHERE expires > 0 AND expires + %d < %" G_GINT64_FORMAT,
-			PURGE_SLACK_S, (gint64)now_s);
-		sqlite3_exec(r->db, sql, NULL, NULL, NULL);
-	}
+	if (n && r->store)
+		mu_revoked_store_purge(r->store, now_s - PURGE_SLACK_S);
 	return n;
 }
 

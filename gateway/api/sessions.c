@@ -100,9 +100,9 @@ void mu_on_session_delete(struct mu_req *r)
 
 void mu_on_sessions_delete(struct mu_req *r)
 {
-	char endpoint[MU_ID_MAX];
+	const char *endpoint = mu_session_endpoint(r->api->webrtc, r->vars[0]);
 
-	if (mu_session_endpoint(r->api, r->vars[0], endpoint) && !mu_may(r, endpoint)) {
+	if (endpoint && !mu_may(r, endpoint)) {
 		mu_reply_problem(r, 403, "Not allowed",
 			"Session %.100s belongs to an endpoint this token is not for.", r->vars[0]);
 		mu_req_audit(r, "session.end_by_operator", r->vars[0], "denied",
@@ -112,39 +112,59 @@ void mu_on_sessions_delete(struct mu_req *r)
 	end(r, "session.end_by_operator");
 }
 
-bool mu_session_endpoint(struct mu_api *a, const char *id, char ret[MU_ID_MAX])
+/* A page of sessions. */
+struct page {
+	struct mu_req *r;
+	const char *endpoint; /* "" any that the token covers */
+	unsigned limit;
+	json_t *list;
+	uint64_t last;
+	bool more;
+};
+
+static bool add_to_page(void *arg, const struct mu_session_info *s)
 {
-	json_t *all = mu_webrtc_sessions_json(a->webrtc, NULL), *s;
-	bool found = false;
-	size_t i;
+	struct page *p = arg;
 
-	json_array_foreach(all, i, s)
-	{
-		const char *sid = json_string_value(json_object_get(s, "id"));
-		const char *ep = json_string_value(json_object_get(s, "endpoint"));
+	if (p->endpoint[0] ? strcmp(p->endpoint, s->endpoint) != 0 : !mu_may(p->r, s->endpoint))
+		return true;
+	p->more = json_array_size(p->list) == p->limit;
+	if (p->more)
+		return false;
+	json_array_append_new(p->list, mu_session_json(s));
+	p->last = s->number;
+	return true;
+}
 
-		if (sid && ep && strcmp(sid, id) == 0) {
-			g_strlcpy(ret, ep, MU_ID_MAX);
-			found = true;
-			break;
-		}
-	}
-	json_decref(all);
-	return found;
+json_t *mu_sessions_page(
+	struct mu_req *r, const char *endpoint, uint64_t after, unsigned limit, json_t **ret_next)
+{
+	struct page p = { .r = r, .endpoint = endpoint, .limit = limit, .list = json_array() };
+
+	mu_webrtc_each_session(r->api->webrtc, after, add_to_page, &p);
+	*ret_next = p.more ? json_integer((json_int_t)p.last) : json_null();
+	return p.list;
 }
 
 void mu_on_sessions(struct mu_req *r)
 {
-	json_t *all = mu_webrtc_sessions_json(r->api->webrtc, NULL), *mine = json_array(), *s;
-	size_t i;
+	int64_t after = 0, limit = MU_PAGE_SESSIONS;
+	char endpoint[MU_ID_MAX] = "";
+	json_t *list, *next;
 
-	json_array_foreach(all, i, s)
-	{
-		const char *ep = json_string_value(json_object_get(s, "endpoint"));
-
-		if (ep && mu_may(r, ep))
-			json_array_append(mine, s);
+	if (!mu_req_number(r, "after", 0, INT64_MAX, &after) ||
+		!mu_req_number(r, "limit", 1, MU_PAGE_MAX, &limit) ||
+		!mu_req_text(r, "endpoint", endpoint, sizeof(endpoint))) {
+		mu_reply_problem(r, 400, "Bad query",
+			"\"endpoint\" is an id, \"after\" a session's number, \"limit\" 1 to %d.",
+			MU_PAGE_MAX);
+		return;
 	}
-	json_decref(all);
-	mu_reply_json(r, 200, json_pack("{so}", "sessions", mine));
+	if (endpoint[0] && !mu_may(r, endpoint)) {
+		mu_reply_problem(
+			r, 403, "Not allowed", "The token is for other endpoints than %s.", endpoint);
+		return;
+	}
+	list = mu_sessions_page(r, endpoint, (uint64_t)after, (unsigned)limit, &next);
+	mu_reply_json(r, 200, json_pack("{so so}", "sessions", list, "next", next));
 }

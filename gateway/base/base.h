@@ -29,6 +29,20 @@ int64_t mu_clock_wall_us(void);
 /** Wall time as the 64-bit NTP format (RFC 5905, section 6): seconds since 1900 in the high half. Any thread. */
 uint64_t mu_ntp_from_wall_us(int64_t wall_us);
 
+/* For tests of time: the clocks stand still and are moved by hand. Libraries keep their own: OpenSSL repeats a lost DTLS
+ * datagram after real time, not driven time. */
+/** From now on mu_clock_us() gives `us`, and the wall clock moves along from where it was. Media workers with threads of
+ *  their own do not notice that it moved: drive them too (net.h). Any thread.
+ *  @param us > 0; 0: the real clocks again */
+void mu_clock_drive(int64_t us);
+bool mu_clock_driven(void);
+
+#define MU_TIME_TEXT 48
+/** A moment in UTC as people and RFC 3339 write it: "2026-11-24T22:04:40.123Z". Any thread.
+ *  @param digits of the second's fraction, 0..6
+ *  @return ret */
+char *mu_time_text(int64_t wall_us, unsigned digits, char ret[MU_TIME_TEXT]);
+
 /** A span of time in NTP format: 32.32 fixed point seconds. Any thread. */
 static inline uint64_t mu_ntp_span(int64_t us)
 {
@@ -59,14 +73,21 @@ enum mu_log_level {
 /** Where log lines go. JOURNAL needs journald's socket; AUTO takes it when stderr is connected to the journal. */
 enum mu_log_target { MU_LOG_AUTO, MU_LOG_STDERR, MU_LOG_JOURNAL, MU_LOG_JSON };
 
-/** Set level and target. Control thread, before other threads start; the level may change later. */
+/** Set level and target, and at the first call start the writer. Control thread, before other threads start; level and
+ *  target may change later. From now on other threads leave their lines to the writer, which a stalled pipe or journal may
+ *  stop; they never block, and what does not fit its queue is dropped and said. The control thread writes for itself.
+ *  Without this call every thread writes for itself. */
 void mu_log_setup(enum mu_log_level level, enum mu_log_target target);
 enum mu_log_level mu_log_level(void);
 /** Parse "error", "warn", "info", "debug", "trace". @return 0, -EINVAL */
 int mu_log_level_parse(const char *text, enum mu_log_level *ret);
 /** One line. `topic` is the module's name, `id` names the endpoint, session or file it is about, or is NULL.
- *  Keys, tokens and SDP key lines never go here. Any thread; formats and writes, so never per packet. */
+ *  Keys, tokens and SDP key lines never go here. Bytes that are not UTF-8 and control characters are replaced, what is
+ *  longer than a line is cut. Any thread; formats, so never per packet. */
 void mu_log(enum mu_log_level level, const char *topic, const char *id, const char *fmt, ...) MU_PRINTF(4, 5);
+/** Wait until the writer has written what was logged before, for at most a second. Runs at exit(); call it before abort().
+ *  Any thread. */
+void mu_log_flush(void);
 #define mu_err(topic, id, ...)   mu_log(MU_LOG_ERROR, topic, id, __VA_ARGS__)
 #define mu_warn(topic, id, ...)  mu_log(MU_LOG_WARN, topic, id, __VA_ARGS__)
 #define mu_info(topic, id, ...)  mu_log(MU_LOG_INFO, topic, id, __VA_ARGS__)
@@ -189,7 +210,7 @@ bool mu_ring_ready(struct mu_ring *r);
 
 enum mu_packet_flag {
 	MU_PACKET_MARKER   = 1 << 0,
-	MU_PACKET_KEY      = 1 << 1, /* belongs to a key frame's first packet: a decoder can start here */
+	MU_PACKET_KEY      = 1 << 1, /* shows that a key frame began: a decoder can start `lead` numbers before it */
 	MU_PACKET_REPAIRED = 1 << 2, /* came by retransmission */
 	MU_PACKET_FRAME    = 1 << 3, /* first packet of a frame */
 };
@@ -216,6 +237,7 @@ struct mu_packet {
 	uint8_t codec;          /* index into the track's formats */
 	uint8_t flags;          /* enum mu_packet_flag */
 	uint8_t n_ext;
+	uint8_t lead;           /* with MU_PACKET_KEY: track numbers from the frame's first packet to this one */
 	struct mu_packet_ext ext[MU_PACKET_EXTS];
 	uint8_t data[MU_PACKET_MAX];
 };

@@ -6,10 +6,9 @@
 #include <sys/uio.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/base.h"
+#include "base/log_internal.h"
 
 static atomic_int level = MU_LOG_INFO;
 static atomic_int target = MU_LOG_STDERR;
@@ -34,6 +33,7 @@ void mu_log_setup(enum mu_log_level l, enum mu_log_target t)
 		t = stderr_is_journal() ? MU_LOG_JOURNAL : MU_LOG_STDERR;
 	atomic_store(&level, (int)l);
 	atomic_store(&target, (int)t);
+	log_writer_start();
 }
 
 enum mu_log_level mu_log_level(void)
@@ -52,48 +52,94 @@ int mu_log_level_parse(const char *text, enum mu_log_level *ret)
 	return -EINVAL;
 }
 
-static void time_text(char *ret, size_t size)
-{
-	int64_t now = mu_clock_wall_us();
-	time_t s = (time_t)(now / 1000000);
-	struct tm tm;
-	size_t n;
+/* --- text from outside ------------------------------------------------------------------- */
 
-	gmtime_r(&s, &tm);
-	n = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(ret + n, size - n, ".%03dZ", (int)(now / 1000 % 1000));
+static size_t utf8_lead(uint8_t c)
+{
+	if (c < 0x80)
+		return 1;
+	if (c < 0xc2 || c > 0xf4)
+		return 0;
+	return c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
-/* One write a line: lines of different threads never mix, and control characters in foreign text cannot forge one. */
-static void to_stderr(enum mu_log_level l, const char *topic, const char *id, char *text)
+/* RFC 3629, section 4: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static bool utf8_second(uint8_t lead, uint8_t c)
 {
-	char when[40], line[1400];
+	uint8_t from = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+	uint8_t to = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+
+	return c >= from && c <= to;
+}
+
+/* @return bytes of the character at p, 0: none; *ret_more: its beginning is right, but the text ends */
+static size_t utf8_len(const uint8_t *p, size_t left, bool *ret_more)
+{
+	size_t n = utf8_lead(p[0]);
+
+	*ret_more = false;
+	for (size_t i = 1; i < n; i++) {
+		if (i == left) {
+			*ret_more = true;
+			return 0;
+		}
+		if (i == 1 ? !utf8_second(p[0], p[1]) : (p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return n;
+}
+
+/* C0, DEL, and C1 (U+0080 to U+009F): they move cursors and end lines. */
+static bool is_control(const uint8_t *p)
+{
+	return p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
+}
+
+void log_clean(char *text, size_t len, bool cut)
+{
+	uint8_t *p = (uint8_t *)text;
+
+	for (size_t i = 0, n; i < len; i += n) {
+		bool more;
+
+		n = utf8_len(p + i, len - i, &more);
+		if (n == 0 && more && cut) {
+			text[i] = '\0'; /* the cut went through a character */
+			return;
+		}
+		if (n == 0) {
+			n = 1;
+			p[i] = '?';
+		} else if (is_control(p + i)) {
+			memset(p + i, ' ', n);
+		}
+	}
+}
+
+/* --- targets ----------------------------------------------------------------------------- */
+
+/* One write a line: lines of different threads never mix. */
+static void to_stderr(const struct log_line *l)
+{
+	char when[MU_TIME_TEXT], line[sizeof(*l) + 64];
 	int n;
 
-	for (char *c = text; *c; c++) {
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = ' ';
-	}
-	time_text(when, sizeof(when));
-	n = snprintf(line, sizeof(line), "%s %-5s %s%s%s: %s\n", when, level_name[l], topic, id ? " " : "",
-		id ? id : "", text);
-	if (n >= (int)sizeof(line)) {
-		n = (int)sizeof(line) - 1;
-		line[n - 1] = '\n';
-	}
+	mu_time_text(l->wall_us, 3, when);
+	n = snprintf(line, sizeof(line), "%s %-5s %s%s%s: %s\n", when, level_name[l->level], l->topic,
+		*l->id ? " " : "", l->id, l->text);
 	while (write(STDERR_FILENO, line, (size_t)n) < 0 && errno == EINTR)
 		;
 }
 
-static void to_json(enum mu_log_level l, const char *topic, const char *id, const char *text)
+static void to_json(const struct log_line *l)
 {
-	char when[40];
+	char when[MU_TIME_TEXT];
 	json_t *o;
 	char *s;
 
-	time_text(when, sizeof(when));
-	o = json_pack("{ss ss ss ss? ss}", "time", when, "level", level_name[l], "topic", topic, "id", id, "message",
-		text);
+	mu_time_text(l->wall_us, 3, when);
+	o = json_pack("{ss ss ss ss? ss}", "time", when, "level", level_name[l->level], "topic", l->topic,
+		"id", *l->id ? l->id : NULL, "message", l->text);
 	s = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	if (s) {
 		struct iovec v[] = { { s, strlen(s) }, { (char *)"\n", 1 } };
@@ -105,27 +151,48 @@ static void to_json(enum mu_log_level l, const char *topic, const char *id, cons
 	json_decref(o);
 }
 
+void log_write(const struct log_line *l)
+{
+	switch (atomic_load_explicit(&target, memory_order_relaxed)) {
+	case MU_LOG_JOURNAL:
+		sd_journal_send("MESSAGE=%s%s%s: %s", l->topic, *l->id ? " " : "", l->id, l->text,
+			"PRIORITY=%d", level_syslog[l->level], "MUSTER_TOPIC=%s", l->topic, "MUSTER_ID=%s",
+			l->id, NULL);
+		break;
+	case MU_LOG_JSON:
+		to_json(l);
+		break;
+	default:
+		to_stderr(l);
+	}
+}
+
+static void finish(char *text, size_t size, int len)
+{
+	bool cut = len >= (int)size;
+
+	log_clean(text, len < 0 ? 0 : MU_MIN((size_t)len, size - 1), cut);
+}
+
 void mu_log(enum mu_log_level l, const char *topic, const char *id, const char *fmt, ...)
 {
-	char text[1024];
+	struct log_line line;
 	va_list ap;
+	int n;
 
 	if (l > mu_log_level())
 		return;
+	line.wall_us = mu_clock_wall_us();
+	line.level = l;
+	snprintf(line.topic, sizeof(line.topic), "%s", topic);
+	n = snprintf(line.id, sizeof(line.id), "%s", id ? id : "");
+	finish(line.id, sizeof(line.id), n);
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	n = vsnprintf(line.text, sizeof(line.text), fmt, ap);
 	va_end(ap);
-	switch (atomic_load_explicit(&target, memory_order_relaxed)) {
-	case MU_LOG_JOURNAL:
-		sd_journal_send("MESSAGE=%s%s%s: %s", topic, id ? " " : "", id ? id : "", text, "PRIORITY=%d",
-			level_syslog[l], "MUSTER_TOPIC=%s", topic, "MUSTER_ID=%s", id ? id : "", NULL);
-		break;
-	case MU_LOG_JSON:
-		to_json(l, topic, id, text);
-		break;
-	default:
-		to_stderr(l, topic, id, text);
-	}
+	finish(line.text, sizeof(line.text), n);
+	if (!log_writer_take(&line))
+		log_write(&line);
 }
 
 uint64_t mu_log_gate_pass(struct mu_log_gate *g, int64_t now_us, int64_t interval_us)

@@ -100,6 +100,7 @@ struct mu_packet *mu_packet_new(struct mu_slab *s)
 	p->flags = 0;
 	p->pad = 0;
 	p->n_ext = 0;
+	p->lead = 0;
 	p->codec = 0;
 	return p;
 }

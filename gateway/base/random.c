@@ -13,8 +13,11 @@ void mu_random(void *ret, size_t len)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
+		if (n <= 0) {
+			mu_err("base", NULL, "the kernel has no random bytes");
+			mu_log_flush();
 			abort();
+		}
 		p += n;
 		len -= (size_t)n;
 	}

@@ -9,7 +9,8 @@ import { t, translate, switchLanguage } from './i18n.js';
 const $ = id => document.getElementById(id);
 const TOKEN = 'muster-token', WALL = 'muster-wall';
 const tiles = new Map();
-let gateway, list, publisher, following, site = '', link = '';
+const list = new EndpointList(toggle), publisher = new Publisher(showPublishing);
+let gateway, following, site = '', link = '';
 
 /** The token from the link leaves the address bar: it must not end up in a history or a screenshot. */
 function takeToken() {
@@ -21,14 +22,20 @@ function takeToken() {
   return sessionStorage.getItem(TOKEN);
 }
 
-function notice(text) {
-  $('notice').textContent = text;
-  $('notice').hidden = !text;
+// --- what the page says about itself ---
+
+const notices = new Map(); // by what they are about: each is cleared by whoever gave it
+/** @param text makes the text; nothing: all is well there. Without either, what stands is said anew. */
+function notice(about, text) {
+  if (text) notices.set(about, text);
+  else notices.delete(about);
+  $('notice').textContent = [...notices.values()].map(say => say()).join(' ');
+  $('notice').hidden = notices.size === 0;
 }
 
 function view(signedIn) {
   $('token-view').hidden = signedIn;
-  for (const id of ['wall-view', 'publish-open', 'sign-out']) $(id).hidden = !signedIn;
+  for (const id of ['wall-view', 'publish-open', 'sign-out', 'site']) $(id).hidden = !signedIn;
 }
 
 function setLink(state) {
@@ -37,10 +44,31 @@ function setLink(state) {
   $('link').textContent = state ? t(`link.${state}`) : '';
 }
 
+/** A camera that is on must not be forgotten behind a closed dialog. */
+function showPublishing() {
+  const button = $('publish-open'), on = publisher.active;
+  button.dataset.publishing = on ? publisher.state : '';
+  button.textContent = on ? t('publish.on', publisher.id) : t('publish.open');
+}
+
+/** After the language changed, everything that is not in the page's source is said anew. */
+function relabel() {
+  setLink(link);
+  notice();
+  list.show();
+  publisher.show();
+  showPublishing();
+  if (publisher.view.open) publisher.choices();
+  for (const tile of tiles.values()) tile.label();
+}
+
+// --- the wall ---
+
 /** Make the wall fit: as square as the number of pictures allows. */
 function arrange() {
   const columns = Math.ceil(Math.sqrt(tiles.size)) || 1;
   $('tiles').style.setProperty('--columns', columns);
+  $('tiles').style.setProperty('--rows', Math.ceil(tiles.size / columns) || 1);
   $('wall-empty').hidden = tiles.size > 0;
   list.watched = new Set(tiles.keys());
   list.show();
@@ -49,69 +77,19 @@ function arrange() {
 
 function toggle(id) {
   if (tiles.has(id)) return tiles.get(id).close();
-  if (!window.RTCPeerConnection) return notice(t('error.webrtc'));
-  const tile = new Tile(gateway, id, () => {
-    tiles.delete(id);
-    arrange();
+  if (!window.RTCPeerConnection) return;
+  const tile = new Tile(gateway, id, {
+    up: () => reread(id),
+    closed: () => {
+      tiles.delete(id);
+      arrange();
+      setTimeout(reread, 500, id);
+    },
   });
   tiles.set(id, tile);
   $('tiles').append(tile.element);
   tile.update(list.get(id));
   arrange();
-}
-
-async function refresh() {
-  const asked = gateway;
-  try {
-    const answer = await asked.json('/v1/endpoints');
-    if (asked !== gateway) return;
-    site = answer.site;
-    $('site').textContent = site;
-    list.set(answer.endpoints);
-    for (const [id, tile] of tiles) tile.update(list.get(id));
-    notice('');
-  } catch (e) {
-    if (asked === gateway) refused(e);
-  }
-}
-
-function refused(e) {
-  if (e.status === 401) {
-    signOut();
-    notice(t('token.refused', e.message));
-  } else if (e.status === 403) {
-    setLink('poll');
-    notice(t('list.forbidden'));
-  } else {
-    setLink('off');
-  }
-}
-
-let soon;
-function refreshSoon() {
-  clearTimeout(soon);
-  soon = setTimeout(refresh, 100);
-}
-
-function signIn(token) {
-  sessionStorage.setItem(TOKEN, token);
-  gateway = new Gateway(token);
-  list = new EndpointList(toggle);
-  publisher = new Publisher(gateway);
-  following = new AbortController();
-  notice('');
-  view(true);
-  refresh().then(restore);
-  gateway.follow(following.signal, {
-    event: refreshSoon,
-    up: () => {
-      setLink('on');
-      refreshSoon();
-    },
-    down: refused,
-  });
-  // viewers come and go without an event
-  following.timer = setInterval(() => document.hidden || refresh(), 10000);
 }
 
 /** After a reload the wall is as it was. */
@@ -121,17 +99,103 @@ function restore() {
   }
 }
 
+// --- what the gateway says ---
+
+let reading; // the list is on its way: by id what events tell meanwhile, which may be newer than it; null: removed
+async function refresh() {
+  const asked = gateway, newer = reading = new Map();
+  try {
+    const answer = await asked.endpoints();
+    if (newer !== reading) return; // signed out, or asked again
+    site = answer.site;
+    $('site').textContent = site;
+    list.set(answer.endpoints.filter(e => !newer.has(e.id)).concat([...newer.values()].filter(Boolean)));
+    for (const [id, tile] of tiles) tile.update(list.get(id));
+    notice('list');
+    if (link === 'off') setLink('poll');
+  } catch (e) {
+    if (newer === reading) refused(e);
+  } finally {
+    if (newer === reading) reading = null;
+  }
+}
+
+/** One endpoint, after we have begun or ceased to watch it: how many watch is told by no event. */
+async function reread(id) {
+  const asked = gateway, before = list.get(id);
+  const answer = await asked?.json(`/v1/endpoints/${id}`).catch(() => null);
+  if (answer && asked === gateway && list.get(id) === before) list.put(answer);
+}
+
+/** An event carries the whole endpoint, so that the list is read once and not for each of them. */
+function event(kind, data) {
+  if (kind === 'reset') return refresh();
+  if (!kind.startsWith('endpoint.') || !data.id) return;
+  const now = kind === 'endpoint.removed' ? null : data;
+  reading?.set(data.id, now);
+  if (now) list.put(now);
+  else list.remove(data.id);
+  tiles.get(data.id)?.update(now);
+}
+
+function refused(e) {
+  if (e.status === 401) {
+    signOut();
+    notice('token', () => t('token.refused', e.message));
+  } else if (e.status === 403) {
+    setLink('poll');
+    notice('list', () => t('list.forbidden'));
+  } else {
+    setLink('off');
+  }
+}
+
+/**
+ * Viewers come and go without an event, so the list is read anew now and then: once a minute, as a thousand endpoints are
+ * 200 kB. While there is no event stream that is all there is: every ten seconds.
+ */
+let quiet = 0;
+function tick() {
+  if (document.hidden || (link === 'on' && ++quiet < 6)) return;
+  quiet = 0;
+  refresh();
+}
+
+// --- in and out ---
+
+function signIn(token) {
+  sessionStorage.setItem(TOKEN, token);
+  gateway = new Gateway(token);
+  publisher.use(gateway);
+  following = new AbortController();
+  notice('token');
+  view(true);
+  gateway.follow(following.signal, {
+    event,
+    up: () => {
+      setLink('on');
+      refresh().then(restore); // what happened while nobody listened
+    },
+    down: e => {
+      refused(e);
+      if (link === 'off' && !list.known) refresh().then(restore);
+    },
+  });
+  following.timer = setInterval(tick, 10000);
+}
+
 function signOut() {
   if (!gateway) return;
   clearInterval(following.timer);
   following.abort();
-  publisher.stop();
-  publisher.view.close();
+  publisher.use(null);
   for (const tile of [...tiles.values()]) tile.close();
   sessionStorage.removeItem(TOKEN);
-  gateway = null;
+  gateway = reading = null;
+  list.clear();
   setLink('');
-  $('token').value = '';
+  notice('list');
+  $('token').value = $('site').textContent = site = '';
   view(false);
   $('token').focus();
 }
@@ -145,10 +209,7 @@ $('sign-out').onclick = signOut;
 $('publish-open').onclick = () => publisher.open(site);
 $('language').onclick = () => {
   switchLanguage();
-  setLink(link);
-  if (!gateway) return;
-  list.show();
-  for (const tile of tiles.values()) tile.label();
+  relabel();
 };
 window.addEventListener('hashchange', () => {
   const token = takeToken();
@@ -159,7 +220,7 @@ window.addEventListener('hashchange', () => {
 });
 window.addEventListener('pagehide', () => {
   for (const tile of tiles.values()) tile.session.end();
-  publisher?.session?.end();
+  publisher.session?.end();
 });
 document.addEventListener('keydown', e => {
   if (e.key === '/' && gateway && !e.target.closest('input, textarea, select, dialog')) {
@@ -169,7 +230,8 @@ document.addEventListener('keydown', e => {
 });
 
 translate();
+relabel();
+if (!window.RTCPeerConnection) notice('webrtc', () => t('error.webrtc'));
 const token = takeToken();
 if (token) signIn(token);
 else view(false);
-if (!window.RTCPeerConnection) notice(t('error.webrtc'));

@@ -2,12 +2,6 @@
 
 import { t, clock } from './i18n.js';
 
-/** A moment as the API writes it: text, or seconds, milliseconds or microseconds since 1970. */
-export function moment(since) {
-  if (typeof since !== 'number') return new Date(since);
-  return new Date(since > 1e14 ? since / 1000 : since > 1e11 ? since : since * 1000);
-}
-
 const order = { live: 0, lost: 1, idle: 2 };
 
 export class EndpointList {
@@ -17,6 +11,7 @@ export class EndpointList {
     this.all = new Map();
     this.rows = new Map();
     this.watched = new Set();
+    this.known = false; // whether the gateway has told a list yet
     this.list = document.getElementById('list');
     this.search = document.getElementById('search');
     this.search.oninput = () => this.show();
@@ -24,6 +19,33 @@ export class EndpointList {
 
   set(endpoints) {
     this.all = new Map(endpoints.map(e => [e.id, e]));
+    this.known = true;
+    this.show();
+  }
+
+  /** One endpoint has changed, or is new. A storm of changes is drawn once. */
+  put(endpoint) {
+    this.all.set(endpoint.id, endpoint);
+    this.showSoon();
+  }
+
+  remove(id) {
+    this.all.delete(id);
+    this.showSoon();
+  }
+
+  showSoon() {
+    this.timer ??= setTimeout(() => this.show(), 100);
+  }
+
+  /** What one token showed is not for who signs in next. */
+  clear() {
+    this.all.clear();
+    this.rows.clear();
+    this.watched.clear();
+    this.list.replaceChildren();
+    this.search.value = '';
+    this.known = false;
     this.show();
   }
 
@@ -32,24 +54,31 @@ export class EndpointList {
   }
 
   show() {
+    clearTimeout(this.timer);
+    this.timer = null;
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const text = e => `${e.id} ${e.state} ${t(`state.${e.state}`)} ${codecs(e)}`.toLowerCase();
     const shown = [...this.all.values()].filter(e => words.every(w => text(e).includes(w)))
       .sort((a, b) => order[a.state] - order[b.state] || (a.id < b.id ? -1 : 1));
+    const ids = new Set(shown.map(e => e.id));
     for (const [id, row] of this.rows) {
-      if (!shown.some(e => e.id === id)) {
+      if (!ids.has(id)) {
         row.remove();
         this.rows.delete(id);
       }
     }
     // rows are moved, not made anew: the focus stays where it is
-    shown.forEach((e, i) => {
+    let at = this.list.firstElementChild;
+    for (const e of shown) {
       const row = this.row(e);
-      if (this.list.children[i] !== row) this.list.insertBefore(row, this.list.children[i] ?? null);
-    });
+      if (row === at) at = at.nextElementSibling;
+      else this.list.insertBefore(row, at);
+    }
     const live = [...this.all.values()].filter(e => e.state === 'live').length;
-    document.getElementById('count').textContent = t('list.count', live, this.all.size);
-    document.getElementById('list-empty').hidden = shown.length > 0;
+    document.getElementById('count').textContent = this.known ? t('list.count', live, this.all.size) : '';
+    const empty = document.getElementById('list-empty');
+    empty.hidden = shown.length > 0 || !this.known;
+    empty.textContent = t(this.all.size ? 'list.empty' : 'list.none');
   }
 
   row(e) {
@@ -64,17 +93,24 @@ export class EndpointList {
       this.rows.set(e.id, row);
     }
     const button = row.firstElementChild, on = this.watched.has(e.id);
-    const more = [t('since', clock(moment(e.since))), t('viewers', e.viewers), codecs(e)].filter(Boolean).join(' · ');
+    const more = [t('since', clock(e.since)), t('viewers', e.viewers), codecs(e)].filter(Boolean).join(' · ');
     row.dataset.state = e.state;
     button.setAttribute('aria-pressed', String(on));
     button.setAttribute('aria-label', `${t(on ? 'list.unwatch' : 'list.watch', e.id)}, ${t(`state.${e.state}`)}, ${more}`);
-    button.children[0].textContent = e.id;
-    button.children[1].textContent = t(`state.${e.state}`);
-    button.children[2].textContent = more;
+    write(button.children[0], e.id);
+    write(button.children[1], t(`state.${e.state}`));
+    write(button.children[2], more);
     return row;
   }
 }
 
+/** A text that is as it was is not laid out again. */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The picture's codec first. */
 function codecs(e) {
-  return [...new Set((e.tracks ?? []).map(track => track.codec).filter(Boolean))].join(' ');
+  const tracks = [...(e.tracks ?? [])].sort((a, b) => (b.kind === 'video') - (a.kind === 'video'));
+  return [...new Set(tracks.map(track => track.codec).filter(Boolean))].join(' ');
 }

@@ -2,12 +2,20 @@
 
 import { t, refusal } from './i18n.js';
 
-/** What a request failed with. status 0: the gateway was not reached. */
+const ANSWERS = 15000; // ms: a request that has no answer by then was lost with the network
+
+/** What a request or a session failed with. status 0: the gateway was not reached, or it is not about a request. */
 export class GatewayError extends Error {
-  constructor(status, message, retryAfter) {
-    super(message);
+  /** @param say makes the text: a message that stands while the language is switched is written anew */
+  constructor(status, say, retryAfter = 0) {
+    super();
     this.status = status;
+    this.say = say;
     this.retryAfter = retryAfter;
+  }
+
+  get message() {
+    return this.say();
   }
 }
 
@@ -26,26 +34,48 @@ export class Gateway {
     }
   }
 
+  /** Whether the token has a scope: only to say beforehand what would be refused. A token that cannot be read may have it. */
+  may(scope) {
+    const scopes = this.claims().scope;
+    return typeof scopes !== 'string' || scopes.split(' ').some(s => s === scope || s === 'admin');
+  }
+
   async request(path, options = {}) {
     let response;
+    const late = new AbortController(), timer = setTimeout(() => late.abort(), ANSWERS);
+    options.signal?.addEventListener('abort', () => late.abort());
     try {
-      response = await fetch(path, { cache: 'no-store', ...options, headers: { Authorization: `Bearer ${this.token}`, ...options.headers } });
+      response = await fetch(path, { cache: 'no-store', ...options, signal: late.signal,
+        headers: { Authorization: `Bearer ${this.token}`, ...options.headers } });
     } catch (e) {
-      if (e.name === 'AbortError') throw e;
-      throw new GatewayError(0, t('error.network'));
+      if (options.signal?.aborted) throw e;
+      throw new GatewayError(0, () => t('error.network'));
+    } finally {
+      clearTimeout(timer);
     }
     if (response.ok) return response;
     const problem = await response.json().catch(() => ({}));
-    throw new GatewayError(response.status, refusal(response.status, problem.detail || problem.title || `HTTP ${response.status}`), Number(response.headers.get('Retry-After')) || 0);
+    throw new GatewayError(response.status, () => refusal(response.status, problem), Number(response.headers.get('Retry-After')) || 0);
   }
 
   async json(path) {
     return (await this.request(path)).json();
   }
 
+  /** All endpoints that the token covers, page by page where the gateway gives them so. @return { site, endpoints } */
+  async endpoints() {
+    const all = await this.json('/v1/endpoints');
+    for (let next = all.next; next;) {
+      const page = await this.json(`/v1/endpoints?after=${encodeURIComponent(next)}`);
+      all.endpoints.push(...page.endpoints);
+      next = page.next === next ? null : page.next;
+    }
+    return all;
+  }
+
   /**
    * Follow /v1/events until the signal is aborted. EventSource sends no headers, so the stream is read by hand.
-   * on.event(kind, data), on.up(), on.down(error)
+   * on.event(kind, data), on.up(): the stream is open, on.down(error): it is not, or no longer
    */
   async follow(signal, on) {
     let last = '';
@@ -56,12 +86,14 @@ export class Gateway {
         wait = 0.5;
         for await (const event of parse(response.body, signal)) {
           if (event.id) last = event.id;
-          on.event(event.kind, event.data ? JSON.parse(event.data).data : {});
+          on.event(event.kind, JSON.parse(event.data).data ?? {});
         }
+        if (!signal.aborted) on.down(new GatewayError(0, () => t('error.network')));
       } catch (e) {
         if (signal.aborted) return;
         on.down(e);
         if (e.status === 401 || e.status === 403) return;
+        wait = Math.max(wait, e.retryAfter ?? 0);
       }
       await new Promise(done => setTimeout(done, wait * 1000));
     }
@@ -75,7 +107,7 @@ async function* parse(body, signal) {
   try {
     while (!signal.aborted) {
       let timer;
-      const silence = new Promise((_, fail) => { timer = setTimeout(() => fail(new GatewayError(0, t('error.network'))), 45000); });
+      const silence = new Promise((_, fail) => { timer = setTimeout(() => fail(new GatewayError(0, () => t('error.network'))), 45000); });
       const { done, value } = await Promise.race([reader.read(), silence]).finally(() => clearTimeout(timer));
       if (done) return;
       text += value;

@@ -1,16 +1,24 @@
 // Publish this machine's camera, microphone or screen.
 
+import { GatewayError } from './gateway.js';
 import { Session, Figures, prefer } from './whip.js';
 import { figuresText } from './tile.js';
 import { t } from './i18n.js';
 
 const $ = id => document.getElementById(id);
 const codecNames = ['H264', 'VP8', 'VP9', 'AV1', 'H265'];
+const NAME = 'muster-name'; // of this tab: two tabs that proposed one id would drive each other out
+const FINAL = [400, 401, 403, 406, 413, 415, 422];
 
 export class Publisher {
-  constructor(gateway) {
-    this.gateway = gateway;
+  /** One for the page. @param changed called when what it does has changed */
+  constructor(changed) {
+    this.onChange = changed;
+    this.gateway = null;
     this.view = $('publish-view');
+    this.state = 'idle';
+    this.text = () => '';
+    this.run = 0; // counts starts and stops: what was begun before the last one is of no use any more
     this.act = name => this.view.querySelector(`[data-action=${name}]`);
     this.act('publish-start').onclick = () => this.start();
     this.act('publish-stop').onclick = () => this.stop();
@@ -22,15 +30,36 @@ export class Publisher {
     navigator.mediaDevices?.addEventListener?.('devicechange', () => this.view.open && this.choices());
   }
 
+  /** A token came in, or (null) is gone, and with it what it published and under which id. */
+  use(gateway) {
+    this.stop();
+    if (this.view.open) this.view.close();
+    if (!gateway) sessionStorage.removeItem(NAME);
+    $('name').value = '';
+    this.gateway = gateway;
+    this.say('idle', () => '');
+  }
+
+  get active() {
+    return this.state === 'starting' || this.state === 'live' || this.state === 'dropped';
+  }
+
   async open(site) {
-    if (!$('name').value) $('name').value = localStorage.getItem('muster-name') || suggestion(this.gateway.claims(), site);
-    if (!this.session) this.say('idle', this.missing());
+    if (!$('name').value) $('name').value = this.remembered() || suggestion(this.gateway.claims(), site);
+    if (!this.active) this.say('idle', () => this.missing());
     this.view.showModal();
     await this.choices();
   }
 
-  /** What this browser or page lacks, or nothing. */
+  /** The id that this tab used last, if it did so with this token. */
+  remembered() {
+    const [jti, id] = JSON.parse(sessionStorage.getItem(NAME) || '[]');
+    return jti === this.gateway.claims().jti ? id : '';
+  }
+
+  /** What this browser, page or token lacks, or nothing. */
   missing() {
+    if (!this.gateway?.may('publish')) return t('publish.scope');
     if (!window.RTCPeerConnection) return t('error.webrtc');
     if (!navigator.mediaDevices) return t('error.insecure');
     return '';
@@ -48,92 +77,154 @@ export class Publisher {
   }
 
   say(state, text) {
-    const p = $('publish-state');
-    p.dataset.publishState = state;
-    p.textContent = text;
-    const on = state === 'starting' || state === 'live' || state === 'dropped';
-    this.act('publish-start').hidden = on;
-    this.act('publish-stop').hidden = !on;
-    for (const f of this.view.querySelectorAll('input, select')) f.disabled = on;
+    this.state = state;
+    this.text = text;
+    this.show();
+    this.onChange();
   }
 
-  async capture() {
+  /** Also after the language changed. */
+  show() {
+    const p = $('publish-state'), on = this.active, missing = !on && !!this.missing();
+    p.dataset.publishState = this.state === 'idle' && missing ? 'failed' : this.state;
+    p.textContent = this.text();
+    this.act('publish-start').hidden = on;
+    this.act('publish-start').disabled = missing;
+    this.act('publish-stop').hidden = !on;
+    this.view.querySelector('[data-fields]').hidden = on;
+    $('preview').hidden = !this.stream?.getVideoTracks().length;
+    for (const f of this.view.querySelectorAll('input, select')) f.disabled = on || missing;
+  }
+
+  /** Every track that the browser gave is in the stream returned, or stopped. */
+  async capture(run) {
     const size = { 360: [640, 360], 720: [1280, 720], 1080: [1920, 1080] }[$('size').value];
     const picture = { width: { ideal: size[0] }, height: { ideal: size[1] }, frameRate: { ideal: 25, max: 30 } };
     const device = id => id && id !== 'default' ? { deviceId: { exact: id } } : {};
-    const source = $('source').value, microphone = $('microphone').value;
+    const source = $('source').value, microphone = $('microphone').value, camera = source && source !== 'screen';
     const tracks = [];
-    if (source === 'screen') tracks.push(...(await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 15 } } })).getTracks());
-    if ((source && source !== 'screen') || microphone) {
-      tracks.push(...(await navigator.mediaDevices.getUserMedia({
-        video: source && source !== 'screen' ? { ...picture, ...device(source) } : false,
-        audio: microphone ? device(microphone) : false,
-      })).getTracks());
+    const take = async asked => {
+      tracks.push(...(await asked).getTracks());
+      if (run !== this.run) throw new Error('stopped while the browser asked');
+    };
+    try {
+      if (source === 'screen') await take(navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 15 } } }));
+      if (camera || microphone) {
+        await take(navigator.mediaDevices.getUserMedia({
+          video: camera ? { ...picture, ...device(source) } : false, audio: microphone ? device(microphone) : false,
+        }));
+      }
+      if (!tracks.length) throw new Problem('error.nothing');
+    } catch (e) {
+      for (const track of tracks) track.stop();
+      throw e;
     }
-    if (!tracks.length) throw new Error(t('error.nothing'));
     return new MediaStream(tracks);
   }
 
   async start() {
     const id = $('name').value.trim();
-    if (this.session || this.stream) return;
-    if (this.missing()) return this.say('failed', this.missing());
-    if (!/^[A-Za-z0-9._-]+\/[A-Za-z0-9._-]{1,64}$/.test(id)) return this.say('failed', t('error.id'));
-    localStorage.setItem('muster-name', id);
-    this.say('starting', t('publish.starting'));
+    if (this.active) return;
+    if (this.missing()) return this.say('failed', () => this.missing());
+    if (!/^[A-Za-z0-9._-]+\/[A-Za-z0-9._-]{1,64}$/.test(id)) return this.say('failed', () => t('error.id'));
+    sessionStorage.setItem(NAME, JSON.stringify([this.gateway.claims().jti, id]));
+    const run = ++this.run;
+    Object.assign(this, { id, attempts: 0, refusals: 0, goodbyes: 0, wasLive: false });
+    this.say('starting', () => t('publish.starting'));
     try {
-      this.stream = await this.capture();
+      this.stream = await this.capture(run);
       $('preview').srcObject = this.stream;
       for (const track of this.stream.getVideoTracks()) track.onended = () => this.stop();
+      this.say('starting', () => t('publish.connecting'));
       await this.choices();
-      await this.connect(id);
+      if (run === this.run) await this.connect(run);
     } catch (e) {
-      this.stop();
-      this.say('failed', explain(e));
+      this.ended(run, e);
     }
   }
 
-  async connect(id) {
-    const session = new Session(this.gateway, `/whip/${id}`, { state: (s, e) => session === this.session && this.changed(s, id, e) });
+  async connect(run) {
+    const session = new Session(this.gateway, `/whip/${this.id}`, { state: (s, e) => run === this.run && session === this.session && this.changed(run, s, e) });
     this.session = session;
-    for (const track of this.stream.getTracks()) {
-      const tr = session.pc.addTransceiver(track, { direction: 'sendonly', streams: [this.stream] });
-      if (track.kind === 'video' && !prefer(tr, $('codec').value)) throw new Error(t('error.codec', $('codec').value));
+    try {
+      for (const track of this.stream.getTracks()) {
+        const tr = session.pc.addTransceiver(track, { direction: 'sendonly', streams: [this.stream] });
+        if (track.kind === 'video' && !prefer(tr, $('codec').value)) throw new Problem('error.codec', $('codec').value);
+      }
+      this.figures = new Figures(session.pc, true);
+      clearInterval(this.timer);
+      this.timer = setInterval(() => this.measure(), 1000);
+      await session.start();
+    } catch (e) {
+      session.close();
+      throw e;
     }
-    this.figures = new Figures(session.pc, true);
-    clearInterval(this.timer);
-    this.timer = setInterval(() => this.measure(), 1000);
-    await session.start();
   }
 
-  changed(state, id, error) {
+  changed(run, state, error) {
     if (state === 'up') {
-      this.attempts = 0;
-      this.say('live', t('publish.live', id));
+      this.attempts = this.refusals = 0;
+      this.wasLive = true;
+      this.upSince = performance.now();
+      this.say('live', () => t('publish.live', this.id));
+    } else if (state === 'nopath') {
+      this.say('dropped', () => t('tile.again', error.message));
     } else if (state === 'dropped') {
-      this.say('dropped', t('tile.dropped'));
+      this.say('dropped', () => t('tile.dropped'));
     } else if (state === 'down') {
-      this.again(id, error);
+      this.ended(run, error);
+    }
+  }
+
+  /** The session is gone, or could not be made. Try again, unless that would help nobody. */
+  async ended(run, error) {
+    if (run !== this.run) return;
+    const elsewhere = await this.elsewhere(error);
+    if (run !== this.run) return;
+    if (elsewhere) this.fail(() => t('publish.elsewhere', this.id));
+    else if (error && (!(error instanceof GatewayError) || FINAL.includes(error.status))) this.fail(() => explain(error));
+    else this.again(run, error);
+  }
+
+  /** Whether another publisher has our id now. */
+  async elsewhere(error) {
+    // Our own old session may be in the way for some seconds after it broke; the gateway says when to ask again.
+    if (error?.status === 409) return !(this.wasLive || error.retryAfter) || ++this.refusals > 3;
+    if (error?.status !== 404) return false;
+    try {
+      return (await this.gateway.json(`/v1/endpoints/${this.id}`)).state === 'live';
+    } catch (e) {
+      // A token that may only publish is not told. One that is driven out twice within a minute leaves the place.
+      if (e.status !== 403 || !error.goodbye) return false;
+      this.goodbyes = performance.now() - this.upSince < 60000 ? this.goodbyes + 1 : 1;
+      return this.goodbyes > 1;
     }
   }
 
   /** The camera stays on and the id the same: viewers wait for us at the gateway. */
-  again(id, error) {
-    const final = error && [400, 401, 403, 406, 409, 422].includes(error.status);
-    if (final || !this.stream) {
-      this.stop();
-      return this.say('failed', explain(error));
-    }
-    const seconds = error?.retryAfter || Math.min(2 ** (this.attempts = (this.attempts ?? 0) + 1), 15);
-    this.say('dropped', t('tile.retry', error?.message ?? '', seconds));
-    this.retryTimer = setTimeout(() => this.connect(id).catch(e => this.again(id, e)), seconds * 1000);
+  again(run, error) {
+    const seconds = error?.retryAfter || Math.min(2 ** ++this.attempts, 15);
+    this.say('dropped', () => t('tile.retry', error?.message ?? '', seconds));
+    this.retryTimer = setTimeout(() => {
+      if (error?.noPath) this.say('dropped', () => t('tile.again', error.message));
+      this.connect(run).catch(e => this.ended(run, e));
+    }, seconds * 1000);
+  }
+
+  fail(text) {
+    this.stop();
+    this.say('failed', text);
   }
 
   async measure() {
-    if (this.session && $('publish-state').dataset.publishState === 'live') $('publish-figures').textContent = figuresText(await this.figures.read());
+    const run = this.run;
+    if (this.state !== 'live') return;
+    const text = figuresText(await this.figures.read());
+    if (run === this.run) $('publish-figures').textContent = text;
   }
 
   stop() {
+    this.run++;
     clearInterval(this.timer);
     clearTimeout(this.retryTimer);
     this.session?.close();
@@ -144,7 +235,19 @@ export class Publisher {
     this.session = this.stream = null;
     $('preview').srcObject = null;
     $('publish-figures').textContent = '';
-    this.say('idle', t('publish.ended'));
+    this.say('idle', () => t('publish.ended'));
+  }
+}
+
+/** What this page itself finds wrong. */
+class Problem extends Error {
+  constructor(key, ...args) {
+    super();
+    this.say = () => t(key, ...args);
+  }
+
+  get message() {
+    return this.say();
   }
 }
 

@@ -2,13 +2,15 @@
 
 import { Session, Figures } from './whip.js';
 import { t, clock } from './i18n.js';
-import { moment } from './endpoints.js';
+
+const FINAL = [400, 401, 403, 406, 413, 415, 422]; // asking again changes nothing, until the endpoint itself changes
 
 export class Tile {
-  constructor(gateway, id, onClose) {
+  /** @param on on.up(): pictures can come; on.closed() */
+  constructor(gateway, id, on) {
     this.gateway = gateway;
     this.id = id;
-    this.onClose = onClose;
+    this.on = on;
     this.element = document.getElementById('tile-template').content.firstElementChild.cloneNode(true);
     this.element.dataset.tile = id;
     this.element.setAttribute('aria-label', id);
@@ -21,6 +23,7 @@ export class Tile {
     this.element.onkeydown = e => this.key(e);
     this.endpoint = null;
     this.attempts = 0;
+    this.error = null; // why it is not connected
     this.timer = setInterval(() => this.measure(), 1000);
     this.label();
     this.begin();
@@ -43,7 +46,7 @@ export class Tile {
   label() {
     const set = (action, text) => {
       const b = this.find(`[data-action=${action}]`);
-      b.textContent = text;
+      b.title = text;
       b.setAttribute('aria-label', `${text}: ${this.id}`);
     };
     set('audio', t(this.video.muted ? 'audio.off' : 'audio.on'));
@@ -77,19 +80,30 @@ export class Tile {
 
   changed(state, error) {
     if (this.closed) return;
-    if (state === 'up') this.attempts = 0;
+    if (state === 'up') {
+      this.attempts = 0;
+      this.error = null;
+      this.on.up();
+    }
+    if (state === 'nopath') this.error = error;
     if (state !== 'down') {
-      this.stage = state;
+      this.stage = state === 'nopath' ? 'connecting' : state;
       this.show();
       return;
     }
     this.session.close();
-    const waits = error?.status === 404 || error?.status === 409; // nobody publishes: an event starts us, the timer is the second way
-    const seconds = error?.retryAfter || Math.min(2 ** this.attempts++, 15);
+    this.find('[data-figures]').textContent = '';
+    this.error = error;
+    if (FINAL.includes(error?.status)) {
+      this.stage = 'refused';
+      this.show();
+      return;
+    }
+    // nobody publishes: an event starts us, the timer is the second way
+    const waits = error?.goodbye ? this.endpoint?.state !== 'live' : error?.status === 404 || error?.status === 409;
+    this.seconds = error?.retryAfter || Math.min(2 ** this.attempts++, 15);
     this.stage = waits ? 'waiting' : 'retry';
-    this.reason = error?.message ?? '';
-    this.until = seconds;
-    this.retryTimer = setTimeout(() => this.begin(), seconds * 1000);
+    this.retryTimer = setTimeout(() => this.begin(), this.seconds * 1000);
     this.show();
   }
 
@@ -97,7 +111,7 @@ export class Tile {
   update(endpoint) {
     const before = this.endpoint?.state;
     this.endpoint = endpoint;
-    if (endpoint?.state === 'live' && before !== 'live' && (this.stage === 'waiting' || this.stage === 'retry')) this.begin();
+    if (endpoint?.state === 'live' && before !== 'live' && ['waiting', 'retry', 'refused'].includes(this.stage)) this.begin();
     this.show();
   }
 
@@ -107,21 +121,30 @@ export class Tile {
     badge.textContent = t(`state.${state}`);
     badge.dataset.tileState = state;
     this.element.dataset.stage = this.stage;
-    let over = '';
-    if (state === 'lost') over = t('tile.lost', clock(moment(this.endpoint.since)));
-    else if (this.stage === 'connecting') over = t('tile.connecting');
-    else if (this.stage === 'waiting') over = t('tile.waiting');
-    else if (this.stage === 'retry') over = t('tile.retry', this.reason, this.until);
-    else if (this.stage === 'dropped') over = t('tile.dropped');
-    else if (this.stage === 'up' && this.undecoded > 8) over = t('error.play');
+    const over = this.overlay(state);
     const overlay = this.find('[data-overlay]');
     overlay.dataset.overlay = state === 'lost' ? 'lost' : over ? this.stage : '';
     if (overlay.textContent !== over) overlay.textContent = over;
   }
 
+  overlay(state) {
+    if (this.stage === 'refused') return this.error.message;
+    if (state === 'lost') return t('tile.lost', clock(this.endpoint.since));
+    switch (this.stage) {
+      // what stands in the way for good is not wiped out by each new try
+      case 'connecting': return this.error?.noPath ? t('tile.again', this.error.message) : t('tile.connecting');
+      case 'waiting': return t('tile.waiting');
+      case 'retry': return t('tile.retry', this.error?.message ?? '', this.seconds);
+      case 'dropped': return t('tile.dropped');
+      case 'up': return this.undecoded > 8 ? t('error.play') : '';
+      default: return '';
+    }
+  }
+
   async measure() {
     if (this.stage !== 'up') return;
     const f = await this.figures.read();
+    if (this.stage !== 'up' || this.closed) return;
     // packets without a picture for seconds: the browser lacks the codec
     const stuck = f.bitrate > 20000 && f.codec && !f.frames && this.endpoint?.state === 'live';
     this.undecoded = stuck ? (this.undecoded ?? 0) + 1 : 0;
@@ -147,7 +170,7 @@ export class Tile {
     clearTimeout(this.retryTimer);
     this.session.close();
     this.element.remove();
-    this.onClose(this);
+    this.on.closed();
   }
 }
 
@@ -160,5 +183,5 @@ export function figuresText(f) {
   if (f.jitter !== undefined) parts.push(`${t('figures.jitter')} ${Math.round(f.jitter * 1000)} ms`);
   if (f.rtt !== undefined) parts.push(`${t('figures.rtt')} ${Math.round(f.rtt * 1000)} ms`);
   if (f.codec) parts.push(f.codec);
-  return parts.join(' · ');
+  return parts.map(part => part.replaceAll(' ', '\u00a0')).join(' · '); // a narrow screen breaks between figures only
 }

@@ -3,28 +3,54 @@
 // The gateway is ICE lite: it learns our addresses from our checks, so the offer goes out at once and candidates are not
 // trickled. When the network changes, ICE is restarted by PATCH and the session goes on.
 
+import { GatewayError } from './gateway.js';
+import { t } from './i18n.js';
+
+const HEALS = 2500; // ms: a path that is interrupted often comes back by itself
+const CONNECTS = 8000; // ms from the answer: without a path by then there is hardly one, and somebody should look
+const GIVES_UP = 20000; // ms from the answer: a lossy link may need that long for its handshake
+const RESTARTS = 10000; // ms from the answer to an ICE restart: then a new session is the better way
+const PARTS = 1000; // ms: the goodbye to a gateway that does not answer
+
 export class Session {
-  /** @param url /whip/<id> or /whep/<id>; on.state('connecting' | 'up' | 'dropped' | 'down', error) */
+  /** @param url /whip/<id> or /whep/<id>; on.state('connecting' | 'nopath' | 'up' | 'dropped' | 'down', error);
+   *  'nopath' is told while it still tries */
   constructor(gateway, url, on) {
     this.gateway = gateway;
     this.url = url;
     this.on = on;
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.pc.addEventListener('connectionstatechange', () => this.changed());
-    this.closed = false;
+    this.closed = this.wasUp = this.restarting = false;
   }
 
   async start() {
     const pc = this.pc;
     this.on.state('connecting');
     await pc.setLocalDescription();
+    if (this.closed) return;
     const response = await this.gateway.request(this.url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
     this.location = new URL(response.headers.get('Location'), location.href).pathname;
+    const answer = await response.text();
     if (this.closed) {
       this.end();
       return;
     }
-    await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+    await pc.setRemoteDescription({ type: 'answer', sdp: answer });
+    if (this.closed) return;
+    this.hearGoodbye();
+    this.limit(CONNECTS, () => {
+      this.on.state('nopath', noPath());
+      this.limit(GIVES_UP - CONNECTS, () => this.fail(noPath()));
+    });
+  }
+
+  /** The gateway ends a session with a DTLS alert; without it the browser would wait for seconds for packets. */
+  hearGoodbye() {
+    const dtls = this.pc.getTransceivers().map(x => x.sender.transport ?? x.receiver.transport).find(Boolean);
+    dtls?.addEventListener('statechange', () => {
+      if (dtls.state === 'closed') this.fail(Object.assign(new GatewayError(404, () => t('error.ended')), { goodbye: true }));
+    });
   }
 
   changed() {
@@ -32,25 +58,28 @@ export class Session {
     switch (this.pc.connectionState) {
       case 'connected':
         clearTimeout(this.timer);
+        this.wasUp = true;
         this.on.state('up');
         break;
       case 'disconnected': // often heals by itself within a second or two
         this.on.state('dropped');
         clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.restart(), 2500);
+        this.timer = setTimeout(() => this.restart(), HEALS);
         break;
       case 'failed':
-        this.restart();
+        if (this.wasUp) this.restart();
+        else this.fail(noPath());
         break;
       case 'closed':
-        this.on.state('down');
+        this.fail();
     }
   }
 
   /** ICE restart (RFC 9725, section 4.3.2). A session that is gone is 404: the caller begins anew. */
   async restart() {
-    if (this.closed || !this.location) return;
+    if (this.closed || this.restarting || !this.location) return;
     clearTimeout(this.timer);
+    this.restarting = true;
     try {
       const pc = this.pc;
       const offer = await pc.createOffer({ iceRestart: true });
@@ -61,11 +90,23 @@ export class Session {
         body: fragment(offer.sdp),
       });
       const answer = merge(pc.currentRemoteDescription.sdp, await response.text());
+      if (this.closed) return;
       await pc.setRemoteDescription({ type: 'answer', sdp: answer });
-      this.timer = setTimeout(() => this.fail(), 10000);
+      this.limit(RESTARTS, () => this.fail(noPath()));
     } catch (e) {
       this.fail(e);
+    } finally {
+      this.restarting = false;
     }
+  }
+
+  /** Give the path its time. After a restart the old one may have come back before the answer: then all is well. */
+  limit(ms, missed) {
+    clearTimeout(this.timer);
+    if (this.pc.connectionState === 'connected') return;
+    this.timer = setTimeout(() => {
+      if (this.pc.connectionState !== 'connected') missed();
+    }, ms);
   }
 
   fail(error) {
@@ -74,19 +115,25 @@ export class Session {
     this.on.state('down', error);
   }
 
-  close() {
+  /** The gateway is told first: a connection that only closes may come back, and its viewers would wait for it. */
+  async close() {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.timer);
+    await Promise.race([this.end(), new Promise(done => setTimeout(done, PARTS))]);
     this.pc.close();
-    this.end();
   }
 
   /** Tell the gateway; also while the page goes away. */
-  end() {
-    if (this.location) this.gateway.request(this.location, { method: 'DELETE', keepalive: true }).catch(() => {});
+  async end() {
+    const path = this.location;
     this.location = null;
+    if (path) await this.gateway.request(path, { method: 'DELETE', keepalive: true }).catch(() => {});
   }
+}
+
+function noPath() {
+  return Object.assign(new GatewayError(0, () => t('error.nopath')), { noPath: true });
 }
 
 /** A trickle fragment (RFC 8840) with the offer's new credentials. */

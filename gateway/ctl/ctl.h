@@ -13,6 +13,7 @@ struct mu_ctl {
 	bool json;	     /* for machines */
 	bool insecure_plain; /* a token may go over plain HTTP to another machine */
 	const char *key, *scope, *endpoint, *ttl, *subject; /* of token create */
+	const char *expires;				    /* of token revoke */
 };
 
 /** Say on stderr what happened and what to do. @return MU_CTL_FAILED */

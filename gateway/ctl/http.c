@@ -1,4 +1,5 @@
 /* http: one request to the gateway's API. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -7,10 +8,10 @@
 
 #include "ctl/ctl.h"
 
-#define TOKEN_MAX   8192
-#define ANSWER_MAX  (64 << 20)
-#define TIMEOUT_S   30L
-#define CONNECT_S   5L
+#define TOKEN_MAX  8192
+#define ANSWER_MAX (64 << 20)
+#define TIMEOUT_S  30L
+#define CONNECT_S  5L
 
 struct answer {
 	char *text;
@@ -49,28 +50,38 @@ static int read_token(const char *path, char ret[TOKEN_MAX])
 		n--;
 	ret[n] = '\0';
 	if (!n || strpbrk(ret, " \r\n\t"))
-		return mu_ctl_fail("%s holds no token: it must be one line, as musterctl token create prints it", path);
+		return mu_ctl_fail(
+			"%s holds no token: it must be one line, as musterctl token create prints it", path);
 	return 0;
 }
 
+/* An address, not a name that looks like one: 127.example.org may be anywhere. curl never asks for localhost
+ * elsewhere. */
 static bool is_loopback(const char *host)
 {
-	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 || strncmp(host, "127.", 4) == 0;
+	struct in_addr v4;
+
+	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+		(inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
 /* A token in a plain request is anybody's on the way. */
-static int check_url(const struct mu_ctl *c)
+static int check_url(const struct mu_ctl *c, bool *ret_here)
 {
 	CURLU *u = curl_url();
 	char *scheme = NULL, *host = NULL;
 	int ret = MU_CTL_OK;
 
 	if (curl_url_set(u, CURLUPART_URL, c->url, 0) || curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
-		curl_url_get(u, CURLUPART_HOST, &host, 0) || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+		curl_url_get(u, CURLUPART_HOST, &host, 0) ||
+		(strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
 		ret = mu_ctl_misused("--url %s: must be http://HOST:PORT or https://HOST:PORT", c->url);
 	else if (strcmp(scheme, "http") == 0 && !is_loopback(host) && c->token_file && !c->insecure_plain)
-		ret = mu_ctl_fail("%s is plain HTTP to another machine, and the token would cross the network readable: use https, "
-				  "or --insecure-plain where the way is safe", c->url);
+		ret = mu_ctl_fail(
+			"%s is plain HTTP to another machine, and the token would cross the network readable: use https, "
+			"or --insecure-plain where the way is safe",
+			c->url);
+	*ret_here = ret == MU_CTL_OK && is_loopback(host);
 	curl_free(scheme);
 	curl_free(host);
 	curl_url_cleanup(u);
@@ -107,8 +118,8 @@ static int add_headers(const struct mu_ctl *c, struct curl_slist **headers)
 static const char *hint(const struct mu_ctl *c, long status)
 {
 	if (status == 401)
-		return c->token_file ? "\nThe token was not accepted: musterctl token create makes a new one." :
-				       "\nGive a token with --token-file or MUSTER_TOKEN_FILE.";
+		return c->token_file ? "\nThe token was not accepted: musterctl token create makes a new one."
+				     : "\nGive a token with --token-file or MUSTER_TOKEN_FILE.";
 	if (status == 403)
 		return "\nThe token lacks the scope: status, endpoints and sessions need operate; revoking needs admin.";
 	if (status == 404)
@@ -138,7 +149,8 @@ static int perform(const struct mu_ctl *c, CURL *curl, const char *url, struct a
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
 	err = curl_easy_perform(curl);
 	if (err != CURLE_OK)
-		return mu_ctl_fail("%s: %s\nIs musterd running, and is --url right?", url, why[0] ? why : curl_easy_strerror(err));
+		return mu_ctl_fail("%s: %s\nIs musterd running, and is --url right?", url,
+			why[0] ? why : curl_easy_strerror(err));
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status < 200 || status > 299)
 		return refused(c, url, status, a);
@@ -153,8 +165,8 @@ int mu_ctl_ask(const struct mu_ctl *c, const char *path, json_t *body, json_t **
 	struct curl_slist *headers = NULL;
 	struct answer a = { 0 };
 	CURL *curl = curl_easy_init();
-	bool lost = !curl || (body && !text);
-	int status = check_url(c);
+	bool lost = !curl || (body && !text), here;
+	int status = check_url(c, &here);
 
 	json_decref(body);
 	while (len && c->url[len - 1] == '/')
@@ -176,6 +188,8 @@ int mu_ctl_ask(const struct mu_ctl *c, const char *path, json_t *body, json_t **
 		curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
 		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, &a);
+		if (here) /* a proxy's loopback is another machine's, and it would read the token */
+			curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 		if (c->cacert)
 			curl_easy_setopt(curl, CURLOPT_CAINFO, c->cacert);
 		if (text)

@@ -14,7 +14,9 @@ static void usage(FILE *f)
 	      "  sessions              who publishes and watches\n"
 	      "  token create --key FILE --scope \"publish watch\" [--endpoint ID] [--ttl 1h] [--subject NAME]\n"
 	      "                        sign a token, print it; --endpoint may end in * for all ids that begin so\n"
-	      "  token revoke ID       refuse a token from now on and end what it runs\n"
+	      "  token revoke ID [--expires TIME] | token revoke -\n"
+	      "                        refuse a token from now on and end what it runs; TIME is when it ends by itself, as token\n"
+	      "                        create says: until then it is remembered; - reads the token itself from standard input\n"
 	      "  token keygen FILE     make a key pair: FILE and FILE.pub\n"
 	      "\n"
 	      "      --url URL         of the gateway; else MUSTER_URL, else http://127.0.0.1:8080\n"
@@ -62,7 +64,8 @@ static int command(const struct mu_ctl *c, int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*fn)(const struct mu_ctl *c);
-	} shows[] = { { "status", mu_ctl_status }, { "endpoints", mu_ctl_endpoints }, { "sessions", mu_ctl_sessions } };
+	} shows[] = { { "status", mu_ctl_status }, { "endpoints", mu_ctl_endpoints },
+		{ "sessions", mu_ctl_sessions } };
 
 	if (!argc)
 		return mu_ctl_misused("a command is needed");
@@ -75,7 +78,7 @@ static int command(const struct mu_ctl *c, int argc, char **argv)
 	return mu_ctl_misused("%s: no such command", argv[0]);
 }
 
-enum { URL = 256, TOKEN_FILE, CACERT, JSON, PLAIN, VERSION, KEY, SCOPE, ENDPOINT, TTL, SUBJECT };
+enum { URL = 256, TOKEN_FILE, CACERT, JSON, PLAIN, VERSION, KEY, SCOPE, ENDPOINT, TTL, SUBJECT, EXPIRES };
 
 static const char **text_option(struct mu_ctl *c, int o)
 {
@@ -96,6 +99,8 @@ static const char **text_option(struct mu_ctl *c, int o)
 		return &c->ttl;
 	case SUBJECT:
 		return &c->subject;
+	case EXPIRES:
+		return &c->expires;
 	default:
 		return NULL;
 	}
@@ -104,11 +109,12 @@ static const char **text_option(struct mu_ctl *c, int o)
 /* @return -1: go on with the command; else the exit status */
 static int parse(struct mu_ctl *c, int argc, char **argv)
 {
-	static const struct option options[] = { { "url", 1, NULL, URL }, { "token-file", 1, NULL, TOKEN_FILE },
-		{ "cacert", 1, NULL, CACERT }, { "json", 0, NULL, JSON }, { "insecure-plain", 0, NULL, PLAIN },
+	static const struct option options[] = { { "url", 1, NULL, URL },
+		{ "token-file", 1, NULL, TOKEN_FILE }, { "cacert", 1, NULL, CACERT },
+		{ "json", 0, NULL, JSON }, { "insecure-plain", 0, NULL, PLAIN },
 		{ "version", 0, NULL, VERSION }, { "key", 1, NULL, KEY }, { "scope", 1, NULL, SCOPE },
 		{ "endpoint", 1, NULL, ENDPOINT }, { "ttl", 1, NULL, TTL }, { "subject", 1, NULL, SUBJECT },
-		{ "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+		{ "expires", 1, NULL, EXPIRES }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	int o;
 
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0) {

@@ -1,7 +1,6 @@
 /* show: what is there, as tables for people. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "ctl/ctl.h"
 
@@ -29,6 +28,36 @@ static int fetch(const struct mu_ctl *c, const char *path, json_t **ret)
 	return status;
 }
 
+/* The same for a list that comes in pages; *ret has all of it. */
+static int fetch_all(const struct mu_ctl *c, const char *path, const char *list, json_t **ret)
+{
+	json_t *all = json_array(), *page;
+	char where[300], after[200] = "";
+	int status;
+
+	do {
+		json_t *next;
+
+		snprintf(where, sizeof(where), "%s?limit=1000%s%s", path, after[0] ? "&after=" : "", after);
+		page = NULL;
+		status = mu_ctl_ask(c, where, NULL, &page);
+		json_array_extend(all, json_object_get(page, list));
+		next = json_object_get(page, "next"); /* an id, which needs no escapes, or a number */
+		if (json_is_integer(next))
+			snprintf(after, sizeof(after), "%lld", (long long)json_integer_value(next));
+		else
+			snprintf(after, sizeof(after), "%s",
+				json_is_string(next) ? json_string_value(next) : "");
+		json_decref(page);
+	} while (status == MU_CTL_OK && after[0]);
+	*ret = json_pack("{so}", list, all);
+	if (status == MU_CTL_OK && c->json) {
+		json_dumpf(*ret, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	return status;
+}
+
 int mu_ctl_status(const struct mu_ctl *c)
 {
 	struct mu_table t = { .columns = 2 };
@@ -44,10 +73,11 @@ int mu_ctl_status(const struct mu_ctl *c)
 		mu_table_add(&t, "version");
 		mu_table_add(&t, "%s", text_of(o, "version"));
 		mu_table_add(&t, "up");
-		mu_table_add(&t, "%lldd %02lld:%02lld:%02lld", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
+		mu_table_add(
+			&t, "%lldd %02lld:%02lld:%02lld", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
 		mu_table_add(&t, "endpoints");
-		mu_table_add(&t, "%lld live, %lld lost, %lld idle", number_of(ep, "live"), number_of(ep, "lost"),
-			number_of(ep, "idle"));
+		mu_table_add(&t, "%lld live, %lld lost, %lld idle", number_of(ep, "live"),
+			number_of(ep, "lost"), number_of(ep, "idle"));
 		mu_table_add(&t, "viewers");
 		mu_table_add(&t, "%lld", number_of(o, "viewers"));
 		mu_table_add(&t, "sessions");
@@ -66,26 +96,24 @@ static void codecs_of(json_t *ep, char *ret, size_t size)
 	size_t i, n = 0;
 
 	snprintf(ret, size, "-");
-	json_array_foreach(tracks, i, tr) {
+	json_array_foreach(tracks, i, tr)
+	{
 		if (n < size)
-			n += (size_t)snprintf(ret + n, size - n, "%s%s %s", i ? ", " : "", text_of(tr, "label"), text_of(tr, "codec"));
+			n += (size_t)snprintf(ret + n, size - n, "%s%s %s", i ? ", " : "",
+				text_of(tr, "label"), text_of(tr, "codec"));
 	}
 }
 
 /* Times are texts, or seconds since 1970. */
 static void add_time(struct mu_table *t, json_t *o)
 {
-	time_t s = (time_t)json_integer_value(o);
-	char text[32];
-	struct tm tm;
+	char text[MU_TIME_TEXT];
 
 	if (!json_is_integer(o)) {
 		mu_table_add(t, "%s", json_is_string(o) ? json_string_value(o) : "-");
 		return;
 	}
-	gmtime_r(&s, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	mu_table_add(t, "%s", text);
+	mu_table_add(t, "%s", mu_time_text(json_integer_value(o) * 1000000, 0, text));
 }
 
 static void add_head(struct mu_table *t, const char *const *names)
@@ -101,11 +129,12 @@ int mu_ctl_endpoints(const struct mu_ctl *c)
 	json_t *o = NULL, *ep;
 	char codecs[200];
 	size_t i;
-	int status = fetch(c, "/v1/endpoints", &o);
+	int status = fetch_all(c, "/v1/endpoints", "endpoints", &o);
 
 	if (status == MU_CTL_OK && !c->json) {
 		add_head(&t, head);
-		json_array_foreach(json_object_get(o, "endpoints"), i, ep) {
+		json_array_foreach(json_object_get(o, "endpoints"), i, ep)
+		{
 			codecs_of(ep, codecs, sizeof(codecs));
 			mu_table_add(&t, "%s", text_of(ep, "id"));
 			mu_table_add(&t, "%s", text_of(ep, "state"));
@@ -121,16 +150,19 @@ int mu_ctl_endpoints(const struct mu_ctl *c)
 
 int mu_ctl_sessions(const struct mu_ctl *c)
 {
-	static const char *const head[] = { "SESSION", "KIND", "ENDPOINT", "SUBJECT", "STATE", "SINCE", "REMOTE", "PROFILE", NULL };
-	static const char *const field[] = { "id", "kind", "endpoint", "subject", "state", "since", "remote", "profile" };
+	static const char *const head[] = { "SESSION", "KIND", "ENDPOINT", "SUBJECT", "STATE", "SINCE",
+		"REMOTE", "PROFILE", NULL };
+	static const char *const field[] = { "id", "kind", "endpoint", "subject", "state", "since", "remote",
+		"profile" };
 	struct mu_table t = { 0 };
 	json_t *o = NULL, *s;
 	size_t i;
-	int status = fetch(c, "/v1/sessions", &o);
+	int status = fetch_all(c, "/v1/sessions", "sessions", &o);
 
 	if (status == MU_CTL_OK && !c->json) {
 		add_head(&t, head);
-		json_array_foreach(json_object_get(o, "sessions"), i, s) {
+		json_array_foreach(json_object_get(o, "sessions"), i, s)
+		{
 			for (size_t j = 0; j < MU_ARRAY_LEN(field); j++) {
 				if (strcmp(field[j], "since") == 0)
 					add_time(&t, json_object_get(s, field[j]));

@@ -16,7 +16,7 @@ struct load {
 	yaml_document_t *doc;
 	struct mu_config *c;
 	struct mu_problems *p;
-	unsigned line[MU_OPTIONS_MAX];	     /* of each option, 0: not given */
+	unsigned line[MU_OPTIONS_MAX];       /* of each option, 0: not given */
 	unsigned group_line[MU_OPTIONS_MAX]; /* of the group an option is the first of */
 };
 
@@ -30,7 +30,7 @@ static bool is_null(const yaml_node_t *n)
 	const char *s = (const char *)n->data.scalar.value;
 
 	return n->type == YAML_SCALAR_NODE && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-	       (!*s || strcmp(s, "~") == 0 || strcmp(s, "null") == 0);
+		(!*s || strcmp(s, "~") == 0 || strcmp(s, "null") == 0);
 }
 
 /* What a person sees of foreign text in an error: short, one line, nothing a terminal obeys. */
@@ -59,7 +59,8 @@ static void set_scalar(struct load *l, const struct mu_option *o, const yaml_nod
 
 	if (n->type != YAML_SCALAR_NODE) {
 		mu_problems_add(l->p, l->path, line_of(n), "%s: must be %s, not a %s", o->path,
-			mu_option_allowed(o, allowed, sizeof(allowed)), n->type == YAML_SEQUENCE_NODE ? "list" : "group");
+			mu_option_allowed(o, allowed, sizeof(allowed)),
+			n->type == YAML_SEQUENCE_NODE ? "list" : "group");
 		return;
 	}
 	if (is_null(n)) {
@@ -73,7 +74,8 @@ static void set_scalar(struct load *l, const struct mu_option *o, const yaml_nod
 	if (err == -EEXIST)
 		mu_problems_add(l->p, l->path, line_of(n), "%s: \"%s\" is in the list twice", o->path, text);
 	else if (err == -ENOSPC)
-		mu_problems_add(l->p, l->path, line_of(n), "%s: \"%s\" is too many; the list may have %d items", o->path, text,
+		mu_problems_add(l->p, l->path, line_of(n),
+			"%s: \"%s\" is too many; the list may have %d items", o->path, text,
 			MU_CONFIG_LIST_MAX);
 	else if (err < 0)
 		mu_problems_add(l->p, l->path, line_of(n), "%s: must be %s, not \"%s\"", o->path,
@@ -101,12 +103,14 @@ static void unknown(struct load *l, const char *path, const char *key, unsigned 
 	char near[KEY_MAX];
 
 	if (strchr(key, '.'))
-		mu_problems_add(l->p, l->path, line, "%s: options are nested: write \"%.*s:\" and the rest on a line below it",
-			path, (int)strcspn(key, "."), key);
+		mu_problems_add(l->p, l->path, line,
+			"%s: options are nested: write \"%.*s:\" and the rest on a line below it", path,
+			(int)strcspn(key, "."), key);
 	else if (mu_option_nearest(path, near, sizeof(near)))
 		mu_problems_add(l->p, l->path, line, "%s: no such option; did you mean %s?", path, near);
 	else
-		mu_problems_add(l->p, l->path, line, "%s: no such option; musterd --print-options lists them", path);
+		mu_problems_add(
+			l->p, l->path, line, "%s: no such option; musterd --print-options lists them", path);
 }
 
 static bool given_twice(struct load *l, unsigned *seen, const char *path, unsigned line)
@@ -132,7 +136,8 @@ static void enter_group(struct load *l, const char *path, const yaml_node_t *val
 	if (value->type == YAML_MAPPING_NODE)
 		walk(l, value, path);
 	else if (!is_null(value)) /* "http:" with everything below it commented out is no mistake */
-		mu_problems_add(l->p, l->path, line_of(value), "%s: must be a group of options, one a line below it", path);
+		mu_problems_add(l->p, l->path, line_of(value),
+			"%s: must be a group of options, one a line below it", path);
 }
 
 static void take_pair(struct load *l, const char *group, const yaml_node_t *key, const yaml_node_t *value)
@@ -161,13 +166,15 @@ static void take_pair(struct load *l, const char *group, const yaml_node_t *key,
 	}
 }
 
-/* At most two levels deep: a group's members are options, never groups. So an alias to its own parent ends here too. */
+/* At most two levels deep: a group's members are options, never groups. So an alias to its own parent ends
+ * here too. */
 static void walk(struct load *l, const yaml_node_t *map, const char *group)
 {
 	for (yaml_node_pair_t *i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top; i++) {
 		if (l->p->n >= MU_CONFIG_PROBLEMS_MAX)
 			return;
-		take_pair(l, group, yaml_document_get_node(l->doc, i->key), yaml_document_get_node(l->doc, i->value));
+		take_pair(l, group, yaml_document_get_node(l->doc, i->key),
+			yaml_document_get_node(l->doc, i->value));
 	}
 }
 
@@ -208,10 +215,11 @@ static void not_yaml(struct load *l, const yaml_parser_t *y)
 	if (y->error == YAML_MEMORY_ERROR)
 		mu_problems_add(l->p, l->path, 0, "out of memory");
 	else if (y->error == YAML_READER_ERROR)
-		mu_problems_add(l->p, l->path, 0, "not UTF-8 text: %s at byte %zu", y->problem, y->problem_offset);
+		mu_problems_add(
+			l->p, l->path, 0, "not UTF-8 text: %s at byte %zu", y->problem, y->problem_offset);
 	else
-		mu_problems_add(l->p, l->path, (unsigned)y->problem_mark.line + 1, "not YAML: %s%s%s", y->problem,
-			y->context ? ", " : "", y->context ? y->context : "");
+		mu_problems_add(l->p, l->path, (unsigned)y->problem_mark.line + 1, "not YAML: %s%s%s",
+			y->problem, y->context ? ", " : "", y->context ? y->context : "");
 }
 
 static void read_document(struct load *l, yaml_parser_t *y)
@@ -220,7 +228,8 @@ static void read_document(struct load *l, yaml_parser_t *y)
 	yaml_node_t *root = yaml_document_get_root_node(l->doc);
 
 	if (root && root->type != YAML_MAPPING_NODE && !is_null(root))
-		mu_problems_add(l->p, l->path, line_of(root), "must be options, each \"name: value\" on its line");
+		mu_problems_add(
+			l->p, l->path, line_of(root), "must be options, each \"name: value\" on its line");
 	else if (root && root->type == YAML_MAPPING_NODE)
 		walk(l, root, "");
 	if (!root || l->p->n)
@@ -268,7 +277,8 @@ static char *folder_of(const char *path)
 	return absolute;
 }
 
-int mu_config_parse(const char *text, size_t len, const char *path, struct mu_config **ret, struct mu_problems *p)
+int mu_config_parse(
+	const char *text, size_t len, const char *path, struct mu_config **ret, struct mu_problems *p)
 {
 	struct load l = { .path = path, .p = p, .folder = folder_of(path), .c = calloc(1, sizeof(*l.c)) };
 	unsigned before = p->n;
@@ -311,7 +321,8 @@ int mu_config_load(const char *path, struct mu_config **ret, struct mu_problems 
 		err = -ENOMEM;
 		goto out;
 	}
-	while (fd >= 0 && len <= MU_CONFIG_FILE_MAX && (n = read(fd, text + len, MU_CONFIG_FILE_MAX + 1 - len)) > 0)
+	while (fd >= 0 && len <= MU_CONFIG_FILE_MAX &&
+		(n = read(fd, text + len, MU_CONFIG_FILE_MAX + 1 - len)) > 0)
 		len += (size_t)n;
 	if (fd < 0 || n < 0) {
 		mu_problems_add(p, path, 0, "cannot be read: %s", strerror(errno));

@@ -59,6 +59,7 @@ struct mu_config {
 	struct {
 		int64_t sessions;
 		int64_t publisher_bps;
+		int64_t sessions_per_token;
 	} limits;
 	struct {
 		int level;  /* enum mu_log_level */

@@ -3,8 +3,10 @@
 
 #include "daemon/gateway.h"
 
-#define POLL_MS	  50
-#define NOTICE_US INT64_C(200000) /* between the event "gateway.draining" and the end of sessions: readers hear it first */
+#define POLL_MS 50
+#define NOTICE_US                                                                                        \
+	INT64_C(200000) /* between the event "gateway.draining" and the end of sessions: readers hear it \
+			   first */
 
 static gboolean on_poll(gpointer arg)
 {

@@ -22,7 +22,8 @@ static gboolean on_stop(gpointer arg)
 static int make_state(const struct mu_config *c, struct mu_error *e)
 {
 	if (c->state && g_mkdir_with_parents(c->state, 0700) < 0)
-		return mu_error_set(e, -errno, "cannot make the state folder %s: %s", c->state, strerror(errno));
+		return mu_error_set(
+			e, -errno, "cannot make the state folder %s: %s", c->state, strerror(errno));
 	return 0;
 }
 
@@ -43,7 +44,8 @@ static int build(struct mu_gateway *g, struct mu_error *e)
 		return err;
 	err = mu_directory_new(g->config->site, &g->directory);
 	if (err < 0)
-		return mu_error_set(e, err, "cannot make the directory of site %s: %s", g->config->site, strerror(-err));
+		return mu_error_set(
+			e, err, "cannot make the directory of site %s: %s", g->config->site, strerror(-err));
 	mu_gateway_webrtc_options(g, &webrtc);
 	err = mu_webrtc_new(&webrtc, &g->webrtc);
 	if (err < 0)
@@ -56,11 +58,16 @@ static void say_ready(const struct mu_gateway *g)
 {
 	char text[MU_ADDR_TEXT];
 
-	for (unsigned i = 0; i < g->config->http.listen.n; i++)
+	for (unsigned i = 0; i < g->config->http.listen.n; i++) {
+		struct mu_addr at = g->config->http.listen.items[i];
+
+		mu_addr_set_port(&at, mu_api_port(g->api, i));
 		mu_info(MU_TOPIC, NULL, "serving %s://%s", g->config->http.certificate ? "https" : "http",
-			mu_addr_text(&g->config->http.listen.items[i], text));
-	mu_info(MU_TOPIC, NULL, "muster " MU_VERSION ", site %s: %u workers, UDP from port %u, SRTP by %s", g->config->site,
-		mu_net_workers(mu_media_net(g->media)), mu_net_port(mu_media_net(g->media), 0, 0), mu_media_engine(g->media));
+			mu_addr_text(&at, text));
+	}
+	mu_info(MU_TOPIC, NULL, "muster " MU_VERSION ", site %s: %u workers, UDP from port %u, SRTP by %s",
+		g->config->site, mu_net_workers(mu_media_net(g->media)),
+		mu_net_port(mu_media_net(g->media), 0, 0), mu_media_engine(g->media));
 	sd_notifyf(0, "READY=1\nSTATUS=Site %s is served.", g->config->site);
 }
 
@@ -133,7 +140,8 @@ void mu_gateway_free(struct mu_gateway *g)
 		mu_webrtc_close_all(g->webrtc, "the gateway stops");
 		mu_inbox_run_until(&g->inbox, no_sessions, g, GOODBYE_US);
 		if (!no_sessions(g)) {
-			/* A worker that does not answer would not be joined either; the kernel frees better than we wait. */
+			/* A worker that does not answer would not be joined either; the kernel frees better
+			 * than we wait. */
 			mu_err(MU_TOPIC, NULL, "%u sessions did not end: leaving without tidying up",
 				mu_webrtc_sessions(g->webrtc));
 			return;

@@ -3,9 +3,11 @@
 
 #include "daemon/gateway.h"
 
-#define TICK_MS	    1000
-#define ASK_AGAIN_US INT64_C(5000000) /* a question can be lost only when memory is out; a hung worker gets few of them */
-#define FRESH_US    INT64_C(3000000)
+#define TICK_MS 1000
+#define ASK_AGAIN_US                                                                                       \
+	INT64_C(5000000) /* a question can be lost only when memory is out; a hung worker gets few of them \
+			  */
+#define FRESH_US INT64_C(3000000)
 
 static void on_stats(void *arg, const struct mu_media_stats *s, unsigned n)
 {
@@ -24,6 +26,7 @@ static gboolean on_tick(gpointer arg)
 
 	mu_webrtc_expire(g->webrtc, mu_clock_wall_us() / 1000000);
 	mu_webrtc_refresh_stats(g->webrtc);
+	mu_directory_expire(g->directory, now);
 	if (!g->asking || now - g->asked_us >= ASK_AGAIN_US) {
 		g->asking = true;
 		g->asked_us = now;
@@ -45,7 +48,8 @@ static gboolean on_watchdog(gpointer arg)
 	if (mu_health_good(g, now))
 		sd_notify(0, "WATCHDOG=1");
 	else
-		mu_err(MU_TOPIC, NULL, "a media worker has not answered for %lld s: systemd's watchdog will restart the gateway",
+		mu_err(MU_TOPIC, NULL,
+			"a media worker has not answered for %lld s: systemd's watchdog will restart the gateway",
 			(long long)((now - g->answered_us) / 1000000));
 	return G_SOURCE_CONTINUE;
 }

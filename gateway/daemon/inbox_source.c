@@ -1,5 +1,6 @@
-/* inbox_source: the control inbox in the main loop. The inbox counts as asleep whenever the loop does something else, so
- * that the first message wakes it and those behind it cost their senders no system call. */
+/* inbox_source: the control inbox in the main loop. The inbox counts as asleep whenever the loop does
+ * something else, so that the first message wakes it and those behind it cost their senders no system call.
+ */
 #include <errno.h>
 #include <glib-unix.h>
 #include <poll.h>

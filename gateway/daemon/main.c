@@ -127,7 +127,8 @@ int main(int argc, char **argv)
 	enum { CHECK = 256, PRINT, VERSION };
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, CHECK }, { "print-options", no_argument, NULL, PRINT },
-		{ "version", no_argument, NULL, VERSION }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+		{ "version", no_argument, NULL, VERSION }, { "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 } };
 	const char *path = NULL;
 	bool only_check = false;
 	int o;

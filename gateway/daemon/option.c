@@ -1,9 +1,9 @@
 /* option: one option's field: set from text, compared, cleared. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "directory/directory.h"
 #include "daemon/schema.h"
 #include "daemon/values.h"
 
@@ -88,23 +88,6 @@ static int find_word(const struct mu_option *o, const char *text, int *ret)
 	return -EINVAL;
 }
 
-/* As the directory has it: labels of lower-case letters, digits and dashes, with dots between them. */
-static bool site_valid(const char *text)
-{
-	bool label = false;
-
-	if (strlen(text) > 63)
-		return false;
-	for (; *text; text++) {
-		if (*text == '.' && !label)
-			return false;
-		if (*text != '.' && *text != '-' && !islower((unsigned char)*text) && !isdigit((unsigned char)*text))
-			return false;
-		label = *text != '.';
-	}
-	return label;
-}
-
 #define PATH_TEXT_MAX 4095
 
 static int copy_path(const char *folder, const char *text, char **ret)
@@ -129,7 +112,7 @@ static int set_text(const struct mu_option *o, char **at, const char *folder, co
 		if (err < 0)
 			return err;
 	} else {
-		if (!site_valid(text))
+		if (!mu_site_valid(text))
 			return -EINVAL;
 		s = strdup(text);
 		if (!s)

@@ -62,7 +62,13 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 		.hold_us = c->endpoints.hold_us,
 		.second = (enum mu_second_publisher)c->endpoints.second_publisher,
 		.max_sessions = (unsigned)c->limits.sessions,
+		.max_sessions_per_token = (unsigned)c->limits.sessions_per_token,
 	};
+}
+
+static bool workers_answer(void *arg)
+{
+	return mu_health_good(arg, mu_clock_us());
 }
 
 void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *ret)
@@ -81,5 +87,8 @@ void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *r
 		.bench_token = c->insecure_bench ? "bench" : NULL,
 		.state_dir = c->state,
 		.site = c->site,
+		.workers_answer = workers_answer,
+		.workers_arg = (void *)(uintptr_t)g,
+		.proxied = c->http.insecure_plain,
 	};
 }

@@ -41,13 +41,16 @@ char *mu_option_allowed(const struct mu_option *o, char *ret, size_t size)
 {
 	static const char *const plain[] = {
 		[MU_OPTION_BOOL] = "true or false",
-		[MU_OPTION_SITE] = "a dotted name of lower-case letters, digits and dashes, such as city.east",
+		[MU_OPTION_SITE] =
+			"a dotted name of lower-case letters, digits and inner dashes, at most 63 characters, such as city.east",
 		[MU_OPTION_FILE] = "a file's path",
 		[MU_OPTION_FOLDER] = "a folder's path",
 		[MU_OPTION_FILES] = "a list of files' paths",
-		[MU_OPTION_SOCKETS] = "a list of addresses with a port, such as 192.0.2.1:8443 or [2001:db8::1]:8443",
+		[MU_OPTION_SOCKETS] =
+			"a list of addresses with a port, such as 192.0.2.1:8443 or [2001:db8::1]:8443",
 		[MU_OPTION_HOSTS] = "a list of addresses without a port, such as 192.0.2.1 or 2001:db8::1",
-		[MU_OPTION_ADDRESSES] = "a list of addresses, such as 192.0.2.1, 192.0.2.1:5000 or 2001:db8::1",
+		[MU_OPTION_ADDRESSES] =
+			"a list of addresses, such as 192.0.2.1, 192.0.2.1:5000 or 2001:db8::1",
 	};
 	static const char *const number[] = {
 		[MU_OPTION_INT] = "a whole number",
@@ -62,8 +65,8 @@ char *mu_option_allowed(const struct mu_option *o, char *ret, size_t size)
 	else if (o->type == MU_OPTION_WORDS)
 		snprintf(ret, size, "a list of %s", join(o->words, text, sizeof(text)));
 	else if (o->type < MU_ARRAY_LEN(number) && number[o->type])
-		snprintf(ret, size, "%s%s%s from %s", o->zero ? o->zero : "", o->zero ? " or " : "", number[o->type],
-			range(o, text, sizeof(text)));
+		snprintf(ret, size, "%s%s%s from %s", o->zero ? o->zero : "", o->zero ? " or " : "",
+			number[o->type], range(o, text, sizeof(text)));
 	else
 		snprintf(ret, size, "%s", plain[o->type]);
 	return ret;
@@ -114,10 +117,12 @@ void mu_options_print(FILE *f)
 		if (!group || len != group_len || strncmp(group, o->path, len) != 0) {
 			group = o->path;
 			group_len = len;
-			fprintf(f, "\n## %.*s\n\n| option | allowed | default | reload | what it is |\n|---|---|---|---|---|\n",
+			fprintf(f,
+				"\n## %.*s\n\n| option | allowed | default | reload | what it is |\n|---|---|---|---|---|\n",
 				len ? (int)len : 7, len ? o->path : "general");
 		}
-		fprintf(f, "| `%s` | %s | %s | %s | %s |\n", o->path, mu_option_allowed(o, allowed, sizeof(allowed)),
-			default_text(o), o->reloadable ? "yes" : "no", o->help);
+		fprintf(f, "| `%s` | %s | %s | %s | %s |\n", o->path,
+			mu_option_allowed(o, allowed, sizeof(allowed)), default_text(o),
+			o->reloadable ? "yes" : "no", o->help);
 	}
 }

@@ -66,12 +66,14 @@ static int keep_tls(struct mu_config *c, struct mu_config *next)
 	if (!c->http.certificate == !next->http.certificate)
 		return 0;
 	say_kept("http.certificate");
-	return put_back(&next->http.certificate, c->http.certificate) < 0 || put_back(&next->http.key, c->http.key) < 0 ?
-		       -ENOMEM :
-		       0;
+	return put_back(&next->http.certificate, c->http.certificate) < 0 ||
+			put_back(&next->http.key, c->http.key) < 0
+		? -ENOMEM
+		: 0;
 }
 
-/* Old rows that stay beside new ones may break a rule that the file as a whole obeys: then nothing is taken. */
+/* Old rows that stay beside new ones may break a rule that the file as a whole obeys: then nothing is taken.
+ */
 static int take(struct mu_config *c, struct mu_config *next)
 {
 	struct mu_problems p = { 0 };
@@ -81,7 +83,8 @@ static int take(struct mu_config *c, struct mu_config *next)
 	mu_config_swap(c, next, NULL, NULL);
 	if (mu_config_check(c, NULL, &p) < 0) {
 		mu_config_swap(c, next, NULL, NULL);
-		mu_problems_add(&p, c->path, 0, "with what needs a restart left as it is, this is not allowed: restart instead");
+		mu_problems_add(&p, c->path, 0,
+			"with what needs a restart left as it is, this is not allowed: restart instead");
 		log_problems(&p);
 		return -EINVAL;
 	}
@@ -95,13 +98,18 @@ static void apply(struct mu_gateway *g, struct mu_keyring *keys)
 	struct mu_webrtc_options webrtc;
 	struct mu_api_options api;
 	struct mu_keyring *old = g->keyring;
+	unsigned n;
 
 	mu_log_setup((enum mu_log_level)g->config->log.level, (enum mu_log_target)g->config->log.target);
 	g->keyring = keys;
+	mu_media_set_publisher_bps(g->media, (uint64_t)g->config->limits.publisher_bps);
 	mu_gateway_webrtc_options(g, &webrtc);
 	mu_webrtc_reconfigure(g->webrtc, &webrtc);
 	mu_gateway_api_options(g, &api);
 	mu_api_reload(g->api, &api);
+	n = mu_webrtc_end_unknown_keys(g->webrtc, keys, "the key of its token was withdrawn");
+	if (n > 0)
+		mu_info(MU_TOPIC, NULL, "reload: %u sessions ended with the key of their token", n);
 	mu_keyring_free(old);
 }
 

@@ -45,7 +45,8 @@ static void check_plain(const struct check *k)
 
 	if (!c->http.certificate != !c->http.key)
 		mu_problems_add(k->p, c->path, line_of(k, c->http.key ? "http.key" : "http.certificate"),
-			"%s: http.certificate and http.key go together; %s is missing", c->http.key ? "http.key" : "http.certificate",
+			"%s: http.certificate and http.key go together; %s is missing",
+			c->http.key ? "http.key" : "http.certificate",
 			c->http.key ? "http.certificate" : "http.key");
 	else if (!c->insecure_bench && a && !c->http.certificate && !c->http.insecure_plain)
 		mu_problems_add(k->p, c->path, line_of(k, "http.listen"),
@@ -58,14 +59,26 @@ static void check_lists(const struct check *k)
 	const struct mu_config *c = k->c;
 
 	if (!c->http.listen.n)
-		mu_problems_add(k->p, c->path, line_of(k, "http.listen"), "http.listen: needs at least one address");
+		mu_problems_add(
+			k->p, c->path, line_of(k, "http.listen"), "http.listen: needs at least one address");
 	if (!c->media.listen.n)
-		mu_problems_add(k->p, c->path, line_of(k, "media.listen"), "media.listen: needs at least one address");
+		mu_problems_add(k->p, c->path, line_of(k, "media.listen"),
+			"media.listen: needs at least one address");
 	if (!c->srtp.profiles.n)
-		mu_problems_add(k->p, c->path, line_of(k, "srtp.profiles"), "srtp.profiles: needs at least one profile");
+		mu_problems_add(k->p, c->path, line_of(k, "srtp.profiles"),
+			"srtp.profiles: needs at least one profile");
 	if (!c->auth.keys.n && !c->insecure_bench)
 		mu_problems_add(k->p, c->path, line_of(k, "auth.keys"),
 			"auth.keys: needs at least one public key file, or no token could be checked; musterctl token keygen FILE makes a pair");
+}
+
+static bool has_family(const struct mu_addr_list *l, sa_family_t family)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		if (l->items[i].sa.sa_family == family)
+			return true;
+	}
+	return false;
 }
 
 static void check_advertise(const struct check *k)
@@ -78,7 +91,12 @@ static void check_advertise(const struct check *k)
 
 		if (mu_addr_is_any(a))
 			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
-				"media.advertise: %s is no address a client can send to", mu_addr_host(a, text));
+				"media.advertise: %s is no address a client can send to",
+				mu_addr_host(a, text));
+		else if (c->media.listen.n && !has_family(&c->media.listen, a->sa.sa_family))
+			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
+				"media.advertise: %s is %s, but no address of media.listen is: nobody would hear what is sent there",
+				mu_addr_host(a, text), a->sa.sa_family == AF_INET6 ? "IPv6" : "IPv4");
 		else if (mu_addr_port(a) && c->media.workers != 1)
 			mu_problems_add(k->p, c->path, line_of(k, "media.advertise"),
 				"media.advertise: %s has a port, but each worker has its own: leave the port out, or set media.workers: 1",
@@ -143,7 +161,8 @@ void mu_config_warnings(const struct mu_config *c, struct mu_problems *p)
 	if (c->debug.core_dumps)
 		mu_problems_add(p, c->path, 0, "debug.core_dumps: a crash writes keys and media to the disk");
 	if (!c->state)
-		mu_problems_add(p, c->path, 0, "state: not set: a restart forgets revoked tokens, and there is no audit log");
+		mu_problems_add(p, c->path, 0,
+			"state: not set: a restart forgets revoked tokens, and there is no audit log");
 	if (a && !outside(&c->media.listen) && !c->media.advertise.n)
 		mu_problems_add(p, c->path, 0,
 			"media.listen: clients elsewhere reach http.listen, but media is received on loopback addresses only");

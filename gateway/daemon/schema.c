@@ -11,7 +11,7 @@ const char *const mu_words_engine[] = { "auto", "ipsec-mb", "openssl", "libsrtp"
 const char *const mu_words_profile[] = { "AEAD_AES_128_GCM", "AEAD_AES_256_GCM", "AES128_CM_SHA1_80", NULL };
 
 #define AT(field) .at = offsetof(struct mu_config, field)
-#define SECOND	  INT64_C(1000000)
+#define SECOND    INT64_C(1000000)
 
 const struct mu_option mu_options[] = {
 	{ "site", MU_OPTION_SITE, AT(site), .required = true,
@@ -30,21 +30,23 @@ const struct mu_option mu_options[] = {
 	{ "http.insecure_plain", MU_OPTION_BOOL, AT(http.insecure_plain), .def = "false",
 		.help = "Allow plain HTTP on other than loopback addresses: only behind a proxy that does TLS, since tokens and SDP cross the network readable." },
 
-	{ "media.workers", MU_OPTION_INT, AT(media.workers), .def = "auto", .min = 1, .max = MU_WORKERS_MAX, .zero = "auto",
-		.help = "Threads that carry media. `auto` is one a core." },
+	{ "media.workers", MU_OPTION_INT, AT(media.workers), .def = "auto", .min = 1, .max = MU_WORKERS_MAX,
+		.zero = "auto", .help = "Threads that carry media. `auto` is one a core." },
 	{ "media.port", MU_OPTION_INT, AT(media.port), .def = "5000", .max = 65535 - MU_WORKERS_MAX + 1,
 		.help = "UDP port of the first worker; each further one takes the next port. 0 takes any free ones." },
 	{ "media.listen", MU_OPTION_HOSTS, AT(media.listen), .def = "127.0.0.1",
-		.help = "Addresses media is received on. `0.0.0.0` and `::` stand for all of the machine's." },
+		.help = "Addresses media is received on. `0.0.0.0` stands for all of the machine's IPv4 addresses, `::` for all of its IPv6 ones. Firefox never uses loopback for media: on one machine, add another of its addresses." },
 	{ "media.advertise", MU_OPTION_ADDRESSES, AT(media.advertise), .reloadable = true,
-		.help = "Addresses told to clients instead of the listening ones: for a gateway behind one-to-one NAT. With a port only where there is one worker." },
+		.help = "Addresses told to clients instead of the listening ones: for a gateway behind one-to-one NAT. Each of a family that is listened on; with a port only where there is one worker." },
 	{ "media.gather", MU_OPTION_DURATION, AT(media.gather_us), .def = "1ms", .max = 5000,
-		.help = "How long a packet may wait for more to be sent with it. Under load this saves CPU time; an idle gateway does not wait." },
+		.help = "How long a packet may wait for more to be sent with it, which saves CPU time. A worker begins to wait at 40 % of load and waits this long from 80 % on." },
 	{ "media.pin", MU_OPTION_BOOL, AT(media.pin), .def = "false",
 		.help = "Keep each worker on a core of its own." },
-	{ "media.receive_buffer", MU_OPTION_SIZE, AT(media.receive_buffer), .def = "4MiB", .min = 64 << 10, .max = 1 << 30,
+	{ "media.receive_buffer", MU_OPTION_SIZE, AT(media.receive_buffer), .def = "4MiB", .min = 64 << 10,
+		.max = 1 << 30,
 		.help = "Kernel's buffer of each media socket for datagrams that wait to be read. The kernel grants at most `net.core.rmem_max`." },
-	{ "media.send_buffer", MU_OPTION_SIZE, AT(media.send_buffer), .def = "4MiB", .min = 64 << 10, .max = 1 << 30,
+	{ "media.send_buffer", MU_OPTION_SIZE, AT(media.send_buffer), .def = "4MiB", .min = 64 << 10,
+		.max = 1 << 30,
 		.help = "Kernel's buffer of each media socket for datagrams that wait to leave. The kernel grants at most `net.core.wmem_max`." },
 	{ "media.packets", MU_OPTION_INT, AT(media.packets), .def = "65536", .min = 1024, .max = 1 << 22,
 		.help = "Most packets a worker holds at once, some 1.6 KiB each, taken as needed. Past it, packets are dropped and counted." },
@@ -58,30 +60,37 @@ const struct mu_option mu_options[] = {
 	{ "auth.keys", MU_OPTION_FILES, AT(auth.keys), .reloadable = true,
 		.help = "Public keys (PEM; Ed25519 or P-256) whose tokens are accepted. At least one, unless `insecure_bench` is set. `musterctl token keygen` makes a pair." },
 
-	{ "endpoints.hold", MU_OPTION_DURATION, AT(endpoints.hold_us), .def = "10s", .reloadable = true, .max = 600 * SECOND,
+	{ "endpoints.hold", MU_OPTION_DURATION, AT(endpoints.hold_us), .def = "10s", .reloadable = true,
+		.max = 600 * SECOND,
 		.help = "How long viewers of a publisher that vanished are kept for its return." },
-	{ "endpoints.second_publisher", MU_OPTION_WORD, AT(endpoints.second_publisher), .def = "refuse", .reloadable = true,
-		.words = words_second,
-		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended." },
+	{ "endpoints.second_publisher", MU_OPTION_WORD, AT(endpoints.second_publisher), .def = "refuse",
+		.reloadable = true, .words = words_second,
+		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended. With the same token it takes over in any case once the first has been silent for two seconds." },
 
-	{ "limits.sessions", MU_OPTION_INT, AT(limits.sessions), .def = "10000", .reloadable = true, .min = 1, .max = 1000000,
-		.help = "Most sessions at once, publishers and viewers. Past it new ones are refused with 503." },
-	{ "limits.publisher_bitrate", MU_OPTION_BITRATE, AT(limits.publisher_bps), .def = "50Mbit/s", .min = 64000,
-		.max = INT64_C(10000000000), .help = "Most a publisher may send. What comes above it is dropped and counted." },
+	{ "limits.sessions", MU_OPTION_INT, AT(limits.sessions), .def = "10000", .reloadable = true, .min = 1,
+		.max = 1000000,
+		.help = "Most sessions at once, publishers and viewers. Past it new ones are refused with 503. The last tenth is kept for publishers and for who may operate the gateway." },
+	{ "limits.sessions_per_token", MU_OPTION_INT, AT(limits.sessions_per_token), .def = "1000",
+		.reloadable = true, .min = 1, .max = 1000000,
+		.help = "Most sessions at once made with one token. Past it new ones are refused with 429." },
+	{ "limits.publisher_bitrate", MU_OPTION_BITRATE, AT(limits.publisher_bps), .def = "50Mbit/s",
+		.reloadable = true, .min = 64000, .max = INT64_C(10000000000),
+		.help = "Most a publisher may send. What comes above it is dropped and counted." },
 
 	{ "log.level", MU_OPTION_WORD, AT(log.level), .def = "info", .reloadable = true, .words = words_level,
 		.help = "The least important lines that are written." },
 	{ "log.target", MU_OPTION_WORD, AT(log.target), .def = "auto", .words = words_target,
 		.help = "Where log lines go. `auto` is journald where systemd connected it, else stderr; `json` is one object a line on stderr." },
 
-	{ "drain.deadline", MU_OPTION_DURATION, AT(drain.deadline_us), .def = "10s", .reloadable = true, .max = 600 * SECOND,
-		.help = "How long a stop waits at most for sessions to end." },
+	{ "drain.deadline", MU_OPTION_DURATION, AT(drain.deadline_us), .def = "10s", .reloadable = true,
+		.max = 600 * SECOND, .help = "How long a stop waits at most for sessions to end." },
 
 	{ "debug.core_dumps", MU_OPTION_BOOL, AT(debug.core_dumps), .def = "false",
 		.help = "Allow core dumps and debuggers. A dump holds keys and media: never on a machine that carries real ones." },
 };
 const size_t mu_n_options = MU_ARRAY_LEN(mu_options);
-_Static_assert(MU_ARRAY_LEN(mu_options) <= MU_OPTIONS_MAX, "lines of options are kept in an array of MU_OPTIONS_MAX");
+_Static_assert(MU_ARRAY_LEN(mu_options) <= MU_OPTIONS_MAX,
+	"lines of options are kept in an array of MU_OPTIONS_MAX");
 
 int mu_option_find(const char *path)
 {

@@ -1,13 +1,12 @@
-/* The endpoints of this site. None is ever removed, so pointers to them hold as long as the directory does.
- */
+/* The endpoints of this site. Who keeps a pointer to one holds it; those that nobody holds and that are idle
+ * stand in a list, the longest idle first, and are forgotten from there. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "directory/directory_internal.h"
 
-#define TOPIC        "directory"
-#define NAME_MAX_LEN 64
+#define TOPIC "directory"
 
 const char *mu_endpoint_state_name(enum mu_endpoint_state s)
 {
@@ -18,43 +17,6 @@ const char *mu_endpoint_state_name(enum mu_endpoint_state s)
 	};
 
 	return (size_t)s < MU_ARRAY_LEN(names) ? names[s] : "unknown";
-}
-
-/* A name ends up in paths and logs, so no name may be "." or ".." or begin like an option (RELIABILITY P9).
- */
-static bool name_valid(const char *name)
-{
-	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-
-	return n >= 1 && n <= NAME_MAX_LEN && !name[n] && name[0] != '.' && name[0] != '-';
-}
-
-/* Dotted labels as of a host name: letters, digits, inner hyphens. */
-static bool site_valid(const char *site, size_t len)
-{
-	char last = '.';
-
-	if (len == 0 || len >= MU_ID_MAX - NAME_MAX_LEN)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = site[i];
-
-		if (!g_ascii_isalnum(c) && c != '.' && c != '-')
-			return false;
-		if (last == '.' && !g_ascii_isalnum(c))
-			return false;
-		if (c == '.' && last == '-')
-			return false;
-		last = c;
-	}
-	return g_ascii_isalnum(last);
-}
-
-bool mu_endpoint_id_valid(const char *id)
-{
-	const char *slash = strchr(id, '/');
-
-	return slash && site_valid(id, (size_t)(slash - id)) && name_valid(slash + 1);
 }
 
 /* --- tracks --- */
@@ -126,13 +88,14 @@ int mu_directory_new(const char *site, struct mu_directory **ret)
 {
 	struct mu_directory *d;
 
-	if (!site_valid(site, strlen(site)))
+	if (!mu_site_valid(site))
 		return -EINVAL;
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
 	snprintf(d->site, sizeof(d->site), "%s", site);
 	d->endpoints = g_tree_new_full(by_id, NULL, NULL, endpoint_free);
+	mu_list_init(&d->idle);
 	events_init(&d->events);
 	*ret = d;
 	return 0;
@@ -157,7 +120,64 @@ struct mu_endpoint *mu_directory_find(struct mu_directory *d, const char *id)
 	return g_tree_lookup(d->endpoints, id);
 }
 
-static int may_add(const struct mu_directory *d, const char *id, struct mu_error *e)
+/* --- who stays --- */
+
+static void forget(struct mu_directory *d, struct mu_endpoint *ep, const char *why)
+{
+	/* One that never was live was never told of either. */
+	json_t *data = ep->was_live ? mu_endpoint_json(ep) : NULL;
+
+	mu_list_remove(&ep->idle);
+	if (data) {
+		mu_info(TOPIC, ep->id, "removed: %s", why);
+		json_object_set_new(data, "why", json_string(why));
+	}
+	g_tree_remove(d->endpoints, ep->id);
+	if (data)
+		mu_directory_tell(d, "endpoint.removed", data);
+}
+
+static struct mu_endpoint *longest_idle(struct mu_directory *d)
+{
+	return mu_list_empty(&d->idle) ? NULL : MU_CONTAINER_OF(d->idle.next, struct mu_endpoint, idle);
+}
+
+static void may_be_forgotten(struct mu_directory *d, struct mu_endpoint *ep)
+{
+	if (ep->users > 0 || ep->state != MU_ENDPOINT_IDLE)
+		return;
+	if (!ep->was_live) {
+		forget(d, ep, "it never published");
+		return;
+	}
+	mu_list_remove(&ep->idle);
+	ep->idle_us = mu_clock_us();
+	mu_list_append(&d->idle, &ep->idle);
+}
+
+void mu_directory_hold(struct mu_endpoint *ep)
+{
+	ep->users++;
+	mu_list_remove(&ep->idle);
+}
+
+void mu_directory_release(struct mu_directory *d, struct mu_endpoint *ep)
+{
+	ep->users--;
+	may_be_forgotten(d, ep);
+}
+
+void mu_directory_expire(struct mu_directory *d, int64_t now_us)
+{
+	struct mu_endpoint *ep;
+
+	while ((ep = longest_idle(d)) && now_us - ep->idle_us >= MU_ENDPOINT_KEPT_US)
+		forget(d, ep, "it did not publish for a day");
+}
+
+/* --- found and added --- */
+
+static int may_add(struct mu_directory *d, const char *id, struct mu_error *e)
 {
 	size_t site = strlen(d->site);
 
@@ -168,26 +188,38 @@ static int may_add(const struct mu_directory *d, const char *id, struct mu_error
 			id);
 	if (strncmp(id, d->site, site) != 0 || id[site] != '/')
 		return mu_error_set(e, -EINVAL, "endpoint %s is not of this site, which is %s", id, d->site);
+	if (g_tree_nnodes(d->endpoints) >= MU_ENDPOINTS_MAX && longest_idle(d))
+		forget(d, longest_idle(d), "there are too many, and it was idle for longest");
 	if (g_tree_nnodes(d->endpoints) >= MU_ENDPOINTS_MAX)
 		return mu_error_set(e, -ENOSPC,
-			"endpoint %s is new, and the limit of %d endpoints is reached", id, MU_ENDPOINTS_MAX);
+			"endpoint %s is new, and the limit of %d endpoints is reached: all are in use", id,
+			MU_ENDPOINTS_MAX);
 	return 0;
 }
 
-struct mu_endpoint *mu_directory_take(struct mu_directory *d, const char *id, struct mu_error *e)
+static struct mu_endpoint *add(struct mu_directory *d, const char *id, struct mu_error *e)
 {
-	struct mu_endpoint *ep = mu_directory_find(d, id);
+	struct mu_endpoint *ep = calloc(1, sizeof(*ep));
 
-	if (ep || may_add(d, id, e) < 0)
-		return ep;
-	ep = calloc(1, sizeof(*ep));
 	if (!ep) {
 		mu_error_set(e, -ENOMEM, "out of memory for endpoint %s", id);
 		return NULL;
 	}
 	snprintf(ep->id, sizeof(ep->id), "%s", id);
 	ep->since_wall_us = mu_clock_wall_us();
+	mu_list_init(&ep->idle);
 	g_tree_insert(d->endpoints, ep->id, ep);
+	return ep;
+}
+
+struct mu_endpoint *mu_directory_take(struct mu_directory *d, const char *id, struct mu_error *e)
+{
+	struct mu_endpoint *ep = mu_directory_find(d, id);
+
+	if (!ep && may_add(d, id, e) == 0)
+		ep = add(d, id, e);
+	if (ep)
+		mu_directory_hold(ep);
 	return ep;
 }
 
@@ -203,11 +235,13 @@ void mu_directory_set_state(
 		return;
 	ep->state = s;
 	ep->since_wall_us = mu_clock_wall_us();
+	ep->was_live |= s == MU_ENDPOINT_LIVE;
 	mu_info(TOPIC, ep->id, "%s: %s", mu_endpoint_state_name(s), why);
 	snprintf(kind, sizeof(kind), "endpoint.%s", mu_endpoint_state_name(s));
 	data = mu_endpoint_json(ep);
 	json_object_set_new(data, "why", json_string(why));
 	mu_directory_tell(d, kind, data);
+	may_be_forgotten(d, ep);
 }
 
 void mu_directory_set_viewers(struct mu_directory *d, struct mu_endpoint *ep, unsigned viewers)

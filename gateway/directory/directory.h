@@ -1,7 +1,8 @@
 /* directory: which endpoints there are and in what state. Control thread only.
  *
- * An endpoint appears when it is enrolled or first publishes, and keeps its id. Everything that happens to one is told to
- * listeners as an event: the event stream, the log, later the cascade.
+ * An endpoint appears when it first publishes, and keeps its id. One that nobody uses and that is idle is forgotten in time:
+ * at once if it never was live, else after a day, or the longest idle first when there are too many. Everything that happens
+ * to an endpoint is told to listeners as an event: the event stream, the log, later the cascade.
  */
 #ifndef MU_DIRECTORY_H
 #define MU_DIRECTORY_H
@@ -13,6 +14,7 @@
 #define MU_ID_MAX     128
 #define MU_TRACKS_MAX 8
 #define MU_ENDPOINTS_MAX 65536
+#define MU_ENDPOINT_KEPT_US (INT64_C(24) * 3600 * 1000000) /* how long an idle one is remembered */
 
 enum mu_endpoint_state {
 	MU_ENDPOINT_IDLE, /* known, does not publish */
@@ -39,6 +41,11 @@ struct mu_endpoint {
 	unsigned viewers;
 	char subject[128];  /* who publishes */
 	char session[64];   /* id of the publishing session, "" none */
+	/* the directory's own */
+	unsigned users;
+	bool was_live;
+	struct mu_list idle; /* its place among those that may be forgotten */
+	int64_t idle_us;     /* since when it is among them, monotonic */
 };
 
 struct mu_directory;
@@ -47,12 +54,23 @@ void mu_directory_free(struct mu_directory *d);
 const char *mu_directory_site(const struct mu_directory *d);
 /** Whether an id is well formed: dotted site, a slash, a name of [A-Za-z0-9._-], 1..64 characters (RELIABILITY P9). */
 bool mu_endpoint_id_valid(const char *id);
-/** @return NULL: unknown */
+/** Whether a site's name is well formed: labels of lower-case letters, digits and inner dashes, with dots between, 1..63
+ *  characters in all. */
+bool mu_site_valid(const char *site);
+/** @return NULL: unknown. Good until the endpoint may be forgotten: keep it over a return to the main loop with
+ *  mu_directory_hold only. */
 struct mu_endpoint *mu_directory_find(struct mu_directory *d, const char *id);
-/** Find or add; the endpoint stays until mu_directory_free.
- *  @return NULL: id not valid, not of this site, or the limit of endpoints is reached (e says which) */
+/** Find or add, and hold. When there are too many, the longest idle is forgotten first.
+ *  @return NULL: id not valid, not of this site, or the limit of endpoints is reached and all are in use (e says which) */
 struct mu_endpoint *mu_directory_take(struct mu_directory *d, const char *id, struct mu_error *e);
-/** Change state; tells listeners "endpoint.live", "endpoint.lost", "endpoint.idle" with why. Going IDLE drops its tracks. */
+/** The endpoint stays until as many releases. */
+void mu_directory_hold(struct mu_endpoint *ep);
+/** One user less. May free the endpoint. */
+void mu_directory_release(struct mu_directory *d, struct mu_endpoint *ep);
+/** Forget those that were idle for MU_ENDPOINT_KEPT_US: "endpoint.removed". Call now and then. */
+void mu_directory_expire(struct mu_directory *d, int64_t now_us);
+/** Change state; tells listeners "endpoint.live", "endpoint.lost", "endpoint.idle" with why. Going IDLE drops its
+ *  tracks, and may free it unless it is held. */
 void mu_directory_set_state(struct mu_directory *d, struct mu_endpoint *ep, enum mu_endpoint_state s, const char *why);
 /** Add the track of this label, or give it its new publisher's formats (copied). An own reference of `t` is taken.
  *  @return 0, -ENOMEM, -ENOSPC (MU_TRACKS_MAX): nothing changed */
@@ -83,7 +101,11 @@ void mu_directory_listen(struct mu_directory *d, struct mu_event_listener *l);
 void mu_directory_unlisten(struct mu_directory *d, struct mu_event_listener *l);
 /** Tell an event; takes the reference of data. */
 void mu_directory_tell(struct mu_directory *d, const char *kind, json_t *data);
-/** Events after `number` that are still kept, oldest first. @return false: some between were forgotten */
-bool mu_directory_replay(struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg);
+/** Number of the latest event, 0: none yet. */
+uint64_t mu_directory_last_event(const struct mu_directory *d);
+/** Tell fn the events after `number`, oldest first, until it returns false.
+ *  @return whether it heard all of them; false also when some are forgotten, or `number` is of an earlier life of the
+ *  gateway: then it hears none, as who missed some must read the lists anew */
+bool mu_directory_replay(struct mu_directory *d, uint64_t number, bool (*fn)(void *arg, const struct mu_event *ev), void *arg);
 
 #endif

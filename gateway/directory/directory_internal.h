@@ -18,7 +18,8 @@ void events_done(struct events *ev);
 
 struct mu_directory {
 	char site[MU_ID_MAX];
-	GTree *endpoints; /* id -> struct mu_endpoint, which owns the id */
+	GTree *endpoints;    /* id -> struct mu_endpoint, which owns the id */
+	struct mu_list idle; /* of those that nobody holds and that once were live, the longest idle first */
 	struct events events;
 };
 

@@ -1,18 +1,10 @@
-#include <stdio.h>
-#include <time.h>
-
 #include "directory/directory.h"
 
 json_t *mu_time_json(int64_t wall_us)
 {
-	time_t s = (time_t)(wall_us / 1000000);
-	char date[32], text[48];
-	struct tm tm;
+	char text[MU_TIME_TEXT];
 
-	gmtime_r(&s, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, sizeof(text), "%s.%03dZ", date, (int)(wall_us / 1000 % 1000));
-	return json_string(text);
+	return json_string(mu_time_text(wall_us, 3, text));
 }
 
 static json_t *track_json(const struct mu_endpoint_track *t)

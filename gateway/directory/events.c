@@ -48,16 +48,22 @@ void mu_directory_tell(struct mu_directory *d, const char *kind, json_t *data)
 	json_decref(told.data);
 }
 
+uint64_t mu_directory_last_event(const struct mu_directory *d)
+{
+	return d->events.last;
+}
+
 bool mu_directory_replay(
-	struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg)
+	struct mu_directory *d, uint64_t number, bool (*fn)(void *arg, const struct mu_event *ev), void *arg)
 {
 	const struct events *ev = &d->events;
 	uint64_t oldest = ev->last >= EVENTS_KEPT ? ev->last - EVENTS_KEPT + 1 : 1, last = ev->last;
-	/* A number from the future is of an earlier life of this gateway: what is kept is all new to its
-	 * reader. */
-	bool whole = number <= last && number + 1 >= oldest;
 
-	for (uint64_t n = whole ? number + 1 : oldest; n <= last; n++)
-		fn(arg, &ev->kept[(n - 1) % EVENTS_KEPT]);
-	return whole;
+	if (number > last || number + 1 < oldest)
+		return false;
+	for (uint64_t n = number + 1; n <= last; n++) {
+		if (!fn(arg, &ev->kept[(n - 1) % EVENTS_KEPT]))
+			return false;
+	}
+	return true;
 }

@@ -32,27 +32,21 @@ static StunAgent *thread_agent(void)
 	return &agent;
 }
 
-static bool addr_equal(const struct mu_addr *a, const struct mu_addr *b, bool with_port)
+/** The local address has no port of meaning, and none at all on a socket that is bound to one. */
+static bool same_local(const struct mu_addr *a, const struct mu_addr *b)
 {
-	if (a->sa.sa_family != b->sa.sa_family)
-		return false;
-	switch (a->sa.sa_family) {
-	case AF_INET:
-		return a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr &&
-			(!with_port || a->in4.sin_port == b->in4.sin_port);
-	case AF_INET6:
-		return !memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr)) &&
-			a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
-			(!with_port || a->in6.sin6_port == b->in6.sin6_port);
-	default:
-		return true; /* both unset */
-	}
+	struct mu_addr x = *a;
+
+	if (a->sa.sa_family != b->sa.sa_family || a->sa.sa_family == AF_UNSPEC)
+		return a->sa.sa_family == b->sa.sa_family;
+	mu_addr_set_port(&x, mu_addr_port(b));
+	return mu_addr_equal(&x, b);
 }
 
 static bool path_equal(const struct mu_path *a, const struct mu_path *b)
 {
-	return a->socket == b->socket && addr_equal(&a->remote, &b->remote, true) &&
-		addr_equal(&a->local, &b->local, false);
+	return a->socket == b->socket && mu_addr_equal(&a->remote, &b->remote) &&
+		same_local(&a->local, &b->local);
 }
 
 void mu_ice_init(struct mu_ice *ice)
@@ -62,7 +56,15 @@ void mu_ice_init(struct mu_ice *ice)
 	mu_random_text(ice->pwd, MU_ICE_PWD);
 }
 
-void mu_ice_restart(struct mu_ice *ice)
+void mu_ice_done(struct mu_ice *ice)
+{
+	explicit_bzero(ice->ufrag, sizeof(ice->ufrag));
+	explicit_bzero(ice->pwd, sizeof(ice->pwd));
+	explicit_bzero(ice->old_ufrag, sizeof(ice->old_ufrag));
+	explicit_bzero(ice->old_pwd, sizeof(ice->old_pwd));
+}
+
+void mu_ice_restart(struct mu_ice *ice, const char *ufrag, const char *pwd)
 {
 	/* Restarted twice without a nomination between: what the selected path lives on are still the first
 	 * ones. */
@@ -70,27 +72,72 @@ void mu_ice_restart(struct mu_ice *ice)
 		memcpy(ice->old_ufrag, ice->ufrag, sizeof(ice->old_ufrag));
 		memcpy(ice->old_pwd, ice->pwd, sizeof(ice->old_pwd));
 	}
-	mu_random_text(ice->ufrag, MU_ICE_UFRAG);
-	mu_random_text(ice->pwd, MU_ICE_PWD);
+	memcpy(ice->ufrag, ufrag, MU_ICE_UFRAG);
+	memcpy(ice->pwd, pwd, MU_ICE_PWD);
 }
 
-/** Move a validated path to the front; the one unused for longest falls out of a full list. */
-static void remember(struct mu_ice *ice, const struct mu_path *from)
-{
-	struct mu_path path = *from; /* may lie in the list itself */
-	unsigned i;
+/* --- pairs --- */
 
-	for (i = 0; i < ice->n_pairs; i++)
-		if (path_equal(&ice->pairs[i], &path))
-			break;
-	if (i == ice->n_pairs) {
-		if (ice->n_pairs < MU_ICE_PAIRS)
-			ice->n_pairs++;
-		else
-			i--;
+static unsigned find_pair(const struct mu_ice *ice, const struct mu_path *path)
+{
+	unsigned i = 0;
+
+	while (i < ice->n_pairs && !path_equal(&ice->pairs[i].path, path))
+		i++;
+	return i;
+}
+
+/** The pair to give up: unchecked for longest, but neither used nor chosen. */
+static unsigned least_needed(const struct mu_ice *ice)
+{
+	unsigned i = ice->n_pairs - 1;
+
+	while (path_equal(&ice->pairs[i].path, &ice->used) ||
+		(ice->nominated && path_equal(&ice->pairs[i].path, &ice->selected)))
+		i--; /* two at most, of MU_ICE_PAIRS */
+	return i;
+}
+
+/** Move a validated path to the front. */
+static void remember(struct mu_ice *ice, const struct mu_path *from, int64_t now_us)
+{
+	struct mu_ice_pair pair = { *from, now_us }; /* from may lie in the list itself */
+	unsigned i = find_pair(ice, from);
+
+	memset(&ice->forgotten, 0, sizeof(ice->forgotten));
+	if (i == MU_ICE_PAIRS) {
+		i = least_needed(ice);
+		ice->forgotten = ice->pairs[i].path;
+	} else if (i == ice->n_pairs) {
+		ice->n_pairs++;
 	}
 	memmove(&ice->pairs[1], &ice->pairs[0], i * sizeof(ice->pairs[0]));
-	ice->pairs[0] = path;
+	ice->pairs[0] = pair;
+}
+
+/** Send there from now on. */
+static void use(struct mu_ice *ice, const struct mu_path *path)
+{
+	unsigned i = find_pair(ice, path);
+
+	ice->used = ice->pairs[i].path;
+	ice->last_check_us = ice->pairs[i].checked_us;
+	ice->moving = ice->nominated && !path_equal(&ice->used, &ice->selected);
+}
+
+void mu_ice_settle(struct mu_ice *ice)
+{
+	ice->settled = true;
+}
+
+bool mu_ice_heard(struct mu_ice *ice, const struct mu_path *from)
+{
+	if (find_pair(ice, from) == ice->n_pairs || path_equal(from, &ice->used))
+		return false;
+	if (ice->settled && !(ice->nominated && path_equal(from, &ice->selected)))
+		return false;
+	use(ice, from);
+	return true;
 }
 
 /** The password of the user a request names, or NULL. @param ret_new whether it is of the latest credentials
@@ -154,22 +201,30 @@ static size_t refuse(StunAgent *agent, const StunMessage *req, StunError code, u
 	return stun_agent_finish_message(agent, &msg, NULL, 0);
 }
 
-/** A valid check has come in: pairs, selection and consent. */
+/** A valid check has come in: pairs, selection, consent, and where to send. */
 static enum mu_ice_event accept_check(
 	struct mu_ice *ice, const struct mu_path *from, bool nominates, bool newest, int64_t now_us)
 {
-	remember(ice, from);
+	bool first = ice->n_pairs == 0;
+
+	remember(ice, from, now_us);
+	if (first)
+		use(ice, from);
+	else if (!ice->nominated || path_equal(from, &ice->used))
+		ice->last_check_us = now_us;
 	if (nominates) {
 		/* The latest wins: with a lite peer, browsers nominate only the pair they use. */
 		ice->selected = *from;
 		ice->nominated = true;
-		if (newest) {
-			explicit_bzero(ice->old_ufrag, sizeof(ice->old_ufrag));
-			explicit_bzero(ice->old_pwd, sizeof(ice->old_pwd));
-		}
+		ice->moving = !path_equal(from, &ice->used);
 	}
-	if (!ice->nominated || path_equal(from, &ice->selected))
-		ice->last_check_us = now_us;
+	if (nominates && newest) {
+		explicit_bzero(ice->old_ufrag, sizeof(ice->old_ufrag));
+		explicit_bzero(ice->old_pwd, sizeof(ice->old_pwd));
+	}
+	if (ice->moving && path_equal(from, &ice->selected) &&
+		(!ice->settled || now_us - ice->last_check_us >= MU_ICE_STALE_US))
+		use(ice, from);
 	return nominates ? MU_ICE_NOMINATED : MU_ICE_VALID;
 }
 
@@ -210,14 +265,4 @@ enum mu_ice_event mu_ice_input(struct mu_ice *ice, const struct mu_path *from, c
 bool mu_ice_consent(const struct mu_ice *ice, int64_t now_us)
 {
 	return ice->n_pairs && now_us - ice->last_check_us < MU_ICE_CONSENT_US;
-}
-
-bool mu_ice_knows(const struct mu_ice *ice, const struct mu_addr *remote)
-{
-	if (ice->nominated && addr_equal(&ice->selected.remote, remote, true))
-		return true;
-	for (unsigned i = 0; i < ice->n_pairs; i++)
-		if (addr_equal(&ice->pairs[i].remote, remote, true))
-			return true;
-	return false;
 }

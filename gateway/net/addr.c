@@ -95,7 +95,8 @@ bool mu_addr_equal(const struct mu_addr *a, const struct mu_addr *b)
 	if (a->sa.sa_family != b->sa.sa_family || a->in4.sin_port != b->in4.sin_port)
 		return false;
 	if (a->sa.sa_family == AF_INET6)
-		return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0;
+		return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0 &&
+			a->in6.sin6_scope_id == b->in6.sin6_scope_id;
 	return a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
 }
 

@@ -34,6 +34,7 @@ char *mu_addr_text(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
 char *mu_addr_host(const struct mu_addr *a, char ret[MU_ADDR_TEXT]);
 uint16_t mu_addr_port(const struct mu_addr *a);
 void mu_addr_set_port(struct mu_addr *a, uint16_t port);
+/** Address, port and, of a link-local one, the link. */
 bool mu_addr_equal(const struct mu_addr *a, const struct mu_addr *b);
 bool mu_addr_is_any(const struct mu_addr *a);
 bool mu_addr_is_loopback(const struct mu_addr *a);
@@ -111,6 +112,7 @@ struct mu_hand {
 	void *to;
 	void *about;
 	unsigned n;
+	unsigned tag; /* the module above's as well */
 	void *items[MU_HAND_MAX];
 };
 
@@ -139,8 +141,10 @@ struct mu_net_options {
 /** Counters and load of one worker; written by it, copied out by message. */
 struct mu_net_stats {
 	uint64_t rx_datagrams, rx_bytes, rx_calls, rx_dropped; /* dropped: kernel's socket overflow count */
+	uint64_t rx_refused; /* from UDP port 0, which nobody can answer: their peer must not be nominated */
 	uint64_t tx_datagrams, tx_bytes, tx_messages, tx_calls, tx_failed;
-	uint64_t handed_out, handed_in, hand_dropped;
+	uint64_t handed_out, handed_in; /* bursts */
+	uint64_t hand_dropped;		/* packets: mu_worker_hand_dropped */
 	uint64_t busy_us, turns;
 	double load; /* share of the last second spent awake, 0..1 */
 };
@@ -149,7 +153,8 @@ struct mu_net;
 /** Bind sockets and start the workers; returns when all run their start op.
  *  @return 0; -EADDRINUSE and other socket errors with text in e */
 int mu_net_new(const struct mu_net_options *o, const struct mu_net_ops *ops, void *arg, struct mu_net **ret, struct mu_error *e);
-/** Stop and join the workers, run what is left in their inboxes, free. Control thread. Takes NULL. */
+/** Stop and join the workers, run what is left in their inboxes and what that posts, discard bursts that nobody takes any
+ *  more, free. Control thread. Takes NULL. */
 void mu_net_free(struct mu_net *n);
 unsigned mu_net_workers(const struct mu_net *n);
 struct mu_worker *mu_net_worker(struct mu_net *n, unsigned i);
@@ -160,13 +165,19 @@ unsigned mu_worker_index(const struct mu_worker *w);
 /** The module above keeps its per-worker state here, set in its start op. */
 void *mu_worker_user(const struct mu_worker *w);
 void mu_worker_set_user(struct mu_worker *w, void *user);
-/** One turn of a driven worker, on the thread that calls: wait at most wait_us for something to do, and do it. */
+/** One turn of a driven worker, on the thread that calls: wait at most wait_us for something to do, and do it. Waits not at
+ *  all while the clock is driven (base.h): time passes only when the test says so. */
 void mu_worker_turn(struct mu_worker *w, int64_t wait_us);
 /** Run a message on the worker. Any thread. */
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m);
-/** Hand a burst to another worker; visible to it at the end of this turn. Media worker `from`.
- *  @return false: its ring is full, the caller keeps the items (drops and counts) */
+/** Run the messages that came since the turn began, for a datagram that speaks of what they tell: whoever caused both
+ *  posted the message first. The worker, from its datagrams op. */
+void mu_worker_catch_up(struct mu_worker *w);
+/** Hand a burst to another worker; visible to it at the end of this turn at the latest. Media worker `from`.
+ *  @return false: its ring is full, the caller keeps the items: tries again later, or drops and counts them */
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h);
+/** Count packets that another worker will not get any more. Media worker. */
+void mu_worker_hand_dropped(struct mu_worker *from, uint64_t packets);
 void mu_timer_set(struct mu_worker *w, struct mu_timer *t, int64_t due_us);
 void mu_timer_cancel(struct mu_worker *w, struct mu_timer *t);
 const struct mu_net_stats *mu_worker_stats(const struct mu_worker *w);
@@ -183,8 +194,9 @@ uint8_t *mu_worker_reserve(struct mu_worker *w);
 void mu_worker_send(struct mu_worker *w, const struct mu_path *path, size_t len, size_t segment);
 /** Queue a copy of one datagram, flushing before where it does not fit. */
 void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const void *data, size_t len);
-/** Hand all queued messages to the kernel: sendmmsg with UDP_SEGMENT; single datagrams where a device refuses segments
- *  (EIO, EINVAL). A full socket buffer drops and counts. */
+/** Hand all queued messages to the kernel: sendmmsg with UDP_SEGMENT. A message whose path takes no segments (a small MTU,
+ *  a device that cannot) leaves as single datagrams, the others are not touched by it. A full socket buffer drops and
+ *  counts. */
 void mu_worker_flush(struct mu_worker *w);
 
 #endif

@@ -48,7 +48,9 @@ struct sender {
 	struct mu_path paths[MU_SEND_BATCH];
 	uint16_t segment[MU_SEND_BATCH];
 	struct { _Alignas(8) char b[CONTROL_SIZE]; } control[MU_SEND_BATCH];
-	bool no_segments; /* the kernel or device refused UDP_SEGMENT */
+	unsigned refused; /* segmented messages in a row that the device refused and whose datagrams went */
+	unsigned pause;	  /* so many segmented messages are not even tried */
+	struct mu_log_gate gate;
 };
 
 struct mu_worker {
@@ -58,13 +60,15 @@ struct mu_worker {
 	pthread_t thread;
 	bool running, quit; /* running: control thread's; quit: the worker's */
 	bool started;	    /* its start op was good: stop is due */
+	bool coarse_wait;   /* no epoll_pwait2 here: waits are whole milliseconds */
 	int start_error;
+	struct mu_msg quit_msg; /* stop's, which posts it once */
 	int64_t flush_at_us;
 	int epoll;
 	struct net_socket sockets[MU_NET_LISTEN_MAX];
 	struct mu_inbox inbox;
 	struct mu_ring *from[MU_WORKERS_MAX]; /* bursts that other workers hand us */
-	uint32_t handed_to;		      /* bits: workers whose ring we put into this turn */
+	unsigned unpublished[MU_WORKERS_MAX]; /* bursts put into each worker's ring that it cannot see yet */
 	struct timers timers;
 	struct receiver rx;
 	struct sender tx;
@@ -82,7 +86,8 @@ struct mu_net {
 };
 
 int socket_open(const struct mu_net_options *o, const struct mu_addr *at, struct net_socket *ret, struct mu_error *e);
-/** Receive what one call gives and hand it to the ops. @return datagrams, 0: nothing there */
-unsigned socket_receive(struct mu_worker *w, unsigned which, int64_t now_us);
+void receiver_init(struct receiver *rx);
+/** Receive what one call gives and hand it to the ops. @return whether the call was full, so that there may be more */
+bool socket_receive(struct mu_worker *w, unsigned which, int64_t now_us);
 
 #endif

@@ -7,6 +7,10 @@
 #define UDP_SEGMENT 103
 #endif
 
+#define REFUSED_MAX   16   /* refused bursts in a row before segments are left for a while */
+#define REFUSED_PAUSE 4096 /* bursts sent singly before segments are tried again */
+#define LOG_GATE_US   INT64_C(600000000)
+
 bool mu_worker_fits(const struct mu_worker *w, size_t size)
 {
 	return w->tx.n < MU_SEND_BATCH && w->tx.used + size <= TX_BUFFER;
@@ -45,6 +49,11 @@ static void add_source(struct msghdr *m, struct cmsghdr **at, const struct mu_pa
 	}
 }
 
+static size_t datagrams(const struct sender *tx, unsigned i)
+{
+	return tx->segment[i] ? (tx->iov[i].iov_len + tx->segment[i] - 1) / tx->segment[i] : 1;
+}
+
 void mu_worker_send(struct mu_worker *w, const struct mu_path *path, size_t len, size_t segment)
 {
 	struct sender *tx = &w->tx;
@@ -70,7 +79,7 @@ void mu_worker_send(struct mu_worker *w, const struct mu_path *path, size_t len,
 		m->msg_control = NULL;
 	tx->used += (len + 63) & ~(size_t)63;
 	w->stats.tx_bytes += len;
-	w->stats.tx_datagrams += tx->segment[i] ? (len + segment - 1) / segment : 1;
+	w->stats.tx_datagrams += datagrams(tx, i);
 }
 
 void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const void *data, size_t len)
@@ -83,15 +92,17 @@ void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const 
 	mu_worker_send(w, path, len, 0);
 }
 
-static void send_single(struct mu_worker *w, unsigned i)
+/* The datagrams of a segmented message one by one. @return whether all went */
+static bool send_single(struct mu_worker *w, unsigned i)
 {
 	struct sender *tx = &w->tx;
 	struct msghdr m = tx->msgs[i].msg_hdr;
 	uint8_t *data = tx->iov[i].iov_base;
-	size_t len = tx->iov[i].iov_len, segment = tx->segment[i] ? tx->segment[i] : len;
+	size_t len = tx->iov[i].iov_len, segment = tx->segment[i];
 	_Alignas(8) char control[CONTROL_SIZE] = { 0 };
 	struct cmsghdr *at = (struct cmsghdr *)control;
 	struct iovec iov;
+	bool good = true;
 
 	m.msg_iov = &iov;
 	m.msg_control = control;
@@ -100,9 +111,60 @@ static void send_single(struct mu_worker *w, unsigned i)
 	for (size_t o = 0; o < len; o += segment) {
 		iov = (struct iovec){ data + o, MU_MIN(segment, len - o) };
 		w->stats.tx_calls++;
-		if (sendmsg(w->sockets[tx->paths[i].socket].fd, &m, MSG_DONTWAIT) < 0)
-			w->stats.tx_failed++;
+		if (sendmsg(w->sockets[tx->paths[i].socket].fd, &m, MSG_DONTWAIT) >= 0)
+			continue;
+		good = false;
+		if (errno == EINVAL) { /* the address, not the size: none of them can go */
+			w->stats.tx_failed += (len - o + segment - 1) / segment;
+			break;
+		}
+		w->stats.tx_failed++;
 	}
+	return good;
+}
+
+static void say_one_by_one(struct mu_worker *w, const struct mu_addr *to, int why)
+{
+	char text[MU_ADDR_TEXT];
+	uint64_t n = mu_log_gate_pass(&w->tx.gate, mu_clock_us(), LOG_GATE_US);
+
+	if (n)
+		mu_warn("net", NULL,
+			"the kernel sends no segments to %s (%s): its datagrams go one by one (%llu bursts)",
+			mu_addr_text(to, text), strerror(why), (unsigned long long)n);
+}
+
+/* A segmented message was refused. EMSGSIZE, before Linux 6.14 EINVAL: the path's MTU is smaller than a
+ * segment. EINVAL also: the address is none. EIO: the device or an IPsec policy on the path cannot. All of it
+ * is this message's; a worker has peers behind several devices. Only many EIO in a row without a success let
+ * it expect the next. */
+static void refused(struct mu_worker *w, unsigned i, int why)
+{
+	struct sender *tx = &w->tx;
+
+	if (!send_single(w, i))
+		return;
+	say_one_by_one(w, &tx->paths[i].remote, why);
+	if (why == EIO && ++tx->refused >= REFUSED_MAX) {
+		tx->refused = REFUSED_MAX - 1; /* after the pause one more is enough */
+		tx->pause = REFUSED_PAUSE;
+	}
+}
+
+static void accepted(struct sender *tx, unsigned i, unsigned end)
+{
+	for (; tx->refused && i < end; i++) {
+		if (tx->segment[i])
+			tx->refused = 0;
+	}
+}
+
+/* Messages up to the next segmented one while segments are not tried. */
+static unsigned plain_end(const struct sender *tx, unsigned i, unsigned end)
+{
+	while (tx->pause && i < end && !tx->segment[i])
+		i++;
+	return tx->pause ? i : end;
 }
 
 /* Messages i..end-1 leave by one socket. What the kernel does not take is dropped: a media worker never waits. A message
@@ -113,25 +175,25 @@ static void send_run(struct mu_worker *w, unsigned i, unsigned end)
 	int fd = w->sockets[tx->paths[i].socket].fd;
 
 	while (i < end) {
+		unsigned to = plain_end(tx, i, end);
 		int n;
 
-		if (tx->no_segments && tx->segment[i]) {
+		if (to == i) {
+			tx->pause--;
 			send_single(w, i++);
 			continue;
 		}
 		w->stats.tx_calls++;
-		n = sendmmsg(fd, tx->msgs + i, end - i, MSG_DONTWAIT);
+		n = sendmmsg(fd, tx->msgs + i, to - i, MSG_DONTWAIT);
 		if (n > 0) {
+			accepted(tx, i, i + (unsigned)n);
 			i += (unsigned)n;
 		} else if (errno == EINTR) {
 			continue;
-		} else if ((errno == EIO || errno == EINVAL) && tx->segment[i]) {
-			tx->no_segments = true;
-			mu_warn("net", NULL, "the kernel refuses UDP segmentation (%s): sending datagrams one by one",
-				strerror(errno));
+		} else if (tx->segment[i] && (errno == EMSGSIZE || errno == EINVAL || errno == EIO)) {
+			refused(w, i++, errno);
 		} else {
-			w->stats.tx_failed++;
-			i++;
+			w->stats.tx_failed += datagrams(tx, i++);
 		}
 	}
 }

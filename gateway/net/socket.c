@@ -92,51 +92,70 @@ static size_t read_control(struct mu_worker *w, struct net_socket *s, struct msg
 	return segment;
 }
 
-static void prepare(struct receiver *rx, unsigned which)
+/* recvmmsg changes these of a message that it fills, and nothing of those it does not. */
+static void rearm(struct receiver *rx, unsigned n)
 {
-	for (unsigned i = 0; i < RX_BATCH; i++) {
-		rx->iov[i] = (struct iovec){ rx->buffers + (size_t)i * RX_BUFFER, RX_BUFFER };
-		rx->paths[i].socket = (uint8_t)which;
-		rx->msgs[i].msg_hdr = (struct msghdr){
-			.msg_name = &rx->paths[i].remote,
-			.msg_namelen = sizeof(rx->paths[i].remote),
-			.msg_iov = &rx->iov[i],
-			.msg_iovlen = 1,
-			.msg_control = rx->control[i].b,
-			.msg_controllen = CONTROL_SIZE,
-		};
+	for (unsigned i = 0; i < n; i++) {
+		rx->msgs[i].msg_hdr.msg_namelen = sizeof(rx->paths[i].remote);
+		rx->msgs[i].msg_hdr.msg_controllen = CONTROL_SIZE;
 	}
 }
 
-unsigned socket_receive(struct mu_worker *w, unsigned which, int64_t now_us)
+void receiver_init(struct receiver *rx)
+{
+	for (unsigned i = 0; i < RX_BATCH; i++) {
+		rx->iov[i] = (struct iovec){ rx->buffers + (size_t)i * RX_BUFFER, RX_BUFFER };
+		rx->msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &rx->paths[i].remote,
+			.msg_iov = &rx->iov[i],
+			.msg_iovlen = 1,
+			.msg_control = rx->control[i].b,
+		};
+	}
+	rearm(rx, RX_BATCH);
+}
+
+/* Message i into datagrams at out. @return how many */
+static unsigned split(struct mu_worker *w, unsigned which, unsigned i, struct mu_datagram *out, unsigned room)
 {
 	struct receiver *rx = &w->rx;
-	unsigned n_out = 0;
-	int n;
+	uint8_t *data = rx->iov[i].iov_base;
+	size_t len = rx->msgs[i].msg_len;
+	size_t segment = read_control(w, &w->sockets[which], &rx->msgs[i].msg_hdr, &rx->paths[i]);
+	unsigned n = 0;
 
-	prepare(rx, which);
-	n = recvmmsg(w->sockets[which].fd, rx->msgs, RX_BATCH, MSG_DONTWAIT, NULL);
-	if (n <= 0)
+	if (segment == 0 || segment > len)
+		segment = len;
+	if (mu_addr_port(&rx->paths[i].remote) == 0) {
+		w->stats.rx_refused += len > 0 ? (len + segment - 1) / segment : 1;
 		return 0;
-	w->stats.rx_calls++;
-	for (int i = 0; i < n; i++) {
-		uint8_t *data = rx->iov[i].iov_base;
-		size_t len = rx->msgs[i].msg_len;
-		size_t segment = read_control(w, &w->sockets[which], &rx->msgs[i].msg_hdr, &rx->paths[i]);
-
-		w->stats.rx_bytes += len;
-		if (segment == 0 || segment > len)
-			segment = len;
-		for (size_t at = 0; at < len && n_out < RX_SPLIT_MAX; at += segment) {
-			rx->out[n_out++] = (struct mu_datagram){
-				.data = data + at,
-				.len = MU_MIN(segment, len - at),
-				.path = &rx->paths[i],
-			};
-		}
 	}
+	rx->paths[i].socket = (uint8_t)which;
+	w->stats.rx_bytes += len;
+	for (size_t at = 0; at < len && n < room; at += segment) {
+		out[n++] = (struct mu_datagram){
+			.data = data + at,
+			.len = MU_MIN(segment, len - at),
+			.path = &rx->paths[i],
+		};
+	}
+	return n;
+}
+
+bool socket_receive(struct mu_worker *w, unsigned which, int64_t now_us)
+{
+	struct receiver *rx = &w->rx;
+	int n = recvmmsg(w->sockets[which].fd, rx->msgs, RX_BATCH, MSG_DONTWAIT, NULL);
+	unsigned n_out = 0;
+
+	if (n <= 0)
+		return false;
+	w->stats.rx_calls++;
+	for (unsigned i = 0; i < (unsigned)n; i++)
+		n_out += split(w, which, i, rx->out + n_out, RX_SPLIT_MAX - n_out);
 	w->stats.rx_datagrams += n_out;
 	if (n_out > 0)
 		w->net->ops.datagrams(w, rx->out, n_out, now_us);
-	return n_out;
+	rearm(rx, (unsigned)n);
+	return n == RX_BATCH;
 }

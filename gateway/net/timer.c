@@ -40,8 +40,11 @@ static void grow(struct timers *h)
 		return;
 	h->size = h->size ? h->size * 2 : 256;
 	h->heap = realloc(h->heap, h->size * sizeof(*h->heap));
-	if (!h->heap)
+	if (!h->heap) {
+		mu_err("net", NULL, "out of memory for a timer");
+		mu_log_flush();
 		abort();
+	}
 }
 
 void mu_timer_set(struct mu_worker *w, struct mu_timer *t, int64_t due_us)

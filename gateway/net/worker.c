@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "net/net_internal.h"
 
 #define HAND_RING	  1024
+#define HAND_PUBLISH	  (HAND_RING / 8) /* the taker wakes and begins while a long turn still puts */
 #define TURNS_PER_SOCKET  4	 /* receive calls before timers and egress get their turn */
 #define LOAD_WINDOW_US	  20000
 #define INBOX_TAG	  MU_NET_LISTEN_MAX
@@ -19,7 +21,8 @@ static void take_hands(struct mu_worker *w, int64_t now_us)
 	struct mu_hand h;
 
 	for (unsigned i = 0; i < w->net->n_workers; i++) {
-		while (w->from[i] && mu_ring_take(w->from[i], &h)) {
+		/* a ringful at most: a busy giver must not keep us from our own sockets */
+		for (int k = 0; k < HAND_RING && w->from[i] && mu_ring_take(w->from[i], &h); k++) {
 			w->stats.handed_in++;
 			w->net->ops.handed(w, &h, now_us);
 		}
@@ -35,26 +38,34 @@ static bool hands_waiting(struct mu_worker *w)
 	return false;
 }
 
+static void publish_to(struct mu_worker *w, struct mu_worker *to)
+{
+	mu_ring_publish(to->from[w->index]);
+	mu_inbox_nudge(&to->inbox);
+	w->unpublished[to->index] = 0;
+}
+
 static void publish_hands(struct mu_worker *w)
 {
-	for (uint32_t bits = w->handed_to; bits; bits &= bits - 1) {
-		struct mu_worker *to = w->net->workers[__builtin_ctz(bits)];
-
-		mu_ring_publish(to->from[w->index]);
-		mu_inbox_nudge(&to->inbox);
+	for (unsigned i = 0; i < w->net->n_workers; i++) {
+		if (w->unpublished[i])
+			publish_to(w, w->net->workers[i]);
 	}
-	w->handed_to = 0;
 }
 
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h)
 {
-	if (!mu_ring_put(to->from[from->index], h)) {
-		from->stats.hand_dropped++;
+	if (!mu_ring_put(to->from[from->index], h))
 		return false;
-	}
-	from->handed_to |= 1u << to->index;
 	from->stats.handed_out++;
+	if (++from->unpublished[to->index] >= HAND_PUBLISH)
+		publish_to(from, to);
 	return true;
+}
+
+void mu_worker_hand_dropped(struct mu_worker *from, uint64_t packets)
+{
+	from->stats.hand_dropped += packets;
 }
 
 /* How busy: share of time awake over windows of 20 ms, smoothed over some five of them. */
@@ -75,25 +86,47 @@ static void account(struct mu_worker *w, int64_t woke_us, int64_t now_us)
 	}
 }
 
-static int wait_for_work(struct mu_worker *w, int64_t until_us, struct epoll_event *ev, int max)
+/* @param left_us negative: no limit */
+static int wait_events(struct mu_worker *w, int64_t left_us, struct epoll_event *ev, int max)
 {
-	struct timespec ts = { 0 }, *timeout = NULL;
+	struct timespec ts = { left_us / 1000000, left_us % 1000000 * 1000 };
 	int n;
 
-	if (until_us != INT64_MAX) {
-		int64_t left = until_us - mu_clock_us();
-
-		if (left > 0)
-			ts = (struct timespec){ left / 1000000, left % 1000000 * 1000 };
-		timeout = &ts;
-	}
-	/* first say that we sleep, then look at the rings: whoever publishes later sees the sleeper and wakes it */
-	if (!mu_inbox_sleep(&w->inbox) || hands_waiting(w)) {
-		ts = (struct timespec){ 0 };
-		timeout = &ts;
-	}
-	n = epoll_pwait2(w->epoll, ev, max, timeout, NULL);
+	if (w->coarse_wait)
+		n = epoll_wait(w->epoll, ev, max,
+			left_us < 0 ? -1 : (int)MU_MIN((left_us + 999) / 1000, (int64_t)INT_MAX));
+	else
+		n = epoll_pwait2(w->epoll, ev, max, left_us < 0 ? NULL : &ts, NULL);
 	return n < 0 ? 0 : n;
+}
+
+/* An old kernel has no epoll_pwait2 (ENOSYS), an old seccomp filter forbids what it does not know (EPERM). */
+static void probe_wait(struct mu_worker *w)
+{
+	struct timespec none = { 0 };
+	struct epoll_event ev;
+
+	w->coarse_wait = epoll_pwait2(w->epoll, &ev, 1, &none, NULL) < 0 && errno != EINTR;
+	if (w->coarse_wait)
+		mu_warn("net", NULL, "media worker %u: epoll_pwait2: %s; it waits in whole milliseconds",
+			w->index, strerror(errno));
+}
+
+static int64_t time_left(const struct mu_worker *w, int64_t until_us)
+{
+	if (w->net->options.driven && mu_clock_driven())
+		return 0;
+	return until_us == INT64_MAX ? -1 : MU_MAX(until_us - mu_clock_us(), 0);
+}
+
+static int wait_for_work(struct mu_worker *w, int64_t until_us, struct epoll_event *ev, int max)
+{
+	int64_t left = time_left(w, until_us);
+
+	/* first say that we sleep, then look at the rings: whoever publishes later sees the sleeper and wakes it */
+	if (!mu_inbox_sleep(&w->inbox) || hands_waiting(w))
+		left = 0;
+	return wait_events(w, left, ev, max);
 }
 
 static bool was_woken(const struct epoll_event *ev, int n)
@@ -121,7 +154,7 @@ static void turn(struct mu_worker *w, int64_t until_us)
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u32 == INBOX_TAG)
 			continue;
-		for (int k = 0; k < TURNS_PER_SOCKET && socket_receive(w, ev[i].data.u32, now) > 0; k++)
+		for (int k = 0; k < TURNS_PER_SOCKET && socket_receive(w, ev[i].data.u32, now); k++)
 			now = mu_clock_us();
 	}
 	timers_run(w, now);
@@ -140,6 +173,7 @@ static void begin(struct mu_worker *w)
 {
 	w->flush_at_us = INT64_MAX;
 	w->load_at_us = mu_clock_us();
+	probe_wait(w);
 	w->start_error = w->net->ops.start(w, w->net->arg);
 	w->started = w->start_error == 0;
 }
@@ -192,6 +226,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static void join(struct mu_worker *w)
+{
+	pthread_join(w->thread, NULL);
+	w->running = false;
+}
+
 static int start(struct mu_worker *w)
 {
 	struct started s = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, w };
@@ -209,30 +249,25 @@ static int start(struct mu_worker *w)
 		pthread_cond_wait(&s.cond, &s.lock);
 	pthread_mutex_unlock(&s.lock);
 	w->running = true;
+	if (w->start_error < 0)
+		join(w); /* it has left: nobody would take a message to quit */
 	return w->start_error;
 }
 
-struct quit_msg {
-	struct mu_msg msg;
-	struct mu_worker *w;
-};
-
 static void quit(struct mu_msg *m)
 {
-	MU_CONTAINER_OF(m, struct quit_msg, msg)->w->quit = true;
+	MU_CONTAINER_OF(m, struct mu_worker, quit_msg)->quit = true;
 }
 
 static void stop(struct mu_worker *w)
 {
-	struct quit_msg m = { { .fn = quit }, w };
-
 	if (!w->running) {
 		end(w);
 		return;
 	}
-	mu_worker_post(w, &m.msg);
-	pthread_join(w->thread, NULL);
-	w->running = false;
+	w->quit_msg.fn = quit;
+	mu_worker_post(w, &w->quit_msg);
+	join(w);
 }
 
 /* --- making and ending --------------------------------------------------------------------------------------------- */
@@ -301,6 +336,7 @@ static int worker_new(struct mu_net *n, unsigned index, struct mu_worker **ret, 
 	w->tx.buffer = aligned_alloc(MU_CACHELINE, TX_BUFFER);
 	if (w->epoll < 0 || !w->rx.buffers || !w->tx.buffer)
 		return mu_error_set(e, err, "out of memory for a media worker");
+	receiver_init(&w->rx);
 	err = mu_inbox_init(&w->inbox);
 	if (err == 0)
 		err = watch(w, w->inbox.fd, INBOX_TAG);
@@ -344,14 +380,34 @@ int mu_net_new(const struct mu_net_options *o, const struct mu_net_ops *ops, voi
 	return 0;
 }
 
-static void discard_hands(struct mu_net *n, struct mu_worker *w)
+/* All have stopped, so the control thread may be both ends of a ring. @return how many bursts there were */
+static size_t discard_hands(struct mu_net *n, struct mu_worker *w)
 {
 	struct mu_hand h;
+	size_t count = 0;
 
 	for (unsigned i = 0; i < n->n_workers; i++) {
-		while (w->from[i] && mu_ring_take(w->from[i], &h))
+		if (!w->from[i])
+			continue;
+		mu_ring_publish(w->from[i]); /* put in a turn that did not end, or by a message run here */
+		for (; mu_ring_take(w->from[i], &h); count++)
 			n->ops.discard(&h);
 	}
+	return count;
+}
+
+/* Messages run here may post to others and hand bursts over: until nothing is left. */
+static void run_down(struct mu_net *n)
+{
+	size_t ran;
+
+	do {
+		ran = 0;
+		for (unsigned i = 0; i < n->n_workers; i++) {
+			if (n->workers[i] && n->workers[i]->inbox.fd >= 0)
+				ran += mu_inbox_run(&n->workers[i]->inbox) + discard_hands(n, n->workers[i]);
+		}
+	} while (ran > 0);
 }
 
 void mu_net_free(struct mu_net *n)
@@ -362,15 +418,9 @@ void mu_net_free(struct mu_net *n)
 		if (n->workers[i])
 			stop(n->workers[i]);
 	}
-	for (unsigned i = 0; i < n->n_workers; i++) {
-		if (n->workers[i])
-			mu_inbox_run(&n->workers[i]->inbox);
-	}
-	for (unsigned i = 0; i < n->n_workers; i++) {
-		if (n->workers[i])
-			discard_hands(n, n->workers[i]);
+	run_down(n);
+	for (unsigned i = 0; i < n->n_workers; i++)
 		worker_free(n->workers[i]);
-	}
 	free(n);
 }
 
@@ -407,6 +457,11 @@ void mu_worker_set_user(struct mu_worker *w, void *user)
 void mu_worker_post(struct mu_worker *w, struct mu_msg *m)
 {
 	mu_inbox_post(&w->inbox, m);
+}
+
+void mu_worker_catch_up(struct mu_worker *w)
+{
+	mu_inbox_run(&w->inbox);
 }
 
 const struct mu_net_stats *mu_worker_stats(const struct mu_worker *w)

@@ -1,4 +1,4 @@
-/* A track at home: its source, its numbering, its key-frame requests, and the hand-over to other workers. */
+/* A track at home: its source, its numbering, its key-frame requests, its clock. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -16,7 +16,8 @@ int mu_track_set_source(struct mu_track *t, struct mu_source *s, const struct mu
 	f = formats_new(formats, n, ++t->formats_version, !s->ask_key);
 	if (!f)
 		return -ENOMEM;
-	branch_set_formats(b, f);
+	hand_seal(t, now_us);
+	branch_set_formats(b, f, now_us);
 	formats_unref(f);
 	s->track = mu_track_ref(t);
 	t->source = s;
@@ -56,7 +57,39 @@ static void start_numbering(struct mu_track *t, const struct mu_packet *p, uint6
 	t->seq_offset = next - wire_seq;
 	t->source_first = next;
 	t->ts_offset = t->last_ts + gap - p->wire_ts;
+	t->key.known = t->params.known = false;
 	t->source_started = true;
+}
+
+static bool of_frame(const struct frame_start *f, const struct mu_packet *p)
+{
+	return f->known && f->ts == p->ts;
+}
+
+/* Parameter sets and the picture may come in packets of their own. The sets are where a decoder begins, but only the picture
+ * shows that it is a key frame: there are cameras that repeat the sets before any. So the picture's packet is marked, and says
+ * how far back the frame began; packets before it are shared already. */
+static void look_for_key(struct mu_track *t, struct branch *b, struct mu_packet *p, const struct mu_payload_info *info)
+{
+	bool set = info->params && !of_frame(&t->params, p);
+
+	if (set)
+		t->params = (struct frame_start){ true, p->ts, p->seq };
+	if (of_frame(&t->key, p)) {
+		/* the sets came after the picture, swapped or repaired: the frame begins with them all the same */
+		if (set && p->seq < t->key.seq) {
+			p->flags |= MU_PACKET_KEY;
+			t->key.seq = p->seq;
+		}
+		return;
+	}
+	if (!info->key && !(info->entry && of_frame(&t->params, p)))
+		return;
+	if (of_frame(&t->params, p) && t->params.seq < p->seq && p->seq - t->params.seq <= UINT8_MAX)
+		p->lead = (uint8_t)(p->seq - t->params.seq);
+	p->flags |= MU_PACKET_KEY;
+	t->key = (struct frame_start){ true, p->ts, key_start(p) };
+	b->stats.key_frames++;
 }
 
 static void look(struct mu_track *t, struct branch *b, struct mu_packet *p)
@@ -69,14 +102,8 @@ static void look(struct mu_track *t, struct branch *b, struct mu_packet *p)
 	info = mu_payload_look(b->formats->f[p->codec].codec, p->data + p->hlen, payload);
 	if (info.frame_start)
 		p->flags |= MU_PACKET_FRAME;
-	/* Parameter sets and the picture may come in packets of their own, each a start: the first of them is where a decoder
-	 * begins, and the one that the cache must keep. */
-	if (info.key && t->kind == MU_VIDEO && !(t->have_key && p->ts == t->key_ts)) {
-		p->flags |= MU_PACKET_KEY;
-		t->have_key = true;
-		t->key_ts = p->ts;
-		b->stats.key_frames++;
-	}
+	if (t->kind == MU_VIDEO)
+		look_for_key(t, b, p, &info);
 }
 
 /* A sender cuts a frame "about equally": packets that differ by a byte would each begin a new segmented send. Padding to a
@@ -97,17 +124,6 @@ static void level(struct mu_packet *p)
 	p->len = (uint16_t)len;
 }
 
-static void hand_to(struct mu_track *t, unsigned worker, struct mu_packet **pkts, unsigned n)
-{
-	struct branch *home = branch_of(t, t->home);
-	struct mu_hand h = { .to = mu_track_ref(t), .about = formats_ref(home->formats), .n = n };
-
-	for (unsigned i = 0; i < n; i++)
-		h.items[i] = mu_packet_ref(pkts[i]);
-	if (!mu_worker_hand(t->home, t->branches[worker].worker, &h))
-		mu_relay_discard(&h);
-}
-
 void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, int64_t now_us)
 {
 	struct branch *b = branch_of(t, t->home);
@@ -118,8 +134,13 @@ void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, i
 	p->ts = p->wire_ts + t->ts_offset;
 	b->stats.packets_in++;
 	b->stats.bytes_in += p->len;
-	if (p->seq < t->source_first || cache_get(&b->cache, p->seq)) {
-		b->stats.late++; /* of the source before, or a duplicate */
+	if (p->seq < t->source_first) {
+		b->stats.late++; /* of the source before */
+		mu_packet_unref(p);
+		return;
+	}
+	/* Only what is new counts: a probe may send an old key frame again, which is not the one that viewers wait for. */
+	if (!branch_keep(b, p)) {
 		mu_packet_unref(p);
 		return;
 	}
@@ -131,36 +152,41 @@ void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, i
 	look(t, b, p);
 	if (t->kind == MU_VIDEO && (t->wanted || b->n_sinks > 1))
 		level(p);
-	for (uint32_t bits = t->wanted; bits; bits &= bits - 1)
-		hand_to(t, (unsigned)__builtin_ctz(bits), &p, 1);
-	branch_take(b, p, now_us);
 	if (p->flags & MU_PACKET_KEY)
 		home_key_came(t);
-	mu_packet_unref(p);
+	hand_gather(t, p);
+	branch_queue(b, p, now_us);
 }
 
 /* --- clock ----------------------------------------------------------------------------------------------------------------- */
 
+struct clock_msg {
+	struct mu_msg msg;
+	struct mu_track *track;
+	struct mu_worker *on;
+	struct mu_rtp_clock clock;
+};
+
 static void branch_clock_msg(struct mu_msg *m)
 {
-	struct track_msg *tm = MU_CONTAINER_OF(m, struct track_msg, msg);
+	struct clock_msg *cm = MU_CONTAINER_OF(m, struct clock_msg, msg);
 
-	branch_of(tm->track, tm->on)->clock = tm->clock;
-	mu_track_unref(tm->track);
-	free(tm);
+	branch_of(cm->track, cm->on)->clock = cm->clock;
+	mu_track_unref(cm->track);
+	free(cm);
 }
 
 static void post_clock(struct mu_track *t, struct mu_worker *to, const struct mu_rtp_clock *clock)
 {
-	struct track_msg *tm = calloc(1, sizeof(*tm));
+	struct clock_msg *cm = calloc(1, sizeof(*cm));
 
-	if (!tm)
+	if (!cm)
 		return; /* the next report repairs it */
-	tm->msg.fn = branch_clock_msg;
-	tm->track = mu_track_ref(t);
-	tm->on = to;
-	tm->clock = *clock;
-	mu_worker_post(to, &tm->msg);
+	cm->msg.fn = branch_clock_msg;
+	cm->track = mu_track_ref(t);
+	cm->on = to;
+	cm->clock = *clock;
+	mu_worker_post(to, &cm->msg);
 }
 
 void mu_track_set_clock(struct mu_track *t, uint64_t ntp, uint32_t wire_rtp, int64_t now_us)
@@ -210,54 +236,33 @@ void home_key_came(struct mu_track *t)
 	mu_timer_cancel(t->home, &t->key_timer);
 }
 
-void home_ask_key_msg(struct mu_msg *m)
-{
-	struct track_msg *tm = MU_CONTAINER_OF(m, struct track_msg, msg);
-
-	home_ask_key(tm->track, mu_clock_us());
-	mu_track_unref(tm->track);
-	free(tm);
-}
-
 /* --- branches elsewhere ------------------------------------------------------------------------------------------------------- */
 
-/* A new branch has no cache: where the source cannot be asked it gets the GOP so far. */
-static void hand_gop(struct mu_track *t, unsigned worker)
+void home_ask_key_msg(struct mu_msg *m)
 {
-	struct branch *b = branch_of(t, t->home);
-	struct mu_packet *pkts[MU_HAND_MAX];
-	unsigned n = 0;
+	struct branch *b = MU_CONTAINER_OF(m, struct branch, key_note.msg);
 
-	if (!branch_keeps_gop(b) || !b->cache.have_gop)
-		return;
-	for (uint64_t seq = b->cache.gop; seq < b->cache.high; seq++) {
-		struct mu_packet *p = cache_get(&b->cache, seq);
-
-		if (p)
-			pkts[n++] = p;
-		if (n == MU_HAND_MAX) {
-			hand_to(t, worker, pkts, n);
-			n = 0;
-		}
-	}
-	if (n > 0)
-		hand_to(t, worker, pkts, n);
+	atomic_store(&b->key_note.posted, false);
+	hand_ask_key(b->track);
+	mu_track_unref(b->track);
 }
 
 void home_set_wanted(struct mu_msg *m)
 {
-	struct track_msg *tm = MU_CONTAINER_OF(m, struct track_msg, msg);
-	struct mu_track *t = tm->track;
-	struct branch *b = branch_of(t, t->home);
+	struct branch *b = MU_CONTAINER_OF(m, struct branch, wanted_note.msg);
+	struct mu_track *t = b->track;
+	const struct mu_rtp_clock *clock = &branch_of(t, t->home)->clock;
+	unsigned worker = mu_worker_index(b->worker), wanted;
 
-	if (tm->on_off) {
-		t->wanted |= 1u << tm->worker;
-		if (b->clock.valid)
-			post_clock(t, t->branches[tm->worker].worker, &b->clock);
-		hand_gop(t, tm->worker);
-	} else {
-		t->wanted &= ~(1u << tm->worker);
+	/* in this order: whoever changes it from here on posts again */
+	atomic_store(&b->wanted_note.posted, false);
+	wanted = atomic_load(&b->wanted);
+	if (!(wanted & 1)) {
+		hand_end(t, worker);
+	} else if (!(t->wanted & 1u << worker) || t->far[worker].epoch != wanted >> 1) {
+		hand_begin(t, worker, wanted >> 1);
+		if (clock->valid)
+			post_clock(t, b->worker, clock);
 	}
 	mu_track_unref(t);
-	free(tm);
 }

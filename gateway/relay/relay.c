@@ -38,6 +38,7 @@ int mu_relay_new(struct mu_worker *w, size_t max_packets, void (*drain)(struct m
 	r->worker = w;
 	r->drain = drain;
 	mu_list_init(&r->dirty);
+	mu_list_init(&r->handing);
 	*ret = r;
 	return 0;
 }
@@ -48,12 +49,24 @@ static void clean(struct branch *b)
 	mu_track_unref(b->track);
 }
 
+static void handed(struct mu_track *t)
+{
+	mu_list_remove(&t->handing);
+	mu_track_unref(t);
+}
+
 void mu_relay_free(struct mu_relay *r)
 {
 	if (!r)
 		return;
 	mu_list_for_each_safe(it, next, &r->dirty)
 		clean(MU_CONTAINER_OF(it, struct branch, dirty));
+	mu_list_for_each_safe(it, next, &r->handing) {
+		struct mu_track *t = MU_CONTAINER_OF(it, struct mu_track, handing);
+
+		hand_forget(t);
+		handed(t);
+	}
 	mu_slab_free(r->slab);
 	free(r);
 }
@@ -98,29 +111,45 @@ static bool any_ready(const struct mu_relay *r, int64_t now_us)
 	return false;
 }
 
+static int64_t flush_hands(struct mu_relay *r, int64_t now_us)
+{
+	int64_t next = INT64_MAX;
+
+	mu_list_for_each_safe(it, nx, &r->handing) {
+		struct mu_track *t = MU_CONTAINER_OF(it, struct mu_track, handing);
+		int64_t again = hand_flush(t, now_us);
+
+		next = MU_MIN(next, again);
+		if (again == INT64_MAX)
+			handed(t); /* may have been the last reference */
+	}
+	return next;
+}
+
 int64_t mu_relay_flush(struct mu_relay *r, int64_t now_us)
 {
 	bool go = any_ready(r, now_us);
-	int64_t next = INT64_MAX;
+	int64_t next = flush_hands(r, now_us);
 
 	mu_list_for_each_safe(it, nx, &r->dirty) {
 		struct branch *b = MU_CONTAINER_OF(it, struct branch, dirty);
 
 		if (ready(r, b, now_us) || (go && b->track->kind == MU_AUDIO))
-			branch_deliver(b);
+			branch_deliver(b, now_us);
 	}
 	if (go)
 		r->drain(r->worker, now_us);
 	mu_list_for_each_safe(it, nx, &r->dirty) {
 		struct branch *b = MU_CONTAINER_OF(it, struct branch, dirty);
 
-		bool more = branch_catch_up(b, now_us);
+		int64_t more;
 
-		if (more)
-			next = MU_MIN(next, now_us + 1000);
+		branch_settle(b);
+		more = branch_catch_up(b, now_us);
+		next = MU_MIN(next, more);
 		if (b->n_pending > 0)
 			next = MU_MIN(next, b->pending_since_us + gather_for(r, b));
-		else if (!more)
+		else if (more == INT64_MAX)
 			clean(b); /* may have been the last reference */
 	}
 	return next;
@@ -131,12 +160,19 @@ void mu_relay_handed(struct mu_relay *r, const struct mu_hand *h, int64_t now_us
 	struct mu_track *t = h->to;
 	struct branch *b = branch_of(t, r->worker);
 
-	branch_set_formats(b, h->about);
-	for (unsigned i = 0; i < h->n; i++) {
-		if (b->n_sinks > 0) /* else they left while this was on its way */
-			branch_take(b, h->items[i], now_us);
+	if (b->n_sinks == 0 || h->tag != b->epoch) { /* they left while this was on its way */
+		mu_relay_discard(h);
+		return;
 	}
-	mu_relay_discard(h);
+	branch_set_formats(b, h->about, now_us);
+	for (unsigned i = 0; i < h->n; i++) {
+		if (branch_keep(b, h->items[i]))
+			branch_queue(b, h->items[i], now_us);
+		else
+			mu_packet_unref(h->items[i]);
+	}
+	formats_unref(h->about);
+	mu_track_unref(t);
 }
 
 void mu_relay_discard(const struct mu_hand *h)

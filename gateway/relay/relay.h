@@ -1,7 +1,8 @@
 /* relay: source, sink, track, fan-out: the heart.
  *
  * A track lives at home on one worker, where its publisher's packets arrive, and has a branch on every worker that has
- * viewers: the branch holds references to the same packets and that worker's sinks. Home hands bursts to branches by ring.
+ * viewers: the branch holds references to the same packets and that worker's sinks. Home hands bursts to branches by ring; where
+ * a ring is full, the branch gets the rest from home's cache later.
  * A track outlives its publisher: a source may leave and another come; sequence numbers and time go on without a seam.
  * Nothing here knows sockets, SRTP or SDP.
  */
@@ -15,14 +16,6 @@
 #define MU_BURST_MAX	    16
 #define MU_CACHE_US	    1000000 /* packets younger than this are always there for retransmission */
 #define MU_KEY_INTERVAL_US  500000  /* at most one key-frame request a source in this time */
-
-/** One payload format a track's packets may have. */
-struct mu_format {
-	enum mu_codec codec;
-	uint8_t pt;	     /* on the publisher's wire */
-	uint8_t channels;
-	char fmtp[256];	     /* as the publisher's SDP has it: "profile-level-id=42e01f;packetization-mode=1" */
-};
 
 struct mu_track;
 struct mu_source;
@@ -55,6 +48,8 @@ struct mu_sink {
 	bool waiting_key;   /* takes nothing before a key frame's start */
 	bool catching_up;   /* is being fed from the cache, from cursor on */
 	uint64_t cursor;
+	uint32_t pace;	 /* bytes a millisecond while it catches up */
+	int64_t paid_us; /* the pace allows the next packet from here on */
 	/** Take the packets whose seq >= first_seq. */
 	void (*deliver)(struct mu_sink *s, struct mu_burst *b);
 };
@@ -87,7 +82,7 @@ void mu_track_set_clock(struct mu_track *t, uint64_t ntp, uint32_t wire_rtp, int
 /* --- any worker, on itself --------------------------------------------------------------------------------------------------- */
 
 /** A viewer joins on worker w. Video waits for a key frame, asked for at once, or is served from the GOP cache where the
- *  source cannot be asked. */
+ *  source cannot be asked: at four times the rate it had, at least 8 Mbit/s, until it has caught up. */
 void mu_track_add_sink(struct mu_track *t, struct mu_worker *w, struct mu_sink *s, int64_t now_us);
 void mu_track_remove_sink(struct mu_track *t, struct mu_worker *w, struct mu_sink *s);
 /** A viewer needs a key frame. Coalesced at home to one in MU_KEY_INTERVAL_US. */
@@ -96,14 +91,13 @@ void mu_track_ask_key(struct mu_track *t, struct mu_worker *w, int64_t now_us);
 struct mu_packet *mu_track_find(struct mu_track *t, struct mu_worker *w, uint64_t seq);
 /** Media time to wall time as this branch knows it; valid false before the first sender report. rtp is in track time. */
 struct mu_rtp_clock mu_track_clock(const struct mu_track *t, const struct mu_worker *w);
-/** Format i as this branch knows it; NULL past the end. */
-const struct mu_format *mu_track_format(const struct mu_track *t, const struct mu_worker *w, unsigned i);
 
 struct mu_track_stats {
 	uint64_t packets_in, bytes_in, packets_handed, late, key_frames, key_requests, key_asked;
+	uint64_t unhanded; /* numbers a busy worker did not get before they left the cache, over all workers */
 	unsigned sinks;
 };
-/** Counters of the branch on w (packets_in and key_* only at home). */
+/** Counters of the branch on w (packets_in, key_* and unhanded only at home). */
 void mu_track_stats(const struct mu_track *t, const struct mu_worker *w, struct mu_track_stats *ret);
 
 /* --- per-worker relay state, driven by the net ops of the module above --------------------------------------------------------- */
@@ -121,7 +115,8 @@ int64_t mu_relay_flush(struct mu_relay *r, int64_t now_us);
 void mu_relay_handed(struct mu_relay *r, const struct mu_hand *h, int64_t now_us);
 /** A burst left in a ring when the workers stopped: give its references back. */
 void mu_relay_discard(const struct mu_hand *h);
-/** Longest a packet is held back to travel with others, under load; 0: never. */
+/** Longest a packet is held back to travel with others; 0: never. It is held only on a track with viewers enough and from
+ *  40 % of the worker's load on, longer the higher that is, the whole time from 80 %. */
 void mu_relay_set_gather(struct mu_relay *r, int64_t gather_us);
 /** The packet store of this worker. */
 struct mu_slab *mu_relay_slab(struct mu_relay *r);

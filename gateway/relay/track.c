@@ -30,7 +30,10 @@ int mu_track_new(struct mu_net *net, unsigned home, const char *id, enum mu_kind
 		b->worker = mu_net_worker(net, i);
 		mu_list_init(&b->sinks);
 		mu_list_init(&b->dirty);
+		b->wanted_note.msg.fn = home_set_wanted;
+		b->key_note.msg.fn = home_ask_key_msg;
 	}
+	mu_list_init(&t->handing);
 	*ret = t;
 	return 0;
 }
@@ -46,6 +49,8 @@ struct mu_track *mu_track_unref(struct mu_track *t)
 	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
 	for (unsigned i = 0; i < t->n_branches; i++) {
+		branch_forget_pending(&t->branches[i]);
+		branch_settle(&t->branches[i]);
 		cache_done(&t->branches[i].cache);
 		formats_unref(t->branches[i].formats);
 	}
@@ -67,22 +72,6 @@ enum mu_kind mu_track_kind(const struct mu_track *t)
 struct mu_worker *mu_track_home(const struct mu_track *t)
 {
 	return t->home;
-}
-
-void track_post(struct mu_track *t, struct mu_worker *to, void (*fn)(struct mu_msg *m), unsigned worker, bool on_off)
-{
-	struct track_msg *tm = calloc(1, sizeof(*tm));
-
-	if (!tm) {
-		mu_err("relay", t->id, "out of memory for a message between workers");
-		return;
-	}
-	tm->msg.fn = fn;
-	tm->track = mu_track_ref(t);
-	tm->on = to;
-	tm->worker = worker;
-	tm->on_off = on_off;
-	mu_worker_post(to, &tm->msg);
 }
 
 struct formats *formats_new(const struct mu_format *f, size_t n, unsigned version, bool keep_gop)

@@ -12,7 +12,7 @@ _Static_assert((MU_NACK_WINDOW & (MU_NACK_WINDOW - 1)) == 0, "slots are found by
 /* A number is in the slot of its low bits; missing ones lie in [low, highest), so no slot needs to hold its
  * number. */
 struct slot {
-	int64_t since_us, asked_us;
+	int64_t since_us, first_asked_us, asked_us;
 	bool missing;
 	uint8_t tries;
 };
@@ -21,7 +21,6 @@ struct mu_nack {
 	bool started;
 	uint64_t low, highest; /* nothing below low is missing; highest - low <= MU_NACK_WINDOW */
 	unsigned n_missing;
-	uint64_t lost;
 	struct slot slots[MU_NACK_WINDOW];
 };
 
@@ -44,21 +43,25 @@ void mu_nack_free(struct mu_nack *n)
 	free(n);
 }
 
+void mu_nack_reset(struct mu_nack *n)
+{
+	memset(n->slots, 0, sizeof(n->slots));
+	n->n_missing = 0;
+	n->started = false;
+	n->low = n->highest = 0;
+}
+
 static struct slot *slot(struct mu_nack *n, uint64_t seq)
 {
 	return &n->slots[seq & (MU_NACK_WINDOW - 1)];
 }
 
-/* @return whether it was missing */
-static bool clear(struct mu_nack *n, uint64_t seq)
+static void clear(struct mu_nack *n, uint64_t seq)
 {
 	struct slot *s = slot(n, seq);
 
-	if (!s->missing)
-		return false;
+	n->n_missing -= s->missing;
 	s->missing = false;
-	n->n_missing--;
-	return true;
 }
 
 /* Give up what is below seq, and let low rise to what is still missing. */
@@ -67,9 +70,14 @@ static void raise_low(struct mu_nack *n, uint64_t seq)
 	for (; n->low < n->highest && n->n_missing; n->low++) {
 		if (n->low >= seq && slot(n, n->low)->missing)
 			return;
-		n->lost += clear(n, n->low);
+		clear(n, n->low);
 	}
 	n->low = n->highest; /* nothing is missing */
+}
+
+static bool is_missing(struct mu_nack *n, uint64_t seq)
+{
+	return seq >= n->low && seq < n->highest && slot(n, seq)->missing;
 }
 
 void mu_nack_seen(struct mu_nack *n, uint64_t seq, int64_t now_us)
@@ -80,8 +88,10 @@ void mu_nack_seen(struct mu_nack *n, uint64_t seq, int64_t now_us)
 		return;
 	}
 	if (seq <= n->highest) {
-		if (seq >= n->low && seq < n->highest && clear(n, seq))
+		if (is_missing(n, seq)) {
+			clear(n, seq);
 			raise_low(n, n->low);
+		}
 		return;
 	}
 	if (seq - n->highest > MU_NACK_WINDOW) {
@@ -99,10 +109,17 @@ void mu_nack_seen(struct mu_nack *n, uint64_t seq, int64_t now_us)
 	n->highest = seq;
 }
 
-void mu_nack_forget_below(struct mu_nack *n, uint64_t seq)
+void mu_nack_repaired(struct mu_nack *n, uint64_t seq, int64_t now_us, struct mu_rtt *rtt)
 {
-	if (n->started)
-		raise_low(n, MU_MIN(seq, n->highest));
+	const struct slot *s = slot(n, seq);
+
+	if (rtt && is_missing(n, seq) && s->tries > 0) {
+		if (s->tries == 1)
+			mu_rtt_sample(rtt, now_us - s->asked_us);
+		else
+			mu_rtt_unsure(rtt, now_us - s->first_asked_us);
+	}
+	mu_nack_seen(n, seq, now_us);
 }
 
 static int64_t interval(int64_t rtt_us)
@@ -129,10 +146,11 @@ size_t mu_nack_due(struct mu_nack *n, int64_t now_us, int64_t rtt_us, uint16_t *
 		if (!s->missing || now_us < due_us(n, s, every))
 			continue;
 		if (s->tries == MU_NACK_TRIES || now_us >= s->since_us + AGE_MAX_US) {
-			n->lost += clear(n, seq);
+			clear(n, seq);
 			continue;
 		}
-		s->tries++;
+		if (s->tries++ == 0)
+			s->first_asked_us = now_us;
 		s->asked_us = now_us;
 		ret[found++] = (uint16_t)seq;
 	}
@@ -154,9 +172,4 @@ int64_t mu_nack_next_us(const struct mu_nack *n, int64_t rtt_us)
 		left--;
 	}
 	return next;
-}
-
-uint64_t mu_nack_lost(const struct mu_nack *n)
-{
-	return n->lost;
 }

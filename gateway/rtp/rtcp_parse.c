@@ -141,14 +141,17 @@ static int parse_rtpfb(struct walk *w, const struct part *c)
 	}
 }
 
-/* RFC 5104, section 4.3.1: the media are named in the entries. Whether a number is new is for who keeps the
- * last one. */
+/* RFC 5104, section 4.3.1: the media are named in the entries. */
 static int fir(const struct walk *w, const struct part *c)
 {
 	if (left(c, 12) < 8)
 		return -EBADMSG;
-	for (const uint8_t *p = c->p + 12; w->h->key_request && c->end - p >= 8; p += 8)
-		w->h->key_request(w->arg, mu_get32(p));
+	for (const uint8_t *p = c->p + 12; c->end - p >= 8; p += 8) {
+		if (w->h->fir)
+			w->h->fir(w->arg, mu_get32(c->p + 4), mu_get32(p), p[4]);
+		else if (w->h->key_request)
+			w->h->key_request(w->arg, mu_get32(p));
+	}
 	return 0;
 }
 
@@ -188,6 +191,33 @@ static int parse_psfb(const struct walk *w, const struct part *c)
 	}
 }
 
+/* One block, header included. What has not the length that its type has is not for us. */
+static void xr_block(const struct walk *w, const struct part *c, const uint8_t *b, size_t len)
+{
+	if (b[0] == 4 && len == 12 && w->h->rrtr)
+		w->h->rrtr(w->arg, mu_get32(c->p + 4), mu_get64(b + 4));
+	for (size_t at = 4; b[0] == 5 && w->h->dlrr && at + 12 <= len; at += 12)
+		w->h->dlrr(w->arg, mu_get32(b + at), mu_get32(b + at + 4), mu_get32(b + at + 8));
+}
+
+/* RFC 3611, sections 2 and 3. */
+static int parse_xr(const struct walk *w, const struct part *c)
+{
+	size_t at = 8, len;
+
+	if (left(c, 0) < 8)
+		return -EBADMSG;
+	for (; left(c, at); at += len) {
+		if (left(c, at) < 4)
+			return -EBADMSG;
+		len = 4u * (mu_get16(c->p + at + 2) + 1u);
+		if (left(c, at) < len)
+			return -EBADMSG;
+		xr_block(w, c, c->p + at, len);
+	}
+	return 0;
+}
+
 static int dispatch(struct walk *w, const struct part *c)
 {
 	switch (c->type) {
@@ -203,8 +233,10 @@ static int dispatch(struct walk *w, const struct part *c)
 		return parse_rtpfb(w, c);
 	case MU_RTCP_PSFB:
 		return parse_psfb(w, c);
+	case MU_RTCP_XR:
+		return parse_xr(w, c);
 	default:
-		return 0; /* APP, XR and what is not invented yet (RFC 3550, section 6.1: ignored) */
+		return 0; /* APP and what is not invented yet (RFC 3550, section 6.1: ignored) */
 	}
 }
 

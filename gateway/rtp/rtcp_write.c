@@ -193,18 +193,55 @@ int mu_rtcp_add_remb(struct mu_rtcp_writer *w, uint32_t sender, const uint32_t *
 	return 0;
 }
 
+/* @return the block's contents */
+static uint8_t *begin_xr(struct mu_rtcp_writer *w, uint32_t sender, uint8_t type, size_t len)
+{
+	uint8_t *p = begin(w, MU_RTCP_XR, 0, 12 + len);
+
+	if (!p)
+		return NULL;
+	mu_put32(p + 4, sender);
+	p[8] = type;
+	mu_put16(p + 10, (uint16_t)(len / 4));
+	return p + 12;
+}
+
+int mu_rtcp_add_rrtr(struct mu_rtcp_writer *w, uint32_t sender, uint64_t ntp)
+{
+	uint8_t *p = begin_xr(w, sender, 4, 8);
+
+	if (!p)
+		return -ENOSPC;
+	mu_put64(p, ntp);
+	return 0;
+}
+
+int mu_rtcp_add_dlrr(
+	struct mu_rtcp_writer *w, uint32_t sender, uint32_t ssrc, uint32_t last_rr, uint32_t delay)
+{
+	uint8_t *p = begin_xr(w, sender, 5, 12);
+
+	if (!p)
+		return -ENOSPC;
+	mu_put32(p, ssrc);
+	mu_put32(p + 4, last_rr);
+	mu_put32(p + 8, delay);
+	return 0;
+}
+
 /* RFC 3550, A.3. */
 static void fill_loss(struct mu_rtp_rx *rx, struct mu_rtcp_report *ret)
 {
 	uint64_t expected = rx->started ? rx->highest - rx->first + 1 : 0;
-	uint64_t expected_now = expected - rx->prior_expected, packets_now = rx->packets - rx->prior_packets;
-	int64_t lost = (int64_t)(expected - rx->packets);
+	uint64_t packets = rx->packets - rx->repaired; /* a repair does not undo the congestion */
+	uint64_t expected_now = expected - rx->prior_expected, packets_now = packets - rx->prior_packets;
+	int64_t lost = (int64_t)(expected - packets);
 
 	rx->fraction_lost = 0;
 	if (expected_now > packets_now)
 		rx->fraction_lost = (uint8_t)MU_MIN((expected_now - packets_now) * 256 / expected_now, 255u);
 	rx->prior_expected = expected;
-	rx->prior_packets = rx->packets;
+	rx->prior_packets = packets;
 	ret->fraction_lost = rx->fraction_lost;
 	/* Duplicates make it negative; 24 bits hold no more than this. */
 	ret->lost = (int32_t)MU_MAX(MU_MIN(lost, 0x7fffff), -0x800000);

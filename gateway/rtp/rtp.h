@@ -30,14 +30,33 @@ uint32_t mu_codec_clock(enum mu_codec c);
 
 /** What a payload says about the frame it belongs to. */
 struct mu_payload_info {
-	bool frame_start; /* first packet of a frame */
-	bool key;	  /* and a decoder can start there: IDR with parameter sets before it or in band earlier, VP8/VP9 key
-			   * frame, AV1 new coded video sequence, H.265 IRAP */
+	bool frame_start; /* first packet of a frame; what follows only where this is set */
+	bool key;	  /* and a decoder can start with this frame: IDR with parameter sets before it or in band earlier,
+			   * VP8/VP9 key frame, AV1 new coded video sequence, H.265 IRAP */
+	bool params;	  /* H.264 SPS, H.265 VPS or SPS: a decoder starts here if a packet of the same frame is key or entry;
+			   * some cameras repeat them before any picture */
+	bool entry;	  /* H.264 I slice, recovery point: a decoder can start with this frame if it has params (open GOPs and
+			   * gradual refresh have no IDR) */
 };
 /** Look into a payload (RFC 6184, 7798, 7741, 9628, AV1 RTP 1.0). Never reads past len; empty or malformed payloads
- *  give false, false. One payload cannot tell whether others of its frame came before it (a slice after its SPS):
+ *  give false throughout. One payload cannot tell whether others of its frame came before it (a slice after its SPS):
  *  of several that say so with one time stamp, the first is the frame's. Media worker. */
 struct mu_payload_info mu_payload_look(enum mu_codec c, const uint8_t *payload, size_t len);
+
+/** One payload format of a stream. */
+struct mu_format {
+	enum mu_codec codec;
+	uint8_t pt; /* on the wire of whom it is of */
+	uint8_t channels;
+	char fmtp[256]; /* as the SDP has it: "profile-level-id=42e01f;packetization-mode=1" */
+};
+/** Whether a stream in one format may go to somebody in a payload type he offered as the other: same codec, and
+ *  parameters that fit (format.c says how and why). Any thread.
+ *  @return 0 no; else the better the higher */
+int mu_format_suits(const struct mu_format *from, const struct mu_format *to);
+/** A parameter of an fmtp, by name in any case. Any thread.
+ *  @param ret a string of size bytes @return whether it is there and fits */
+bool mu_fmtp_param(const char *fmtp, const char *name, char *ret, size_t size);
 
 /* --- header extensions --------------------------------------------------------------------------------------------- */
 
@@ -142,8 +161,10 @@ struct mu_rtp_rx {
 	bool started;
 	uint32_t clock;
 	uint64_t first, highest;   /* unwrapped sequence numbers; they start at 65536 + the first */
-	uint64_t packets, bytes;   /* payload bytes */
+	uint64_t packets, bytes;   /* payload bytes; duplicates and repaired ones included */
 	uint64_t duplicates, reordered;
+	uint64_t repaired;	   /* of the packets: what came only by repair; the network lost it all the same */
+	bool timed;		   /* transit is a packet's, at this clock */
 	uint32_t transit;	   /* RFC 3550, A.8 */
 	uint64_t jitter_q4;	   /* 16 * jitter, clock units */
 	uint64_t prior_expected, prior_packets; /* at the last report */
@@ -153,32 +174,52 @@ struct mu_rtp_rx {
 	uint64_t seen[MU_RTP_RX_SEEN / 64]; /* which of the last numbers came, by number modulo */
 };
 void mu_rtp_rx_init(struct mu_rtp_rx *rx, uint32_t clock);
-/** One packet came, repaired ones included. @return its unwrapped sequence number */
+/** Packets now count media time at another rate: jitter begins anew. Without effect if it is the rate already. */
+void mu_rtp_rx_set_clock(struct mu_rtp_rx *rx, uint32_t clock);
+/** One packet came, repaired ones included.
+ *  @return its unwrapped sequence number; 0: drop it, it was not counted: far off, and not proven by the one before it
+ *          (RFC 3550, A.1), or a repair of what is not missing */
 uint64_t mu_rtp_rx_packet(struct mu_rtp_rx *rx, uint16_t seq, uint32_t ts, size_t payload_len, bool repaired,
 	int64_t arrival_us);
-/** Expected minus received, never below 0. */
+/** Expected minus received or repaired, never below 0: what nobody behind us can have. */
 uint64_t mu_rtp_rx_lost(const struct mu_rtp_rx *rx);
 uint32_t mu_rtp_rx_jitter_us(const struct mu_rtp_rx *rx);
+
+/** How long an answer takes: a round trip, smoothed (RFC 6298, section 2). Zero-initialised: nothing is known. */
+struct mu_rtt {
+	bool known;
+	int64_t smoothed_us, var_us;
+	int64_t backoff_us; /* the least to wait since an answer came that may be to any of several questions; 0 none */
+};
+/** An answer to this very question came after us. */
+void mu_rtt_sample(struct mu_rtt *r, int64_t us);
+/** An answer came, us after the first of several questions: which one it answers cannot be told (Karn). It measures
+ *  nothing, but whoever asked more than once was perhaps impatient: the next one waits so long, and measures then. */
+void mu_rtt_unsure(struct mu_rtt *r, int64_t us);
+/** How long to wait for an answer before the question is asked again. */
+int64_t mu_rtt_wait_us(const struct mu_rtt *r, int64_t guess_us);
 
 /** Which packets to ask for again. Ring of the last MU_NACK_WINDOW numbers, no allocation. */
 #define MU_NACK_WINDOW 1024
 #define MU_NACK_TRIES  10
 struct mu_nack;
-/** @param hold_us   reordering grace before the first request */
+/** @param hold_us   reordering grace before the first request
+ *  @return 0, -EINVAL (negative), -ENOMEM */
 int mu_nack_new(int64_t hold_us, struct mu_nack **ret);
 void mu_nack_free(struct mu_nack *n);
+/** As new: the next number that is seen begins another numbering. */
+void mu_nack_reset(struct mu_nack *n);
 /** Packet `seq` (unwrapped) came. Numbers skipped become missing. A jump of more than MU_NACK_WINDOW forgets all. */
 void mu_nack_seen(struct mu_nack *n, uint64_t seq, int64_t now_us);
-/** What came after a key frame does not need what was before it: forget missing numbers below seq. */
-void mu_nack_forget_below(struct mu_nack *n, uint64_t seq);
-/** Numbers to ask for now, ascending: held long enough and not asked within rtt_us (at least 20 ms), at most
+/** The same for a packet that a request brought.
+ *  @param rtt learns how long that took; may be NULL */
+void mu_nack_repaired(struct mu_nack *n, uint64_t seq, int64_t now_us, struct mu_rtt *rtt);
+/** Numbers to ask for now, ascending: held long enough and not asked within rtt_us (at least 20 ms; -1: unknown), at most
  *  MU_NACK_TRIES times and 1 s each.
  *  @return how many were written to ret (at most max) */
 size_t mu_nack_due(struct mu_nack *n, int64_t now_us, int64_t rtt_us, uint16_t *ret, size_t max);
 /** When mu_nack_due should be called next; INT64_MAX when nothing is missing. */
 int64_t mu_nack_next_us(const struct mu_nack *n, int64_t rtt_us);
-/** Missing numbers given up for good so far. */
-uint64_t mu_nack_lost(const struct mu_nack *n);
 
 /** Transport-wide feedback to a publisher: arrival times of the packets since the last report. */
 #define MU_TWCC_WINDOW 1024
@@ -189,6 +230,15 @@ void mu_twcc_rx_packet(struct mu_twcc_rx *t, uint16_t seq, int64_t arrival_us);
 /** Write one feedback message (RTPFB, FMT 15) about what came since the last one, losses included.
  *  @return bytes (a multiple of 4), 0 when there is nothing to say; call again until 0 */
 size_t mu_twcc_rx_report(struct mu_twcc_rx *t, uint32_t sender_ssrc, uint32_t media_ssrc, uint8_t *ret, size_t size);
+
+/** The rate to name to a sender that hears of nothing but loss (draft-ietf-rmcat-gcc-02, section 6): above 10 % it falls,
+ *  below 2 % it rises again. Zero-initialised: the limit. */
+struct mu_loss_rate {
+	uint64_t bps;
+};
+/** Once a report. @param fraction_lost since the last one, 1/256
+ *  @return bits a second, at most limit_bps */
+uint64_t mu_loss_rate_next(struct mu_loss_rate *r, uint8_t fraction_lost, uint64_t measured_bps, uint64_t limit_bps);
 
 /** Media time against wall time from a sender's reports. Zero-initialised. */
 struct mu_rtp_clock {
@@ -217,11 +267,16 @@ struct mu_rtcp_handler {
 	void (*sr)(void *arg, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t packets, uint32_t bytes);
 	void (*report)(void *arg, uint32_t from, const struct mu_rtcp_report *r); /* block of an SR or RR */
 	void (*nack)(void *arg, uint32_t media_ssrc, uint16_t seq);		      /* once a number, at most 4096 a compound */
-	void (*key_request)(void *arg, uint32_t media_ssrc);			      /* PLI, or FIR with a new number */
+	void (*key_request)(void *arg, uint32_t media_ssrc);			      /* PLI; FIR too where fir is NULL */
+	/** RFC 5104, section 4.3.1: a request said again has the number it had; whoever counts keeps the last one. */
+	void (*fir)(void *arg, uint32_t from, uint32_t media_ssrc, uint8_t number);
 	void (*remb)(void *arg, uint64_t bps);
 	void (*twcc)(void *arg, const uint8_t *fci, size_t len); /* the feedback's FCI, unparsed */
 	void (*bye)(void *arg, uint32_t ssrc);
 	void (*cname)(void *arg, uint32_t ssrc, const char *cname, size_t len);
+	/** XR (RFC 3611, sections 4.4, 4.5): a receiver's time, and what a sender says of the one that `ssrc` told it. */
+	void (*rrtr)(void *arg, uint32_t from, uint64_t ntp);
+	void (*dlrr)(void *arg, uint32_t ssrc, uint32_t last_rr, uint32_t delay); /* middle of ntp; 1/65536 s */
 };
 /** Walk a compound packet; also reduced-size (RFC 5506). Malformed members end the walk.
  *  @return 0, -EBADMSG (the walk ended early; what came before was handled) */
@@ -243,10 +298,14 @@ int mu_rtcp_add_nack(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media, 
 int mu_rtcp_add_pli(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media);
 int mu_rtcp_add_fir(struct mu_rtcp_writer *w, uint32_t sender, uint32_t media, uint8_t number);
 int mu_rtcp_add_remb(struct mu_rtcp_writer *w, uint32_t sender, const uint32_t *ssrcs, size_t n, uint64_t bps);
-/** Report block from receive state; updates the state's prior counts (once a report). clock may be NULL. */
+/** XR with one block. */
+int mu_rtcp_add_rrtr(struct mu_rtcp_writer *w, uint32_t sender, uint64_t ntp);
+int mu_rtcp_add_dlrr(struct mu_rtcp_writer *w, uint32_t sender, uint32_t ssrc, uint32_t last_rr, uint32_t delay);
+/** Report block from receive state; updates the state's prior counts (once a report). Says what the network lost, repaired
+ *  or not: it is what a sender goes by. clock may be NULL. */
 void mu_rtcp_report_fill(struct mu_rtp_rx *rx, uint32_t ssrc, const struct mu_rtp_clock *clock, int64_t now_us,
 	struct mu_rtcp_report *ret);
-/** Round trip from a report block we received (RFC 3550, section 6.4.1). @return microseconds, -1 unknown */
+/** Round trip from a report block we received (RFC 3550, section 6.4.1), or a DLRR's numbers in one. @return microseconds, -1 unknown */
 int64_t mu_rtcp_rtt_us(const struct mu_rtcp_report *r, uint64_t now_ntp);
 
 /* --- RTX (RFC 4588, session multiplexing by SSRC) ----------------------------------------------------------------------- */

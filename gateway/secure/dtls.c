@@ -19,16 +19,6 @@
 #define TIMER_FIRST_US 200000u
 #define TIMER_MAX_US   3000000u
 
-static const struct profile {
-	enum mu_srtp_profile id;
-	const char *name; /* OpenSSL's */
-	uint8_t key_len, salt_len;
-} profiles[] = {
-	{ MU_SRTP_AEAD_AES_128_GCM, "SRTP_AEAD_AES_128_GCM", 16, 12 },
-	{ MU_SRTP_AEAD_AES_256_GCM, "SRTP_AEAD_AES_256_GCM", 32, 12 },
-	{ MU_SRTP_AES128_CM_SHA1_80, "SRTP_AES128_CM_SHA1_80", 16, 14 },
-};
-
 struct mu_dtls_ctx {
 	SSL_CTX *ssl;
 	BIO_METHOD *bio;
@@ -41,7 +31,7 @@ struct mu_dtls {
 	void *arg;
 	const uint8_t *in; /* the datagram OpenSSL may read now, else NULL */
 	size_t in_len;
-	const struct profile *profile; /* set once up */
+	enum mu_srtp_profile profile; /* set once up */
 	enum mu_dtls_state state;
 	struct mu_dtls_filter filter;
 	bool taken; /* the keys */
@@ -51,8 +41,7 @@ struct mu_dtls {
 	uint8_t fingerprints[][MU_FINGERPRINT_LEN];
 };
 
-/* --- BIO: one read or write is one datagram
- * ------------------------------------------------------------------------- */
+/* --- BIO: one read or write is one datagram --- */
 
 static int bio_write(BIO *bio, const char *data, int len)
 {
@@ -104,18 +93,9 @@ static int bio_create(BIO *bio)
 	return 1;
 }
 
-/* --- context
- * -------------------------------------------------------------------------------------------------------- */
+/* --- context --- */
 
-static const struct profile *find_profile(enum mu_srtp_profile id)
-{
-	for (size_t i = 0; i < MU_ARRAY_LEN(profiles); i++)
-		if (profiles[i].id == id)
-			return &profiles[i];
-	return NULL;
-}
-
-/** OpenSSL's list, "A:B:C". @return 0, -EINVAL */
+/** OpenSSL's list, "SRTP_A:SRTP_B": IANA's names, which are ours, behind a prefix. @return 0, -EINVAL */
 static int profile_list(const enum mu_srtp_profile *ids, char *ret, size_t size, struct mu_error *e)
 {
 	static const enum mu_srtp_profile all[] = { MU_SRTP_AEAD_AES_128_GCM, MU_SRTP_AEAD_AES_256_GCM,
@@ -123,13 +103,12 @@ static int profile_list(const enum mu_srtp_profile *ids, char *ret, size_t size,
 	size_t at = 0;
 
 	for (ids = ids ? ids : all; *ids; ids++) {
-		const struct profile *p = find_profile(*ids);
 		int n;
 
-		if (!p)
+		if (mu_srtp_key_len(*ids) == 0)
 			return mu_error_set(
 				e, -EINVAL, "SRTP profile 0x%04x is not supported", (unsigned)*ids);
-		n = snprintf(ret + at, size - at, "%s%s", at ? ":" : "", p->name);
+		n = snprintf(ret + at, size - at, "%sSRTP_%s", at ? ":" : "", mu_srtp_profile_name(*ids));
 		if (n < 0 || (size_t)n >= size - at)
 			return mu_error_set(e, -EINVAL, "too many SRTP profiles");
 		at += (size_t)n;
@@ -215,8 +194,7 @@ void mu_dtls_ctx_free(struct mu_dtls_ctx *ctx)
 	free(ctx);
 }
 
-/* --- association
- * ---------------------------------------------------------------------------------------------------- */
+/* --- association --- */
 
 static unsigned int next_timeout(SSL *ssl, unsigned int last_us)
 {
@@ -299,13 +277,13 @@ static bool fingerprint_fits(const struct mu_dtls *d)
 static int finish(struct mu_dtls *d, struct mu_error *e)
 {
 	const SRTP_PROTECTION_PROFILE *p = SSL_get_selected_srtp_profile(d->ssl);
-	const struct profile *profile = p ? find_profile((enum mu_srtp_profile)p->id) : NULL;
+	enum mu_srtp_profile profile = p ? (enum mu_srtp_profile)p->id : MU_SRTP_NONE;
 	int err = 0;
 
 	if (!fingerprint_fits(d))
 		err = mu_error_set(
 			e, -EPROTO, "the peer's certificate has none of the fingerprints in its SDP");
-	else if (!profile)
+	else if (mu_srtp_key_len(profile) == 0)
 		err = mu_error_set(e, -EPROTO, "no SRTP profile in common with the peer");
 	if (err) {
 		SSL_shutdown(d->ssl);
@@ -452,14 +430,14 @@ int mu_dtls_take_keys(struct mu_dtls *d, struct mu_dtls_keys *ret)
 
 	if (d->state != MU_DTLS_UP || d->taken)
 		return -EPROTO;
-	key = d->profile->key_len;
-	salt = d->profile->salt_len;
+	key = mu_srtp_key_len(d->profile);
+	salt = mu_srtp_salt_len(d->profile);
 	ok = SSL_export_keying_material(
 		     d->ssl, material, 2 * (key + salt), label, sizeof(label) - 1, NULL, 0, 0) == 1;
 	if (ok) {
 		/* Client key, server key, client salt, server salt; each writes with its own. */
 		memset(ret, 0, sizeof(*ret));
-		ret->profile = d->profile->id;
+		ret->profile = d->profile;
 		client = d->filter.server ? ret->remote : ret->local;
 		server = d->filter.server ? ret->local : ret->remote;
 		memcpy(client, material, key);

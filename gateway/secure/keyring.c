@@ -165,6 +165,15 @@ size_t mu_keyring_size(const struct mu_keyring *k)
 	return k->n;
 }
 
+bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t)
+{
+	bool known = !t->kid[0];
+
+	for (size_t i = 0; !known && i < k->n; i++)
+		known = strcmp(k->keys[i].kid, t->kid) == 0;
+	return known;
+}
+
 /** A new file of one key. @return 0, -errno */
 static int write_pem(const char *path, mode_t mode, EVP_PKEY *key, bool secret)
 {

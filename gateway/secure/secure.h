@@ -52,7 +52,7 @@ struct mu_srtp_job {
 	struct mu_srtp_key *key;
 	uint8_t *out;		/* RTP header, hlen bytes; ciphertext and tag are written behind it;
 				 * room for hlen + payload_len + MU_SRTP_SCRATCH */
-	const uint8_t *payload; /* plaintext, padding included; shared, only read */
+	const uint8_t *payload; /* plaintext, padding included; shared, only read. May be out + hlen: then in place */
 	uint16_t hlen;
 	uint16_t payload_len;
 	uint32_t ssrc;
@@ -175,6 +175,7 @@ char *mu_scope_text(uint32_t scopes, char *ret, size_t size);
 /** A token's claims. */
 struct mu_token {
 	char id[64];	   /* jti: what revocation names */
+	char kid[44];	   /* RFC 7638 thumbprint of the key that it was checked with; "": none was */
 	char subject[128]; /* sub: who */
 	char endpoint[128]; /* claim "endpoint": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
 	char issuer[128];
@@ -192,10 +193,16 @@ void mu_keyring_free(struct mu_keyring *k);
  *  @return 0, -ENOENT, -EINVAL (not such a key: e says what it is) */
 int mu_keyring_add_file(struct mu_keyring *k, const char *path, struct mu_error *e);
 size_t mu_keyring_size(const struct mu_keyring *k);
-/** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times with 30 s of
- *  leeway, and required claims: jti, sub, exp, scope; "aud", if there, must have "muster". Control thread.
+/** Whether the key that a token was checked with is in the ring. True for one that no key was needed for. */
+bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t);
+/** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times (exp to the
+ *  second, as running media ends then; nbf with 30 s of leeway), and required claims: jti, sub, exp, scope; "aud", if
+ *  there, must have "muster". Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */
 int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e);
+/** Read a token's claims without any check of who signed it or when: for whoever holds one and wants to name it.
+ *  @return 0, -EBADMSG (no JWT, or a claim is missing: e says which) */
+int mu_token_read(const char *jwt, struct mu_token *ret, struct mu_error *e);
 /** Sign with a private key in a PEM file. An empty t->id is filled with a random one; subject, scopes and expires_s must
  *  be set. @return 0, -ENOENT, -EINVAL, -EIO, -ENOMEM
  *  @param ret malloc'ed JWT, the caller frees */

@@ -192,7 +192,8 @@ static bool protect_one(struct mu_srtp_job *j)
 		st = stream_make(k, &k->tx, j->ssrc, j->index);
 	if (!st)
 		return false;
-	memcpy(j->out + j->hlen, j->payload, j->payload_len);
+	if (j->payload != j->out + j->hlen)
+		memcpy(j->out + j->hlen, j->payload, j->payload_len);
 	if (srtp_protect(k->tx.session, j->out, &n)) {
 		stream_drop(&k->tx, st);
 		return false;

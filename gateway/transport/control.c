@@ -16,7 +16,13 @@ void transport_unref(struct mu_transport *t)
 {
 	if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	explicit_bzero(t->control_pwd, sizeof(t->control_pwd));
+	mu_ice_done(&t->ice); /* where it never got as far as its worker */
 	free(t->in);
+	for (unsigned i = 0; i < t->n_out; i++) {
+		free(t->out[i].offer);
+		free(t->out[i].resent);
+	}
 	free(t->out);
 	free(t->id);
 	free(t);
@@ -28,6 +34,7 @@ struct transport_msg *transport_msg_new(struct mu_transport *t, void (*fn)(struc
 
 	if (!m) {
 		mu_err(TOPIC, t->id, "out of memory for a message");
+		mu_log_flush();
 		abort(); /* a lost close or state would leave a session for ever */
 	}
 	m->msg.fn = fn;
@@ -104,13 +111,22 @@ void session_stats_msg(struct mu_msg *msg)
 	mu_inbox_post(m->t->media->control, &m->msg);
 }
 
+/* Zeroed, from the beginning of a cache line. `size` is a multiple of one, as of all types aligned so. */
+static void *aligned_calloc(size_t size)
+{
+	void *p = aligned_alloc(MU_CACHELINE, size);
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
 /* --- made and told ------------------------------------------------------------------------------------------------------- */
 
-static int copy_streams(struct mu_transport *t, const struct mu_transport_spec *spec)
+static int copy_in(struct mu_transport *t, const struct mu_transport_spec *spec)
 {
-	t->in = calloc(MU_MAX(spec->n_in, 1u), sizeof(*t->in));
-	t->out = calloc(MU_MAX(spec->n_out, 1u), sizeof(*t->out));
-	if (!t->in || !t->out)
+	if (spec->n_in == 0)
+		return 0;
+	t->in = calloc(spec->n_in, sizeof(*t->in));
+	if (!t->in)
 		return -ENOMEM;
 	for (unsigned i = 0; i < spec->n_in; i++) {
 		t->in[i].spec = spec->in[i];
@@ -121,14 +137,67 @@ static int copy_streams(struct mu_transport *t, const struct mu_transport_spec *
 				mu_ext_map_set(&t->exts_in, (enum mu_rtp_ext)type, spec->in[i].exts.id_of[type]);
 		}
 	}
-	for (unsigned i = 0; i < spec->n_out; i++) {
-		t->out[i].spec = spec->out[i];
-		t->out[i].t = t;
-		mu_track_ref(spec->out[i].track);
-	}
 	t->n_in = spec->n_in;
-	t->n_out = spec->n_out;
 	return 0;
+}
+
+static struct out_offer *copy_offer(const struct mu_stream_out *from)
+{
+	struct out_offer *r = malloc(sizeof(*r) + from->n_formats * sizeof(r->formats[0]));
+
+	if (!r)
+		return NULL;
+	r->exts = from->exts;
+	r->n_formats = from->n_formats;
+	memcpy(r->formats, from->formats, from->n_formats * sizeof(r->formats[0]));
+	return r;
+}
+
+static int copy_out(struct mu_transport *t, const struct mu_transport_spec *spec)
+{
+	if (spec->n_out == 0)
+		return 0;
+	t->out = aligned_calloc(spec->n_out * sizeof(*t->out));
+	if (!t->out)
+		return -ENOMEM;
+	for (unsigned i = 0; i < spec->n_out; i++) {
+		const struct mu_stream_out *from = &spec->out[i];
+		struct out_stream *o = &t->out[i];
+
+		o->offer = copy_offer(from);
+		if (!o->offer)
+			return -ENOMEM;
+		o->t = t;
+		o->kind = (uint8_t)mu_track_kind(from->track);
+		o->ssrc = o->spec.ssrc = from->ssrc;
+		o->spec.rtx_ssrc = from->rtx_ssrc;
+		o->spec.nack = from->nack;
+		memcpy(o->spec.mid, from->mid, sizeof(o->spec.mid));
+		o->spec.track = mu_track_ref(from->track);
+		t->n_out++;
+	}
+	return 0;
+}
+
+/* Its worker never had it. */
+static void drop_streams(struct mu_transport *t)
+{
+	for (unsigned i = 0; i < t->n_in; i++)
+		mu_track_unref(t->in[i].spec.track);
+	for (unsigned i = 0; i < t->n_out; i++)
+		mu_track_unref(t->out[i].spec.track);
+}
+
+static bool spec_valid(struct mu_media *m, const struct mu_transport_spec *spec)
+{
+	if (spec->worker >= mu_net_workers(m->net) || spec->n_in > MU_STREAMS_MAX || spec->n_out > MU_STREAMS_MAX ||
+		spec->n_fingerprints > MU_ARRAY_LEN(spec->fingerprints))
+		return false;
+	for (unsigned i = 0; i < spec->n_in; i++) {
+		if (mu_track_home(spec->in[i].track) != mu_net_worker(m->net, spec->worker))
+			return false; /* what feeds a track does so at home: it has no lock */
+	}
+	return true;
 }
 
 int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev,
@@ -137,10 +206,9 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, c
 	struct mu_transport *t;
 	struct transport_msg *msg;
 
-	if (spec->worker >= mu_net_workers(m->net) || spec->n_in > MU_STREAMS_MAX || spec->n_out > MU_STREAMS_MAX ||
-		spec->n_fingerprints > MU_ARRAY_LEN(spec->fingerprints))
+	if (!spec_valid(m, spec))
 		return -EINVAL;
-	t = calloc(1, sizeof(*t));
+	t = aligned_calloc(sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	atomic_init(&t->refs, 1);
@@ -149,7 +217,8 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, c
 	t->worker_index = spec->worker;
 	t->plane = plane_of(t->worker);
 	t->id = strdup(spec->id);
-	if (!t->id || copy_streams(t, spec) < 0) {
+	if (!t->id || copy_in(t, spec) < 0 || copy_out(t, spec) < 0) {
+		drop_streams(t);
 		transport_unref(t);
 		return -ENOMEM;
 	}

@@ -1,5 +1,6 @@
 /* What a datagram is (RFC 7983) and whose. Order is the rule: a session is found by the user name of a STUN check; an
- * address belongs to a session once such a check was valid; DTLS and SRTP are looked at from such addresses only. */
+ * address belongs to a session once such a check was valid; DTLS and SRTP are looked at from such addresses only. What was
+ * found authentic proves the path that it came by. */
 #include "transport/transport_internal.h"
 
 struct mu_list *ufrag_bucket(struct plane *p, const char *ufrag)
@@ -24,17 +25,39 @@ struct mu_transport *find_ufrag(struct plane *p, const char *ufrag)
 	return NULL;
 }
 
+static struct mu_transport *owner_of(struct plane *p, const struct mu_path *path)
+{
+	return mu_addr_map_get(&p->by_addr[path->socket], &path->remote);
+}
+
+/* A session's messages are run at the beginning of a turn, its datagrams later in it: a peer that got our answer and sent its
+ * first check within a turn is here before the session is. */
+static struct mu_transport *find_session(struct plane *p, const char *ufrag)
+{
+	struct mu_transport *t = find_ufrag(p, ufrag);
+
+	if (t)
+		return t;
+	mu_worker_catch_up(p->worker);
+	return find_ufrag(p, ufrag);
+}
+
 static void stun(struct plane *p, const struct mu_datagram *d, int64_t now_us)
 {
 	char ufrag[MU_ICE_UFRAG + 1];
 	uint8_t reply[256];
 	size_t reply_len = 0;
 	enum mu_ice_event ev;
-	struct mu_transport *t;
+	struct mu_transport *t, *owner;
 
 	p->stats.stun_in++;
-	if (mu_stun_local_ufrag(d->data, d->len, ufrag) < 0 || !(t = find_ufrag(p, ufrag))) {
+	if (mu_stun_local_ufrag(d->data, d->len, ufrag) < 0 || !(t = find_session(p, ufrag))) {
 		p->stats.stun_bad++;
+		return;
+	}
+	owner = owner_of(p, d->path);
+	if (owner && owner != t && session_holds(owner, d->path, now_us)) {
+		p->stats.address_held++;
 		return;
 	}
 	ev = mu_ice_input(&t->ice, d->path, d->data, d->len, now_us, reply, &reply_len);
@@ -56,7 +79,7 @@ static void one(struct plane *p, const struct mu_datagram *d, int64_t now_us)
 			stun(p, d, now_us);
 		return;
 	}
-	t = mu_addr_map_get(&p->by_addr, &d->path->remote);
+	t = owner_of(p, d->path);
 	if (first >= 20 && first <= 63) {
 		p->stats.dtls_in++;
 		if (t)
@@ -78,7 +101,9 @@ void demux(struct mu_worker *w, const struct mu_datagram *d, size_t n, int64_t n
 	struct plane *p = plane_of(w);
 
 	for (size_t i = 0; i < n; i++) {
+		p->from = d[i].path;
 		if (d[i].len > 0)
 			one(p, &d[i], now_us);
 	}
+	p->from = NULL;
 }

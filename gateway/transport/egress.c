@@ -3,60 +3,9 @@
  * segmented messages (LIMITS: one message of nine packets costs a third of nine messages). */
 #include <stdlib.h>
 
-#include "transport/transport_internal.h"
+#include "transport/message.h"
 
 /* --- formats ------------------------------------------------------------------------------------------------------------------ */
-
-static const char *param(const char *fmtp, const char *name, char *ret, size_t size)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = fmtp; at && *at; at = strchr(at, ';') ? strchr(at, ';') + 1 : NULL) {
-		while (*at == ' ')
-			at++;
-		if (strncasecmp(at, name, len) == 0 && at[len] == '=') {
-			size_t n = strcspn(at + len + 1, "; ");
-
-			n = MU_MIN(n, size - 1);
-			memcpy(ret, at + len + 1, n);
-			ret[n] = '\0';
-			return ret;
-		}
-	}
-	return NULL;
-}
-
-/* How well the peer's format suits the publisher's: 0 not at all. For H.264 the packetization mode must be the same, and the
- * nearer the profile the better (RFC 6184, section 8.1); VP9 and others by profile-id. */
-static int suits(const struct mu_format *from, const struct mu_format *to)
-{
-	char a[32], b[32];
-	bool mode_a, mode_b;
-
-	if (from->codec != to->codec)
-		return 0;
-	if (from->codec == MU_CODEC_H264) {
-		mode_a = param(from->fmtp, "packetization-mode", a, sizeof(a)) && a[0] == '1';
-		mode_b = param(to->fmtp, "packetization-mode", b, sizeof(b)) && b[0] == '1';
-		if (mode_a && !mode_b)
-			return 0;
-		if (!param(from->fmtp, "profile-level-id", a, sizeof(a)))
-			a[0] = '\0';
-		if (!param(to->fmtp, "profile-level-id", b, sizeof(b)))
-			b[0] = '\0';
-		return 1 + (strncasecmp(a, b, 2) == 0) * 4 + (strncasecmp(a, b, 4) == 0) * 2 + (mode_a == mode_b);
-	}
-	if (from->codec == MU_CODEC_VP9 || from->codec == MU_CODEC_AV1) {
-		const char *key = from->codec == MU_CODEC_VP9 ? "profile-id" : "profile";
-
-		if (!param(from->fmtp, key, a, sizeof(a)))
-			strcpy(a, "0");
-		if (!param(to->fmtp, key, b, sizeof(b)))
-			strcpy(b, "0");
-		return strcmp(a, b) == 0;
-	}
-	return 1;
-}
 
 /* Which of the peer's payload types each of the publisher's formats goes out as, from track number seq on. */
 static void choose_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq)
@@ -65,30 +14,57 @@ static void choose_formats(struct out_stream *o, const struct mu_format *formats
 		int best = 0;
 
 		o->pt[i] = o->rtx_pt[i] = PT_NONE;
-		for (unsigned k = 0; i < n && k < o->spec.n_formats; k++) {
-			int score = suits(&formats[i], &o->spec.formats[k].format);
+		for (unsigned k = 0; i < n && k < o->offer->n_formats; k++) {
+			const struct mu_stream_format *f = &o->offer->formats[k];
+			int score = mu_format_suits(&formats[i], &f->format);
 
 			if (score > best) {
 				best = score;
-				o->pt[i] = o->spec.formats[k].format.pt;
-				o->rtx_pt[i] = o->spec.formats[k].rtx_pt ? o->spec.formats[k].rtx_pt : PT_NONE;
+				o->pt[i] = f->format.pt;
+				o->rtx_pt[i] = f->rtx_pt ? f->rtx_pt : PT_NONE;
 			}
 		}
 	}
+	o->format = PT_NONE;
 	o->formats_version = version;
 	o->formats_since = seq;
 }
 
+/* The packet's payload type; nearly always it is the last one's. @return whether the peer takes it */
+static bool choose_pt(struct out_stream *o, const struct mu_burst *b, uint8_t format)
+{
+	if (format != o->format) {
+		o->format = format;
+		o->format_pt = format < MU_FORMATS_MAX ? o->pt[format] : PT_NONE;
+		if (o->format_pt != PT_NONE && format < b->n_formats)
+			o->codec = b->formats[format].codec;
+	}
+	return o->format_pt != PT_NONE;
+}
+
 /* --- noting ---------------------------------------------------------------------------------------------------------------------- */
+
+/* A burst is in order of arrival: where its first packet was overtaken, the number to begin with is not the first one's. For
+ * video waiting for a key frame it is first_seq itself, which the track set to the key frame's start. */
+static uint64_t lowest(const struct mu_burst *b, uint64_t from)
+{
+	uint64_t ret = UINT64_MAX;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->pkts[i]->seq >= from)
+			ret = MU_MIN(ret, b->pkts[i]->seq);
+	}
+	return ret;
+}
 
 static void start(struct out_stream *o, uint64_t first)
 {
 	/* RFC 3711, section 3.3.1: a start below 2^15 keeps both sides' idea of the roll-over counter the same though the
 	 * first packets are lost */
-	o->start = mu_random_u32() & 0x3fff;
+	o->shift = (mu_random_u32() & 0x3fff) - first;
 	o->rtx_index = mu_random_u32() & 0x3fff;
 	o->ts_offset = mu_random_u32();
-	o->base = o->highest = o->sink.first_seq = first;
+	o->highest = o->sink.first_seq = first;
 	o->started = true;
 }
 
@@ -103,10 +79,15 @@ void egress_deliver(struct mu_sink *sink, struct mu_burst *b)
 		o->dropped += b->n;
 		return;
 	}
-	if (!o->started)
-		start(o, MU_MAX(sink->first_seq, b->pkts[0]->seq));
+	if (!o->started) {
+		uint64_t first = lowest(b, sink->first_seq);
+
+		if (first == UINT64_MAX)
+			return; /* all of it is from before this viewer came */
+		start(o, first);
+	}
 	if (b->formats_version != o->formats_version)
-		choose_formats(o, b->formats, b->n_formats, b->formats_version, b->pkts[0]->seq);
+		choose_formats(o, b->formats, b->n_formats, b->formats_version, lowest(b, 0));
 	if (p->n_items == EGRESS_ITEMS)
 		egress_drain(p->worker, mu_clock_us());
 	item = &p->items[p->n_items];
@@ -129,56 +110,6 @@ void egress_forget(struct mu_transport *t)
 
 /* --- draining --------------------------------------------------------------------------------------------------------------------- */
 
-/* The message being laid out. */
-struct message {
-	struct mu_transport *t;
-	uint8_t *data;
-	size_t len, segment;
-	unsigned n;
-	bool open;
-};
-
-static void seal_and_send(struct plane *p)
-{
-	mu_srtp_protect(p->engine, p->jobs, p->n_jobs);
-	p->stats.rtp_out += p->n_jobs;
-	p->n_jobs = 0;
-	mu_worker_flush(p->worker);
-}
-
-static void close_message(struct message *m)
-{
-	if (m->open)
-		mu_worker_send(m->t->worker, &m->t->path, m->len, m->segment);
-	m->open = false;
-}
-
-/* Where the next packet of `size` bytes goes. Segments are equal but for the last, which may be shorter. */
-static uint8_t *place(struct plane *p, struct message *m, size_t size)
-{
-	uint8_t *at;
-
-	if (m->open && (size > m->segment || m->n == MU_SEGMENTS_MAX))
-		close_message(m);
-	if (!m->open) {
-		if (!mu_worker_fits(p->worker, (size_t)MU_SEGMENTS_MAX * MU_DATAGRAM_MAX))
-			seal_and_send(p);
-		m->data = mu_worker_reserve(p->worker);
-		m->len = 0;
-		m->n = 0;
-		m->segment = size;
-		m->open = true;
-	}
-	at = m->data + m->len;
-	m->len += size;
-	m->n++;
-	if (size < m->segment) {
-		/* the short one is the last */
-		close_message(m);
-	}
-	return at;
-}
-
 static void write_headers(struct mu_burst *b, const struct mu_ext_map *map)
 {
 	for (unsigned i = 0; i < b->n; i++)
@@ -191,22 +122,30 @@ static void lay_packet(struct plane *p, struct message *m, struct out_stream *o,
 	const struct mu_packet *pkt = b->pkts[i];
 	uint64_t index = out_index(o, pkt->seq);
 	uint16_t hlen = b->header_len[i], payload_len = (uint16_t)(pkt->len - pkt->hlen);
-	size_t size = hlen + payload_len + mu_srtp_growth(o->t->profile);
-	uint8_t *at = place(p, m, size);
-	struct mu_srtp_job *j = &p->jobs[p->n_jobs++];
+	size_t size = hlen + payload_len + m->t->growth;
+	struct mu_srtp_job *j;
+	uint8_t *at;
 
+	if (size > MU_DATAGRAM_MAX) {
+		/* it came in with a shorter tag or header than it would leave with */
+		o->dropped++;
+		p->stats.too_large++;
+		return;
+	}
+	at = message_place(p, m, size);
+	j = &p->jobs[p->n_jobs++];
 	memcpy(at, b->header[i], hlen);
-	mu_rtp_patch(at, o->pt[pkt->codec], (uint16_t)index, pkt->ts + o->ts_offset, o->spec.ssrc);
-	j->key = o->t->key_out;
+	mu_rtp_patch(at, o->format_pt, (uint16_t)index, pkt->ts + o->ts_offset, o->ssrc);
+	j->key = m->t->key_out;
 	j->out = at;
 	j->payload = pkt->data + pkt->hlen;
 	j->hlen = hlen;
 	j->payload_len = payload_len;
-	j->ssrc = o->spec.ssrc;
+	j->ssrc = o->ssrc;
 	j->index = index;
 	o->packets++;
 	o->bytes += payload_len - pkt->pad;
-	o->resend_budget += (int64_t)size;
+	p->stats.rtp_out++;
 	if (pkt->seq > o->highest)
 		o->highest = pkt->seq;
 }
@@ -220,12 +159,10 @@ static void lay_burst(struct plane *p, struct message *m, struct out_stream *o, 
 
 		if (pkt->seq < o->sink.first_seq)
 			continue;
-		if (pkt->codec >= MU_FORMATS_MAX || o->pt[pkt->codec] == PT_NONE || pkt->seq < o->formats_since) {
+		if (pkt->seq < o->formats_since || !choose_pt(o, b, pkt->codec)) {
 			o->dropped++;
 			continue;
 		}
-		if (b->formats && pkt->codec < b->n_formats)
-			o->codec = b->formats[pkt->codec].codec;
 		lay_packet(p, m, o, b, i);
 	}
 }
@@ -236,7 +173,7 @@ static void lay_kind(struct plane *p, struct message *m, enum mu_kind kind)
 	for (int32_t i = m->t->queue_head; i >= 0; i = p->items[i].next) {
 		struct out_stream *o = p->items[i].out;
 
-		if (mu_track_kind(o->spec.track) == kind)
+		if (o->kind == kind)
 			lay_burst(p, m, o, p->items[i].burst);
 	}
 }
@@ -265,11 +202,12 @@ void egress_drain(struct mu_worker *w, int64_t now_us)
 
 		lay_kind(p, &m, MU_VIDEO);
 		lay_kind(p, &m, MU_AUDIO);
-		close_message(&m);
+		message_close(&m);
 		m.t->queue_head = m.t->queue_tail = -1;
 		mu_list_remove(it);
 	}
-	seal_and_send(p);
+	message_seal(p);
+	mu_worker_flush(w);
 	account_queue(p);
 	p->n_items = 0;
 }

@@ -3,11 +3,12 @@
 
 #include "transport/transport_internal.h"
 
+#define POLICE_US	1000000
 #define REBIND_AFTER_US 1000000 /* a stream's SSRC may change once the one before has been silent this long */
 
 /* --- what a bad packet leaves behind: a count, and a line now and then -------------------------------------------------------- */
 
-static void refused(struct mu_transport *t, int err, int64_t now_us)
+void incoming_refused(struct mu_transport *t, int err, int64_t now_us)
 {
 	uint64_t n;
 
@@ -32,7 +33,7 @@ static void refused(struct mu_transport *t, int err, int64_t now_us)
 	}
 }
 
-static void malformed(struct mu_transport *t)
+void incoming_malformed(struct mu_transport *t)
 {
 	t->malformed++;
 	t->plane->stats.malformed++;
@@ -41,12 +42,13 @@ static void malformed(struct mu_transport *t)
 /* Token bucket of one second. Only what was authenticated spends credit: a stranger cannot use up a publisher's. */
 static bool within_rate(struct mu_transport *t, size_t len, int64_t now_us)
 {
-	int64_t rate = (int64_t)t->media->publisher_bps;
+	int64_t rate = (int64_t)t->plane->publisher_bps;
 	uint64_t n;
 
 	if (rate == 0)
 		return true;
-	t->police_bits = MU_MIN(t->police_bits + (now_us - t->police_us) * rate / 1000000, rate);
+	/* a second fills the bucket; after hours of silence the product would not fit either */
+	t->police_bits = MU_MIN(t->police_bits + MU_MIN(now_us - t->police_us, POLICE_US) * rate / POLICE_US, rate);
 	t->police_us = now_us;
 	if (t->police_bits >= (int64_t)len * 8) {
 		t->police_bits -= (int64_t)len * 8;
@@ -107,10 +109,30 @@ static struct in_stream *find_unbound(struct mu_transport *t, const struct mu_pa
 	return found;
 }
 
+void incoming_forget(struct in_stream *s)
+{
+	if (s->nack)
+		mu_nack_reset(s->nack);
+	s->clock.valid = false;
+}
+
+/* A new SSRC numbers anew: for the track that is a new source, and what was known of the one before is of no use. */
+static void rebind(struct in_stream *s, int64_t now_us)
+{
+	incoming_forget(s);
+	s->rtx_ssrc = s->spec.rtx_ssrc;
+	if (!s->attached)
+		return;
+	mu_track_clear_source(s->spec.track, &s->source);
+	s->attached = mu_track_set_source(s->spec.track, &s->source, s->spec.formats, s->spec.n_formats, now_us) == 0;
+}
+
 static struct in_stream *find_stream(struct mu_transport *t, const struct mu_packet *p, uint32_t ssrc, int64_t now_us)
 {
 	struct in_stream *s;
 
+	if (ssrc == 0)
+		return NULL; /* we say "none" by it, and nobody is given it but once in four thousand million times */
 	for (unsigned i = 0; i < t->n_in; i++) {
 		s = &t->in[i];
 		if (s->ssrc == ssrc || s->rtx_ssrc == ssrc)
@@ -121,18 +143,16 @@ static struct in_stream *find_stream(struct mu_transport *t, const struct mu_pac
 		return NULL;
 	if (rtx_format_of(s, p->pt) >= 0) {
 		s->rtx_ssrc = ssrc;
-	} else {
-		if (s->rx.started && now_us - s->last_packet_us < REBIND_AFTER_US)
-			return NULL;
-		if (s->rx.started && s->attached) {
-			/* a new SSRC numbers anew: for the track that is a new source */
-			mu_track_clear_source(s->spec.track, &s->source);
-			s->attached = mu_track_set_source(s->spec.track, &s->source, s->spec.formats, s->spec.n_formats,
-					      now_us) == 0;
-		}
-		s->ssrc = ssrc;
-		mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
+		return s;
 	}
+	if (s->rx.started) {
+		if (!s->ended && now_us - s->last_packet_us < REBIND_AFTER_US)
+			return NULL;
+		rebind(s, now_us);
+	}
+	s->ended = false;
+	s->ssrc = ssrc;
+	mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
 	return s;
 }
 
@@ -144,7 +164,10 @@ static void forward(struct in_stream *s, struct mu_packet *p, int format, uint64
 	s->codec = s->spec.formats[format].codec;
 	s->last_packet_us = now_us;
 	if (s->nack) {
-		mu_nack_seen(s->nack, seq, now_us);
+		if (p->flags & MU_PACKET_REPAIRED)
+			mu_nack_repaired(s->nack, seq, now_us, &s->t->rtt);
+		else
+			mu_nack_seen(s->nack, seq, now_us);
 		feedback_plan_nacks(s->t, now_us);
 	}
 	if (!s->announced) {
@@ -171,8 +194,19 @@ static void repaired(struct in_stream *s, struct mu_packet *p, int64_t now_us)
 	p->pt = s->spec.formats[format].pt;
 	p->flags |= MU_PACKET_REPAIRED;
 	seq = mu_rtp_rx_packet(&s->rx, p->wire_seq, p->wire_ts, (size_t)p->len - p->hlen - p->pad, true, now_us);
+	if (seq == 0) {
+		mu_packet_unref(p); /* came after all, or probes for bandwidth by sending again */
+		return;
+	}
 	s->repaired++;
 	forward(s, p, format, seq, now_us);
+}
+
+/* @return 0: far off, and nothing proves it */
+static uint64_t number(struct in_stream *s, const struct mu_packet *p, int format, int64_t now_us)
+{
+	mu_rtp_rx_set_clock(&s->rx, mu_codec_clock(s->spec.formats[format].codec));
+	return mu_rtp_rx_packet(&s->rx, p->wire_seq, p->wire_ts, (size_t)p->len - p->hlen - p->pad, false, now_us);
 }
 
 static void take(struct mu_transport *t, struct mu_packet *p, uint32_t ssrc, int64_t now_us)
@@ -195,12 +229,12 @@ static void take(struct mu_transport *t, struct mu_packet *p, uint32_t ssrc, int
 		return;
 	}
 	format = format_of(s, p->pt);
-	if (format < 0) {
+	seq = format < 0 ? 0 : number(s, p, format, now_us);
+	if (seq == 0) {
 		s->dropped++;
 		mu_packet_unref(p);
 		return;
 	}
-	seq = mu_rtp_rx_packet(&s->rx, p->wire_seq, p->wire_ts, (size_t)p->len - p->hlen - p->pad, false, now_us);
 	forward(s, p, format, seq, now_us);
 }
 
@@ -214,7 +248,7 @@ void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64
 	if (t->n_in == 0)
 		return; /* a viewer has nothing to send */
 	if (mu_rtp_parse(data, len, &h) < 0 || len > MU_PACKET_MAX) {
-		malformed(t);
+		incoming_malformed(t);
 		return;
 	}
 	p = mu_packet_new(mu_relay_slab(t->plane->relay));
@@ -224,18 +258,20 @@ void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64
 	}
 	n = mu_srtp_rx_rtp(t->plane->engine, t->rx, data, len, h.hlen, p->data);
 	if (n < 0) {
-		refused(t, n, now_us);
+		incoming_refused(t, n, now_us);
 		mu_packet_unref(p);
 		return;
 	}
+	session_heard(t);
 	p->len = (uint16_t)n;
 	p->arrival_us = now_us;
+	t->bytes_in += len;
 	if (!within_rate(t, len, now_us)) {
 		mu_packet_unref(p);
 		return;
 	}
 	if (mu_rtp_fill(p, &t->exts_in) < 0) {
-		malformed(t);
+		incoming_malformed(t);
 		mu_packet_unref(p);
 		return;
 	}

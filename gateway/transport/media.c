@@ -14,7 +14,8 @@ static void plane_free(struct plane *p)
 {
 	mu_relay_free(p->relay);
 	mu_srtp_engine_free(p->engine);
-	mu_addr_map_done(&p->by_addr);
+	for (unsigned i = 0; i < MU_NET_LISTEN_MAX; i++)
+		mu_addr_map_done(&p->by_addr[i]);
 	free(p->maps);
 	free(p);
 }
@@ -31,6 +32,7 @@ static int plane_start(struct mu_worker *w, void *arg)
 	memset(p, 0, sizeof(*p));
 	p->worker = w;
 	p->media = m;
+	p->publisher_bps = m->publisher_bps;
 	mu_list_init(&p->transports);
 	mu_list_init(&p->dirty);
 	for (unsigned i = 0; i < UFRAG_BUCKETS; i++)
@@ -46,6 +48,7 @@ static int plane_start(struct mu_worker *w, void *arg)
 	}
 	mu_relay_set_gather(p->relay, m->gather_us);
 	mu_worker_set_user(w, p);
+	m->planes[mu_worker_index(w)] = p;
 	return 0;
 }
 
@@ -111,18 +114,13 @@ int mu_media_new(const struct mu_transport_options *o, struct mu_media **ret, st
 
 void mu_media_free(struct mu_media *m)
 {
-	struct plane *planes[MU_WORKERS_MAX];
-	unsigned n = 0;
-
 	if (!m)
 		return;
-	if (m->net) {
-		for (; n < mu_net_workers(m->net); n++)
-			planes[n] = plane_of(mu_net_worker(m->net, n));
-		mu_net_free(m->net); /* joins the workers; closes what is still open */
+	mu_net_free(m->net); /* joins the workers; closes what is still open */
+	for (unsigned i = 0; i < MU_WORKERS_MAX; i++) {
+		if (m->planes[i])
+			plane_free(m->planes[i]);
 	}
-	for (unsigned i = 0; i < n; i++)
-		plane_free(planes[i]);
 	mu_inbox_run(m->control);
 	mu_dtls_ctx_free(m->dtls);
 	mu_identity_free(m->identity);
@@ -142,6 +140,40 @@ const struct mu_identity *mu_media_identity(const struct mu_media *m)
 const char *mu_media_engine(const struct mu_media *m)
 {
 	return m->engine_used;
+}
+
+struct limit_msg {
+	struct mu_msg msg;
+	struct plane *plane;
+	uint64_t publisher_bps;
+};
+
+static void limit_msg(struct mu_msg *msg)
+{
+	struct limit_msg *m = MU_CONTAINER_OF(msg, struct limit_msg, msg);
+
+	m->plane->publisher_bps = m->publisher_bps;
+	free(m);
+}
+
+void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps)
+{
+	if (bps == m->publisher_bps)
+		return;
+	m->publisher_bps = bps;
+	for (unsigned i = 0; i < mu_net_workers(m->net); i++) {
+		struct mu_worker *w = mu_net_worker(m->net, i);
+		struct limit_msg *msg = calloc(1, sizeof(*msg));
+
+		if (!msg) {
+			mu_err(TOPIC, NULL, "out of memory: worker %u keeps the publishers' limit as it was", i);
+			continue;
+		}
+		msg->msg.fn = limit_msg;
+		msg->plane = plane_of(w);
+		msg->publisher_bps = bps;
+		mu_worker_post(w, &msg->msg);
+	}
 }
 
 unsigned mu_media_pick_worker(struct mu_media *m)

@@ -67,7 +67,7 @@ static void send_dtls(void *arg, const uint8_t *data, size_t len)
 {
 	struct mu_transport *t = arg;
 
-	if (t->ice.nominated || t->n_addrs > 0)
+	if (t->path.remote.sa.sa_family != AF_UNSPEC && !t->muted)
 		mu_worker_send_copy(t->worker, &t->path, data, len);
 }
 
@@ -80,10 +80,10 @@ static void connect_timer(struct mu_timer *timer, struct mu_worker *w, int64_t n
 	if (t->key_out) /* up; the association still answers a repeated last flight when it comes */
 		return;
 	if (now_us >= give_up) {
-		session_close(t, t->n_addrs == 0 ? "no valid connectivity check came" : "DTLS did not complete", now_us);
+		session_close(t, t->ice.n_pairs == 0 ? "no valid connectivity check came" : "DTLS did not complete", now_us);
 		return;
 	}
-	next = t->n_addrs > 0 ? mu_dtls_tick(t->dtls) : -1;
+	next = t->ice.n_pairs > 0 ? mu_dtls_tick(t->dtls) : -1;
 	mu_timer_set(w, timer, next >= 0 ? MU_MIN(now_us + MU_MAX(next, 1000), give_up) : give_up);
 }
 
@@ -104,7 +104,7 @@ static int attach_streams(struct mu_transport *t)
 			return err;
 	}
 	for (unsigned i = 0; i < t->n_out; i++) {
-		t->out[i].map = map_take(t->plane, &t->out[i].spec.exts);
+		t->out[i].map = map_take(t->plane, &t->out[i].offer->exts);
 		t->out[i].sink.deliver = egress_deliver;
 		t->out[i].rtt_us = -1;
 		if (!t->out[i].map)
@@ -121,8 +121,8 @@ static void attach(struct mu_transport *t, int64_t now_us)
 	t->connected_us = -1;
 	t->queue_head = t->queue_tail = -1;
 	t->police_us = now_us;
-	t->police_bits = (int64_t)t->media->publisher_bps;
-	t->rtcp_ssrc = mu_random_u32();
+	t->police_bits = (int64_t)t->plane->publisher_bps;
+	t->rtcp_ssrc = t->n_out > 0 ? t->out[0].spec.ssrc : mu_random_u32();
 	mu_list_append(&t->plane->transports, &transport_ref(t)->link);
 	t->plane->n_transports++;
 	register_ufrag(t, 0, t->ice.ufrag);
@@ -135,7 +135,7 @@ static void attach(struct mu_transport *t, int64_t now_us)
 		return;
 	}
 	t->connect_timer.fn = connect_timer;
-	t->tick_timer.fn = feedback_tick;
+	t->tick_timer.fn = report_tick;
 	t->nack_timer.fn = feedback_nack_timer;
 	mu_timer_set(t->worker, &t->connect_timer, now_us + t->connect_timeout_us);
 }
@@ -151,39 +151,68 @@ void session_attach_msg(struct mu_msg *msg)
 
 /* --- ICE ----------------------------------------------------------------------------------------------------------------------- */
 
-static void own_address(struct mu_transport *t, const struct mu_addr *a)
+static struct mu_addr_map *map_of(struct mu_transport *t, const struct mu_path *path)
 {
-	struct mu_transport *other = mu_addr_map_get(&t->plane->by_addr, a);
+	return &t->plane->by_addr[path->socket];
+}
 
-	if (other == t)
-		return;
-	if (t->n_addrs == MU_ICE_PAIRS) {
-		if (mu_addr_map_get(&t->plane->by_addr, &t->addrs[0]) == t)
-			mu_addr_map_remove(&t->plane->by_addr, &t->addrs[0]);
-		memmove(&t->addrs[0], &t->addrs[1], sizeof(t->addrs[0]) * (MU_ICE_PAIRS - 1));
-		t->n_addrs--;
+/* The session whose check came last from an address has it: NAT gives a port that is free again to somebody else. */
+static void own_address(struct mu_transport *t, const struct mu_path *path)
+{
+	if (mu_addr_map_get(map_of(t, path), &path->remote) != t)
+		mu_addr_map_put(map_of(t, path), &path->remote, t); /* without memory the next check tries again */
+}
+
+static void disown_address(struct mu_transport *t, const struct mu_path *path)
+{
+	for (unsigned i = 0; i < t->ice.n_pairs; i++) {
+		const struct mu_path *p = &t->ice.pairs[i].path;
+
+		if (p->socket == path->socket && mu_addr_equal(&p->remote, &path->remote))
+			return; /* known by another local address too */
 	}
-	/* a check with this session's password came from there now: whoever had the address before is gone */
-	if (mu_addr_map_put(&t->plane->by_addr, a, t) == 0)
-		t->addrs[t->n_addrs++] = *a;
+	if (mu_addr_map_get(map_of(t, path), &path->remote) == t)
+		mu_addr_map_remove(map_of(t, path), &path->remote);
+}
+
+static void disown_addresses(struct mu_transport *t)
+{
+	while (t->ice.n_pairs > 0) {
+		t->ice.n_pairs--;
+		disown_address(t, &t->ice.pairs[t->ice.n_pairs].path);
+	}
+}
+
+/* A source address can be forged. From the path that a keyed session uses, and whose peer is there, comes nobody else: a
+ * check from there for another session would give that one this session's datagrams, and aim its media at this peer. A NAT
+ * that gave the port of a peer that is gone to somebody else has to be believed: later, when the path is stale. */
+bool session_holds(const struct mu_transport *t, const struct mu_path *path, int64_t now_us)
+{
+	return t->key_out && t->path.socket == path->socket && mu_addr_equal(&t->path.remote, &path->remote) &&
+	       now_us - t->ice.last_check_us < MU_ICE_STALE_US;
+}
+
+void session_heard_from(struct mu_transport *t, const struct mu_path *from)
+{
+	if (mu_ice_heard(&t->ice, from))
+		t->path = t->ice.used;
 }
 
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us)
 {
-	bool first = t->n_addrs == 0;
+	bool first = t->path.remote.sa.sa_family == AF_UNSPEC;
 
 	if (ev != MU_ICE_VALID && ev != MU_ICE_NOMINATED)
 		return;
-	own_address(t, &from->remote);
+	if (t->ice.forgotten.remote.sa.sa_family != AF_UNSPEC)
+		disown_address(t, &t->ice.forgotten);
+	own_address(t, from);
 	if (ev == MU_ICE_NOMINATED && t->ufrags[1].t && t->ice.old_ufrag[0] == '\0') {
 		mu_list_remove(&t->ufrags[1].link); /* the restart is complete: the credentials before are done */
 		t->ufrags[1].t = NULL;
 	}
-	if (ev == MU_ICE_NOMINATED)
-		t->path = t->ice.selected;
-	else if (first)
-		t->path = *from; /* DTLS may begin on a validated pair before one is nominated */
-	t->sendable = t->key_out != NULL;
+	t->path = t->ice.used;
+	t->sendable = t->key_out && mu_ice_consent(&t->ice, now_us);
 	if (first && !t->dtls_server)
 		mu_dtls_start(t->dtls);
 	if (first)
@@ -198,9 +227,7 @@ void session_restart_msg(struct mu_msg *msg)
 	if (!mu_list_empty(&t->link)) {
 		if (!t->ice.old_ufrag[0]) /* else a restart in a restart: what was nominated stays answered */
 			register_ufrag(t, 1, t->ice.ufrag);
-		mu_ice_restart(&t->ice);
-		memcpy(t->ice.ufrag, m->ufrag, sizeof(m->ufrag));
-		memcpy(t->ice.pwd, m->pwd, sizeof(m->pwd));
+		mu_ice_restart(&t->ice, m->ufrag, m->pwd);
 		register_ufrag(t, 0, t->ice.ufrag);
 	}
 	explicit_bzero(m->pwd, sizeof(m->pwd));
@@ -220,6 +247,7 @@ static int install_keys(struct mu_transport *t, struct mu_dtls_keys *k)
 	if (err == 0)
 		err = mu_srtp_rx_new(t->key_in, &t->rx);
 	t->profile = k->profile;
+	t->growth = (uint8_t)mu_srtp_growth(k->profile);
 	explicit_bzero(k, sizeof(*k));
 	return err;
 }
@@ -245,6 +273,7 @@ void session_keyed(struct mu_transport *t, struct mu_dtls_keys *keys, int64_t no
 		session_close(t, "SRTP keys could not be set up", now_us);
 		return;
 	}
+	mu_ice_settle(&t->ice);
 	t->connected_us = now_us - t->created_us;
 	t->sendable = true;
 	t->next_report_us = now_us + 500000 + mu_random_u32() % 500000;
@@ -267,8 +296,11 @@ static void dtls_up(struct mu_transport *t, int64_t now_us)
 void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us)
 {
 	struct mu_error e = { "" };
-	int err = mu_dtls_input(t->dtls, data, len, &e);
+	int err;
 
+	if (!t->key_out && t->plane->from)
+		session_heard_from(t, t->plane->from); /* the answer goes where the question came from */
+	err = mu_dtls_input(t->dtls, data, len, &e);
 	if (err < 0) {
 		mu_warn(TOPIC, t->id, "DTLS: %s", e.text);
 		session_close(t, e.text, now_us);
@@ -321,14 +353,17 @@ static void release_keys(struct mu_transport *t)
 	t->rx = NULL;
 	t->key_in = t->key_out = NULL;
 	t->dtls = NULL;
-	explicit_bzero(&t->ice.pwd, sizeof(t->ice.pwd));
+	mu_ice_done(&t->ice);
 }
 
 void session_close(struct mu_transport *t, const char *why, int64_t now_us)
 {
-	(void)now_us;
 	if (mu_list_empty(&t->link))
 		return;
+	if (!mu_ice_consent(&t->ice, now_us)) { /* RFC 7675, section 5.1: nothing more, whatever it is */
+		t->sendable = false;
+		t->muted = true;
+	}
 	if (t->sendable)
 		feedback_bye(t, why);
 	egress_forget(t);
@@ -337,11 +372,7 @@ void session_close(struct mu_transport *t, const char *why, int64_t now_us)
 	mu_timer_cancel(t->worker, &t->nack_timer);
 	release_streams(t);
 	release_keys(t); /* says close_notify by the path that is still known */
-	for (unsigned i = 0; i < t->n_addrs; i++) {
-		if (mu_addr_map_get(&t->plane->by_addr, &t->addrs[i]) == t)
-			mu_addr_map_remove(&t->plane->by_addr, &t->addrs[i]);
-	}
-	t->n_addrs = 0;
+	disown_addresses(t);
 	mu_list_remove(&t->ufrags[0].link);
 	mu_list_remove(&t->ufrags[1].link);
 	mu_list_remove(&t->link);

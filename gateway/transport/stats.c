@@ -36,6 +36,7 @@ static void fill_in(const struct in_stream *s, struct mu_stream_stats *r)
 	r->key_frames = ts.key_frames;
 	r->dropped = s->dropped;
 	r->jitter_us = s->rx.started ? mu_rtp_rx_jitter_us(&s->rx) : 0;
+	r->rtt_us = (uint32_t)s->t->rtt.smoothed_us;
 	r->remote_fraction_lost = s->rx.fraction_lost;
 }
 
@@ -45,7 +46,7 @@ static void fill_out(const struct out_stream *o, struct mu_stream_stats *r)
 
 	snprintf(r->mid, sizeof(r->mid), "%s", o->spec.mid);
 	r->out = true;
-	r->kind = o->spec.track ? mu_track_kind(o->spec.track) : MU_AUDIO;
+	r->kind = (enum mu_kind)o->kind;
 	r->codec = o->codec;
 	r->ssrc = o->spec.ssrc;
 	r->packets = o->packets;

@@ -21,7 +21,7 @@ struct mu_transport_options {
 	const char *srtp_engine;	  /* "auto", "ipsec-mb", "openssl", "libsrtp" */
 	const enum mu_srtp_profile *profiles; /* NULL: default order */
 	int64_t gather_us;		  /* 0..5000 */
-	uint64_t publisher_bps;		  /* an authorised publisher's limit, bits a second (RELIABILITY S14) */
+	uint64_t publisher_bps;		  /* an authorised publisher's limit, bits a second, 0: none (RELIABILITY S14) */
 	size_t packets_max;		  /* of each worker's store */
 	struct mu_inbox *control;	  /* where events run */
 };
@@ -33,6 +33,9 @@ void mu_media_free(struct mu_media *m);
 struct mu_net *mu_media_net(struct mu_media *m);
 const struct mu_identity *mu_media_identity(const struct mu_media *m);
 const char *mu_media_engine(const struct mu_media *m);
+/** Another limit for publishers, those that are connected included, from the workers' next turn on. Control thread.
+ *  @param bps bits a second; 0: none */
+void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps);
 /** The worker with the fewest sessions. Control thread. */
 unsigned mu_media_pick_worker(struct mu_media *m);
 
@@ -40,7 +43,7 @@ unsigned mu_media_pick_worker(struct mu_media *m);
 
 /** One media stream that the peer sends us: an m-section of its offer. */
 struct mu_stream_in {
-	struct mu_track *track; /* where it goes; a reference is taken */
+	struct mu_track *track; /* where it goes, at home on the transport's worker; a reference is taken */
 	char mid[32];
 	struct mu_format formats[MU_FORMATS_MAX];
 	uint8_t rtx_pt[MU_FORMATS_MAX]; /* payload type of each format's RTX, 0 none */
@@ -49,12 +52,17 @@ struct mu_stream_in {
 	uint32_t ssrc, rtx_ssrc; /* as announced; 0: learned from the first authenticated packet by MID or payload type */
 	bool nack, pli, fir, twcc, remb;
 };
+/** A format that the peer takes, with its payload types. */
+struct mu_stream_format {
+	struct mu_format format;
+	uint8_t rtx_pt; /* 0: none */
+};
 /** One media stream that we send to the peer. */
 struct mu_stream_out {
 	struct mu_track *track;
 	char mid[32];
 	uint32_t ssrc, rtx_ssrc; /* rtx_ssrc 0: lost packets are sent again as they were */
-	struct { struct mu_format format; uint8_t rtx_pt; } formats[MU_FORMATS_MAX]; /* what the peer takes, with its payload types */
+	struct mu_stream_format formats[MU_FORMATS_MAX];
 	unsigned n_formats;
 	struct mu_ext_map exts;
 	bool nack;
@@ -96,7 +104,6 @@ struct mu_transport_events {
 struct mu_transport_spec {
 	unsigned worker;
 	const char *id;		/* for the log */
-	char remote_ufrag[257]; /* the peer's; only for the log and restarts */
 	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];
 	unsigned n_fingerprints;
 	bool dtls_server;
@@ -109,7 +116,8 @@ struct mu_transport_spec {
 };
 struct mu_transport;
 /** Control thread. Copies spec. Events begin after return.
- *  @return 0, -ENOMEM, -EINVAL */
+ *  @return 0, -ENOMEM, -EINVAL (no such worker, too many of something, or the track of a stream in has its home on
+ *  another worker) */
 int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev, void *arg,
 	struct mu_transport **ret);
 /** Our ICE credentials, for the answer. Control thread. */
@@ -131,8 +139,9 @@ void mu_transport_ask_stats(struct mu_transport *t);
 #define MU_HIST_BUCKETS 12 /* <= 50, 100, 250, 500 us, 1, 2, 5, 10, 20, 50, 100 ms, more */
 struct mu_media_stats {
 	struct mu_net_stats net;
-	uint64_t stun_in, stun_bad, dtls_in, dtls_unvalidated, rtp_in, rtcp_in, unknown_address;
+	uint64_t stun_in, stun_bad, address_held, dtls_in, dtls_unvalidated, rtp_in, rtcp_in, unknown_address;
 	uint64_t bad_auth, replayed, malformed, over_limit, no_packet;
+	uint64_t too_large; /* packets that would have left as more than MU_DATAGRAM_MAX bytes */
 	uint64_t rtp_out, retransmitted, nacks_in, nacks_out, key_requests_in, key_requests_out;
 	uint64_t queue_us_bucket[MU_HIST_BUCKETS], queue_us_sum, queue_count; /* packet in to packet handed to the kernel */
 	uint64_t packets_held, slab_bytes;

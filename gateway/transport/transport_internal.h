@@ -46,30 +46,54 @@ struct in_stream {
 	struct mu_nack *nack;
 	struct mu_rtp_clock clock; /* the sender's last report */
 	bool attached, announced;
+	bool ended; /* the sender said BYE for this SSRC */
 	uint8_t fir_number;
 	uint64_t nacks, repaired, key_requests, dropped;
-	uint64_t highest; /* unwrapped, for RTX */
 	enum mu_codec codec;
 };
 
+/** What the peer said it takes, in memory of its own: some 4 KiB that are looked at when the publisher's formats change. */
+struct out_offer {
+	struct mu_ext_map exts;
+	unsigned n_formats;
+	struct mu_stream_format formats[];
+};
+
+struct resent; /* resend.c */
+
 struct out_stream {
-	struct mu_sink sink;
+	/* what each packet touches, in two cache lines: a frame goes to hundreds of these, one after the other */
+	struct mu_sink sink; /* first_seq: the track number that goes out first */
 	struct mu_transport *t;
-	struct mu_stream_out spec;
 	struct shared_map *map;
-	bool started;
-	unsigned formats_version;
-	uint64_t formats_since; /* first track number under these formats */
-	uint8_t pt[MU_FORMATS_MAX], rtx_pt[MU_FORMATS_MAX]; /* by mu_packet.codec; PT_NONE: the peer does not take it */
-	uint64_t base;	  /* track number that goes out as `start` */
-	uint64_t start;	  /* 48-bit SRTP index of it */
-	uint64_t highest; /* of what went out */
-	uint32_t ts_offset;
-	uint64_t rtx_index;
+	uint64_t shift;	  /* from track number to 48-bit SRTP index; wraps */
+	uint64_t highest; /* track number, of what went out */
 	uint64_t packets, bytes;
-	int64_t resend_budget; /* bytes: resent at most as much as sent (RELIABILITY S13) */
+	uint64_t formats_since; /* first track number under these formats */
+	uint32_t ts_offset;
+	uint32_t ssrc; /* spec.ssrc */
+	unsigned formats_version;
+	uint8_t kind; /* enum mu_kind */
+	bool started;
+	uint8_t format, format_pt; /* the last packet's mu_packet.codec, and what it went out as */
+	/* the rest */
+	uint8_t pt[MU_FORMATS_MAX], rtx_pt[MU_FORMATS_MAX]; /* by mu_packet.codec; PT_NONE: the peer does not take it */
+	struct {
+		struct mu_track *track;
+		char mid[32];
+		uint32_t ssrc, rtx_ssrc;
+		bool nack;
+	} spec;
+	struct out_offer *offer; /* const after new */
+	uint64_t rtx_index;
+	struct resent *resent;	 /* NULL: nothing was asked for yet */
+	int64_t resend_credit;	 /* bytes that may be sent again (RELIABILITY S13) */
+	uint64_t resend_counted; /* bytes sent that credit was given for */
 	uint64_t nacks, retransmitted, key_requests, dropped;
 	int64_t asked_key_us;
+	bool fir_heard;
+	uint32_t fir_from; /* the last FIR's sender and number: the same again asks for nothing new */
+	uint8_t fir_number;
 	uint64_t sr_ntp; /* the last report we sent, and when */
 	int64_t sr_us;
 	uint8_t remote_fraction_lost;
@@ -77,7 +101,7 @@ struct out_stream {
 	uint32_t remote_jitter;
 	int64_t rtt_us;
 	enum mu_codec codec;
-};
+} __attribute__((aligned(MU_CACHELINE)));
 #define PT_NONE 0xff
 
 struct transport_msg {
@@ -91,11 +115,19 @@ struct transport_msg {
 };
 
 struct mu_transport {
+	/* what each packet out touches, in two cache lines; the worker's, but for the first two, which are const after new */
+	struct plane *plane;
+	struct mu_worker *worker;
+	struct mu_srtp_key *key_out;
+	struct mu_list dirty;
+	int32_t queue_head, queue_tail; /* items waiting in the plane's egress, -1 none */
+	bool sendable;	      /* keys are there and consent is fresh */
+	uint8_t growth;	      /* bytes that SRTP adds to a packet */
+	struct mu_path path; /* ice.used, once there is one; else remote family 0 */
+	/* any thread */
 	atomic_uint refs;
 	/* const after new */
 	struct mu_media *media;
-	struct plane *plane;
-	struct mu_worker *worker;
 	unsigned worker_index; /* told apart: events may be heard after the workers are gone */
 	char *id;
 	bool dtls_server;
@@ -112,12 +144,9 @@ struct mu_transport {
 	struct mu_list link;		/* in the plane's list; linked while attached */
 	struct ufrag_entry ufrags[2];	/* present and, during a restart, the one before */
 	struct mu_ice ice;
-	struct mu_addr addrs[MU_ICE_PAIRS]; /* in the plane's address map as ours */
-	unsigned n_addrs;
-	struct mu_path path;
-	bool sendable; /* keys are there and consent is fresh */
+	bool muted;    /* consent is gone: not even a goodbye */
 	struct mu_dtls *dtls;
-	struct mu_srtp_key *key_in, *key_out;
+	struct mu_srtp_key *key_in;
 	struct mu_srtp_rx *rx;
 	enum mu_srtp_profile profile;
 	uint32_t srtcp_index;
@@ -130,14 +159,29 @@ struct mu_transport {
 	unsigned n_out;
 	struct mu_ext_map exts_in; /* BUNDLE: ids mean the same in every m-section (RFC 8843, section 9) */
 	struct mu_twcc_rx *twcc;
-	uint32_t rtcp_ssrc; /* ours where no stream of ours has one */
+	uint32_t rtcp_ssrc; /* who we are in RTCP: our first stream, else a number of its own */
+	struct mu_rtt rtt;   /* to what the peer sends and back */
+	struct {
+		bool heard; /* and not answered yet */
+		uint32_t ssrc, middle;
+		int64_t at_us;
+	} peer_time; /* a receiver's that asks for its round trip (RFC 3611, section 4.4) */
+	uint64_t bytes_in; /* of authenticated RTP */
+	struct mu_loss_rate loss_rate;
+	uint64_t measured_bytes;
+	int64_t measured_us;
 	int64_t police_us;
 	int64_t police_bits; /* credit of the publisher's rate limit */
-	int32_t queue_head, queue_tail; /* items waiting in the plane's egress, -1 none */
-	struct mu_list dirty;
 	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;
 	struct mu_log_gate gate_auth, gate_limit;
+} __attribute__((aligned(MU_CACHELINE)));
+
+/** A packet that a viewer asked for again. */
+struct again {
+	struct out_stream *out;
+	const struct mu_packet *pkt; /* borrowed until the turn ends */
 };
+#define AGAIN_MAX 64
 
 struct egress_item {
 	struct out_stream *out;
@@ -148,11 +192,13 @@ struct egress_item {
 struct plane {
 	struct mu_worker *worker;
 	struct mu_media *media;
+	uint64_t publisher_bps; /* 0: no limit */
 	struct mu_relay *relay;
 	struct mu_srtp_engine *engine;
 	struct mu_list transports;
 	unsigned n_transports;
-	struct mu_addr_map by_addr;
+	struct mu_addr_map by_addr[MU_NET_LISTEN_MAX]; /* by socket: networks behind two of them may number alike */
+	const struct mu_path *from; /* where the datagram in hand came from */
 	struct mu_list by_ufrag[UFRAG_BUCKETS];
 	struct shared_map **maps;
 	unsigned n_maps, size_maps;
@@ -162,7 +208,8 @@ struct plane {
 	struct mu_list dirty; /* transports with items */
 	struct mu_srtp_job jobs[EGRESS_JOBS];
 	unsigned n_jobs;
-	uint8_t scratch[MU_PACKET_MAX + 64];
+	struct again again[AGAIN_MAX]; /* of one transport */
+	unsigned n_again;
 	struct mu_media_stats stats;
 };
 
@@ -174,9 +221,10 @@ struct mu_media {
 	char engine[16];
 	char engine_used[16];
 	int64_t gather_us;
-	uint64_t publisher_bps;
+	uint64_t publisher_bps; /* control thread; planes have their own */
 	size_t packets_max;
 	unsigned sessions[MU_WORKERS_MAX]; /* control thread */
+	struct plane *planes[MU_WORKERS_MAX]; /* those whose worker started; theirs until it has stopped */
 };
 
 static inline struct plane *plane_of(const struct mu_worker *w)
@@ -194,6 +242,15 @@ void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len,
 /* Keys are agreed on: media may flow. Wipes them. */
 void session_keyed(struct mu_transport *t, struct mu_dtls_keys *keys, int64_t now_us);
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us);
+/* Whether an address is this session's so firmly that a check for another session does not take it. */
+bool session_holds(const struct mu_transport *t, const struct mu_path *path, int64_t now_us);
+void session_heard_from(struct mu_transport *t, const struct mu_path *from);
+/* The datagram in hand was found authentic: it proves the path that it came by. */
+static inline void session_heard(struct mu_transport *t)
+{
+	if (t->ice.moving && t->plane->from)
+		session_heard_from(t, t->plane->from);
+}
 struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m);
 void map_drop(struct plane *p, struct shared_map *m);
 
@@ -212,16 +269,26 @@ struct mu_list *ufrag_bucket(struct plane *p, const char *ufrag);
 /* incoming.c */
 void incoming_rtp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
 void incoming_ask_key(struct mu_source *s, int64_t now_us);
+/* What a packet leaves behind that was not let in: a count, and a line now and then. err: of mu_srtp_rx_rtp, _rtcp */
+void incoming_refused(struct mu_transport *t, int err, int64_t now_us);
+void incoming_malformed(struct mu_transport *t);
+/* What is missing and how its clock stands: of no use once the sender is another. */
+void incoming_forget(struct in_stream *s);
 
 /* rtcp_in.c */
 void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
 
-/* feedback.c: what we report and ask */
-void feedback_tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
+/* report.c: what we tell the peer at intervals */
+void report_tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
+int64_t report_next_us(const struct mu_transport *t, int64_t now_us);
+
+/* feedback.c: what we ask */
 void feedback_nack_timer(struct mu_timer *timer, struct mu_worker *w, int64_t now_us);
 void feedback_plan_nacks(struct mu_transport *t, int64_t now_us);
 void feedback_key_request(struct in_stream *s);
 void feedback_bye(struct mu_transport *t, const char *why);
+/* Begin a compound packet: a receiver report of n <= MU_STREAMS_MAX blocks, and our name. */
+void rtcp_begin(struct mu_transport *t, struct mu_rtcp_writer *w, const struct mu_rtcp_report *reports, size_t n);
 void rtcp_send(struct mu_transport *t, const struct mu_rtcp_writer *w);
 
 /* egress.c */
@@ -230,11 +297,12 @@ void egress_drain(struct mu_worker *w, int64_t now_us);
 void egress_forget(struct mu_transport *t);
 static inline uint64_t out_index(const struct out_stream *o, uint64_t seq)
 {
-	return o->start + (seq - o->base);
+	return seq + o->shift;
 }
 
-/* resend.c */
+/* resend.c: what is asked for in one RTCP packet is noted, then sent together */
 void resend(struct out_stream *o, uint16_t seq, int64_t now_us);
+void resend_noted(struct mu_transport *t);
 
 /* stats.c */
 void stats_fill(const struct mu_transport *t, struct mu_transport_stats *ret);

@@ -20,10 +20,8 @@ static bool interface_addr(const struct ifaddrs *it, sa_family_t wanted, struct 
 {
 	sa_family_t family = it->ifa_addr ? it->ifa_addr->sa_family : AF_UNSPEC;
 
-	if (!(it->ifa_flags & IFF_UP) || (family != AF_INET && family != AF_INET6))
-		return false;
-	/* a socket on [::] takes IPv4 too */
-	if (wanted == AF_INET && family != AF_INET)
+	/* each socket is of one family: one on [::] does not take IPv4 (net sets IPV6_V6ONLY) */
+	if (!(it->ifa_flags & IFF_UP) || family != wanted)
 		return false;
 	memset(ret, 0, sizeof(*ret));
 	if (family == AF_INET) {
@@ -58,6 +56,16 @@ static void expand(struct sdp_candidates *c, sa_family_t wanted, uint16_t port)
 	freeifaddrs(all);
 }
 
+/* The first socket of a family: what is advertised leads to one. */
+static unsigned listening(const struct mu_webrtc *w, sa_family_t family)
+{
+	for (unsigned i = 0; i < w->o.n_listen; i++) {
+		if (w->o.listen[i].sa.sa_family == family)
+			return i;
+	}
+	return 0;
+}
+
 void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_candidates *ret)
 {
 	const struct mu_net *net = mu_media_net(w->o.media);
@@ -66,7 +74,9 @@ void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_ca
 	for (unsigned i = 0; i < w->o.n_advertise; i++) {
 		uint16_t port = mu_addr_port(&w->o.advertise[i]);
 
-		add(ret, w->o.advertise[i], port ? port : mu_net_port(net, worker, 0));
+		if (port == 0)
+			port = mu_net_port(net, worker, listening(w, w->o.advertise[i].sa.sa_family));
+		add(ret, w->o.advertise[i], port);
 	}
 	for (unsigned i = 0; w->o.n_advertise == 0 && i < w->o.n_listen; i++) {
 		const struct mu_addr *a = &w->o.listen[i];

@@ -7,30 +7,46 @@
 #define FULL_RETRY_S     5
 #define DRAINING_RETRY_S 10
 
-static bool may_begin(const struct mu_webrtc *w, size_t len, struct mu_web_reply *r)
+/* Viewers come in crowds. Who publishes, or operates the gateway, gets in when they are there already. */
+static unsigned limit(const struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who)
+{
+	bool any = kind == SESSION_WHIP || who->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN);
+
+	return any ? w->o.max_sessions : w->o.max_sessions - w->o.max_sessions / 10;
+}
+
+static bool may_begin(const struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
+	size_t len, struct mu_web_reply *r)
 {
 	if (w->draining) {
 		r->retry_after_s = DRAINING_RETRY_S;
 		return reply_refuse(
 			r, 503, "the gateway is about to stop and takes no new sessions: try again later");
 	}
-	if (w->n_sessions >= w->o.max_sessions) {
+	if (w->n_sessions >= limit(w, kind, who)) {
 		r->retry_after_s = FULL_RETRY_S;
 		return reply_refuse(
-			r, 503, "the limit of %u sessions is reached: try again later", w->o.max_sessions);
+			r, 503, "the limit of %u sessions is reached: try again later", limit(w, kind, who));
+	}
+	if (w->o.max_sessions_per_token && session_count(w, who->id) >= w->o.max_sessions_per_token) {
+		r->retry_after_s = FULL_RETRY_S;
+		return reply_refuse(r, 429,
+			"this token has %u sessions, which is its limit: end some, or use another",
+			w->o.max_sessions_per_token);
 	}
 	if (len > MU_SDP_SIZE_MAX)
 		return reply_refuse(r, 413, "the offer has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
 	return true;
 }
 
-struct plan *plan_new(struct mu_webrtc *w, const char *sdp, size_t len, struct mu_web_reply *r)
+struct plan *plan_new(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
+	const char *sdp, size_t len, struct mu_web_reply *r)
 {
 	struct mu_error e;
 	struct plan *p;
 	int err;
 
-	if (!may_begin(w, len, r))
+	if (!may_begin(w, kind, who, len, r))
 		return NULL;
 	p = calloc(1, sizeof(*p));
 	if (!p) {
@@ -60,7 +76,6 @@ bool plan_check(struct plan *p, const bool wanted[MU_SDP_MEDIA_MAX], struct mu_w
 	if (status != 0)
 		return reply_refuse(r, status, "SDP offer, %s", e.text);
 	m = &p->offer.media[p->tagged];
-	memcpy(p->spec.remote_ufrag, m->ufrag, sizeof(p->spec.remote_ufrag));
 	memcpy(p->spec.fingerprints, m->fingerprints, sizeof(p->spec.fingerprints));
 	p->spec.n_fingerprints = m->n_fingerprints;
 	/* We are the DTLS server wherever the offer leaves it to us, so that our order of profiles wins. */

@@ -17,6 +17,7 @@ static const struct {
 	{ 415, "Wrong content type" },
 	{ 422, "Offer cannot be taken" },
 	{ 428, "If-Match is missing" },
+	{ 429, "Too many sessions" },
 	{ 503, "Not available" },
 };
 

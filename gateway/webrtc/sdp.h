@@ -81,8 +81,6 @@ int sdp_media_attribute(struct sdp_parser *p, struct text name, struct text v);
 
 /** @return MU_CODEC_NONE: not one that we relay */
 enum mu_codec sdp_codec_of(const struct mu_sdp_codec *c);
-/** A parameter of an fmtp, by name in any case. @return whether it is there and fits ret */
-bool sdp_param(const char *fmtp, const char *name, char *ret, size_t size);
 /** The RTX format of a payload type (RFC 4588, section 8.6). @return NULL: none */
 const struct mu_sdp_codec *sdp_rtx_of(const struct mu_sdp_media *m, uint8_t pt);
 /** Whether a stream in the publisher's format can go out in the viewer's. @return 0 no; else the better the higher */
@@ -132,6 +130,10 @@ void sdp_candidates_write(GString *t, const struct sdp_candidates *c);
  *  @return 0 and the section's index; else the HTTP status, told in e */
 int sdp_offer_check(const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX], unsigned *ret_tagged,
 	struct mu_error *e);
+/** Whether two a=msid name one MediaStream, or one of them none (RFC 8830). */
+bool sdp_same_stream(const char *a, const char *b);
+/** Whether the offerer means a section: its port is not 0, or it is bundle-only (RFC 8843, section 6). */
+bool sdp_media_meant(const struct mu_sdp_media *m);
 /** Whether a section is audio or video over DTLS-SRTP, and not refused by the offerer itself (port 0). */
 bool sdp_media_usable(const struct mu_sdp_media *m);
 const char *sdp_direction_name(enum mu_sdp_direction d);

@@ -15,10 +15,14 @@ static bool is_av(const struct mu_sdp_media *m)
 	return strcmp(m->type, "audio") == 0 || strcmp(m->type, "video") == 0;
 }
 
-/* A bundle-only section has port 0 and is meant nevertheless (RFC 8843, section 6). */
+bool sdp_media_meant(const struct mu_sdp_media *m)
+{
+	return m->port != 0 || m->bundle_only;
+}
+
 bool sdp_media_usable(const struct mu_sdp_media *m)
 {
-	return is_av(m) && proto_secure(m->proto) && (m->port != 0 || m->bundle_only);
+	return is_av(m) && proto_secure(m->proto) && sdp_media_meant(m);
 }
 
 static bool in_bundle(const struct mu_sdp *s, const char *mid)
@@ -35,7 +39,7 @@ static int check_proto(const struct mu_sdp *s, struct mu_error *e)
 	for (unsigned i = 0; i < s->n_media; i++) {
 		const struct mu_sdp_media *m = &s->media[i];
 
-		if (!is_av(m) || proto_secure(m->proto) || (m->port == 0 && !m->bundle_only))
+		if (!is_av(m) || proto_secure(m->proto) || !sdp_media_meant(m))
 			continue;
 		mu_error_set(e, 0,
 			"m-line %u (%s) has protocol %s: only media secured by DTLS is taken, UDP/TLS/RTP/SAVPF",

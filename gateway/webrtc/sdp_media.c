@@ -277,6 +277,15 @@ static int on_extmap(struct sdp_parser *p, struct text v)
 
 /* --- names and numbers of the streams --- */
 
+/* RFC 8830, section 2: the stream's id ends at a space; "-" is no stream. */
+bool sdp_same_stream(const char *a, const char *b)
+{
+	size_t n = strcspn(a, " "), m = strcspn(b, " ");
+	bool none = n == 0 || m == 0 || (n == 1 && *a == '-') || (m == 1 && *b == '-');
+
+	return none || (n == m && memcmp(a, b, n) == 0);
+}
+
 static int on_mid(struct sdp_parser *p, struct text v)
 {
 	if (!text_is_token(v, sizeof(p->m->mid) - 1))
@@ -288,8 +297,13 @@ static int on_mid(struct sdp_parser *p, struct text v)
 
 static int on_msid(struct sdp_parser *p, struct text v)
 {
-	if (!text_copy(v, p->m->msid, sizeof(p->m->msid)))
-		return sdp_wrong(p, -EBADMSG, "a=msid is longer than %zu characters", sizeof(p->m->msid) - 1);
+	char msid[sizeof(p->m->msid)];
+
+	if (!text_copy(v, msid, sizeof(msid)))
+		return sdp_wrong(p, -EBADMSG, "a=msid is longer than %zu characters", sizeof(msid) - 1);
+	if (!p->m->msid[0])
+		memcpy(p->m->msid, msid, sizeof(msid));
+	p->m->msids_differ |= !sdp_same_stream(p->m->msid, msid);
 	return 0;
 }
 

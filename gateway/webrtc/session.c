@@ -33,11 +33,27 @@ void session_tell(const struct session *s, const char *kind, const char *why)
 	mu_directory_tell(s->w->o.directory, kind, data);
 }
 
+unsigned session_count(const struct mu_webrtc *w, const char *token_id)
+{
+	return GPOINTER_TO_UINT(g_hash_table_lookup(w->by_token, token_id));
+}
+
+static void count(struct session *s, int by)
+{
+	unsigned n = session_count(s->w, s->token.id) + (unsigned)by;
+
+	if (n)
+		g_hash_table_insert(s->w->by_token, g_strdup(s->token.id), GUINT_TO_POINTER(n));
+	else
+		g_hash_table_remove(s->w->by_token, s->token.id);
+}
+
 static void session_free(struct session *s)
 {
 	mu_list_remove(&s->link);
 	s->w->n_sessions--;
 	mu_transport_free(s->t);
+	mu_directory_release(s->w->o.directory, s->ep);
 	free(s->stats);
 	g_free(s->bundle);
 	free(s);
@@ -49,6 +65,7 @@ void session_end(struct session *s, enum session_end how, const char *why)
 		return;
 	s->ended = true;
 	g_hash_table_remove(s->w->by_id, s->id);
+	count(s, -1);
 	mu_info(TOPIC, s->id, "%s of %s ends: %s", session_kind_name(s->kind), s->ep->id, why);
 	mu_transport_close(s->t, why);
 	session_tell(s, "session.closed", why);
@@ -75,10 +92,22 @@ static void on_state(void *arg, enum mu_transport_state state, const char *why)
 	}
 }
 
+static uint64_t packets_in(const struct mu_transport_stats *st)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < st->n_streams; i++)
+		n += st->streams[i].out ? 0 : st->streams[i].packets;
+	return n;
+}
+
 static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct session *s = arg;
 
+	if (packets_in(stats) > (s->stats ? packets_in(s->stats) : 0))
+		s->heard_us = s->w->now_us();
+	s->heard_us = MU_MAX(s->heard_us, stats->last_check_us);
 	if (!s->stats)
 		s->stats = malloc(sizeof(*s->stats));
 	if (s->stats)
@@ -144,6 +173,7 @@ static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, 
 	s->token = *who;
 	s->ep = ep;
 	s->worker = worker;
+	s->heard_us = w->now_us();
 	s->since_wall_us = mu_clock_wall_us();
 	mu_random_text(s->id, SESSION_ID_LEN);
 	session_new_etag(s);
@@ -170,7 +200,9 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 		reply_refuse(r, 503, "no transport for %s could be made: try again", ep->id);
 		return NULL;
 	}
+	mu_directory_hold(ep);
 	remember_for_restart(s, p);
+	s->number = ++w->last_number;
 	mu_list_append(&w->sessions, &s->link);
 	w->n_sessions++;
 	if (!write_answer(s, p, r)) {
@@ -180,6 +212,7 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 		return NULL;
 	}
 	g_hash_table_insert(w->by_id, s->id, s);
+	count(s, 1);
 	return s;
 }
 
@@ -211,9 +244,11 @@ int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
 	set_options(w, o);
 	mu_list_init(&w->sessions);
 	w->by_id = g_hash_table_new(g_str_hash, g_str_equal);
+	w->by_token = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	w->holds = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	w->timer_add = g_timeout_add;
 	w->timer_remove = g_source_remove;
+	w->now_us = mu_clock_us;
 	*ret = w;
 	return 0;
 }
@@ -226,6 +261,7 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	mu_list_for_each_safe (it, next, &w->sessions)
 		session_free(MU_CONTAINER_OF(it, struct session, link));
 	g_hash_table_unref(w->by_id);
+	g_hash_table_unref(w->by_token);
 	g_hash_table_unref(w->holds);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
@@ -246,6 +282,29 @@ const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id)
 	struct session *s = session_find(w, id);
 
 	return s ? &s->token : NULL;
+}
+
+const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
+{
+	struct session *s = session_find(w, id);
+
+	return s ? s->ep->id : NULL;
+}
+
+void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
+	bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
+{
+	mu_list_for_each (it, &w->sessions) {
+		const struct session *s = MU_CONTAINER_OF(it, struct session, link);
+		struct mu_session_info info = { .number = s->number,
+			.endpoint = s->ep->id,
+			.publishes = s->kind == SESSION_WHIP,
+			.stats = s->stats,
+			.session = s };
+
+		if (!s->ended && s->number > after && !fn(arg, &info))
+			return;
+	}
 }
 
 void mu_session_delete(struct mu_webrtc *w, const char *id, struct mu_web_reply *ret)
@@ -269,6 +328,21 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 
 		if (s->ended || strcmp(s->token.id, token_id) != 0)
 			continue;
+		session_end(s, SESSION_MEANT, why);
+		n++;
+	}
+	return n;
+}
+
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why)
+{
+	unsigned n = 0;
+
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->ended || mu_keyring_knows(k, &s->token))
+			continue;
 		session_end(s, SESSION_LOST, why);
 		n++;
 	}
@@ -281,7 +355,7 @@ void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
 		if (now_s >= s->token.expires_s)
-			session_end(s, SESSION_LOST, "its token has expired");
+			session_end(s, SESSION_MEANT, "its token has expired");
 	}
 }
 
@@ -292,6 +366,11 @@ void mu_webrtc_drain(struct mu_webrtc *w)
 	w->draining = true;
 	mu_directory_tell(
 		w->o.directory, "gateway.draining", json_pack("{sI}", "sessions", (json_int_t)w->n_sessions));
+}
+
+bool mu_webrtc_draining(const struct mu_webrtc *w)
+{
+	return w->draining;
 }
 
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why)

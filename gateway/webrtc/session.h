@@ -13,14 +13,16 @@ const char *session_kind_name(enum session_kind k);
 struct session {
 	struct mu_list link; /* in mu_webrtc.sessions until its transport has closed */
 	struct mu_webrtc *w;
+	uint64_t number; /* of all since the start */
 	char id[SESSION_ID_LEN + 1];
 	enum session_kind kind;
 	struct mu_token token;
-	struct mu_endpoint *ep;
+	struct mu_endpoint *ep; /* held */
 	struct mu_transport *t;
 	unsigned worker;
 	bool connected;
 	bool ended; /* no longer found by id; its transport says goodbye */
+	int64_t heard_us; /* monotonic: when media or a check last came, as far as its figures tell; made then, if none did */
 	int64_t since_wall_us;
 	char etag[24]; /* with quotes */
 	char remote_ufrag[257], remote_pwd[257];
@@ -33,13 +35,16 @@ struct session {
 struct mu_webrtc {
 	struct mu_webrtc_options o; /* its arrays are copies */
 	GHashTable *by_id;	    /* id -> session that has not ended; borrows both */
+	GHashTable *by_token;	    /* token id -> how many sessions of it have not ended */
 	struct mu_list sessions;
 	unsigned n_sessions;
+	uint64_t last_number;
 	bool draining;
 	GHashTable *holds; /* lost endpoint -> struct hold */
 	/* tests have their own */
 	guint (*timer_add)(guint ms, GSourceFunc fn, gpointer arg);
 	gboolean (*timer_remove)(guint id);
+	int64_t (*now_us)(void);
 };
 
 /** What comes of an offer, before anything is made of it. Large: heap. */
@@ -51,7 +56,8 @@ struct plan {
 };
 
 /** Whether one more session may begin, and its offer read. @return NULL: refused, told in r */
-struct plan *plan_new(struct mu_webrtc *w, const char *sdp, size_t len, struct mu_web_reply *r);
+struct plan *plan_new(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who, const char *sdp, size_t len,
+	struct mu_web_reply *r);
 void plan_free(struct plan *p);
 /** Check the offer around the wanted sections, take its transport over. @return false: refused, told in r */
 bool plan_check(struct plan *p, const bool wanted[MU_SDP_MEDIA_MAX], struct mu_web_reply *r);
@@ -67,11 +73,12 @@ enum session_end {
 };
 /** End it, once. It is freed when its transport has closed. */
 void session_end(struct session *s, enum session_end how, const char *why);
+/** Sessions of a token that have not ended. */
+unsigned session_count(const struct mu_webrtc *w, const char *token_id);
 struct session *session_find(struct mu_webrtc *w, const char *id);
 void session_new_etag(struct session *s);
 /** "session.created" and so on. */
 void session_tell(const struct session *s, const char *kind, const char *why);
-json_t *session_json(const struct session *s);
 
 /** What a publisher's session does to its endpoint. */
 void whip_connected(struct session *s);

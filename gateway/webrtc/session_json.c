@@ -27,27 +27,15 @@ static void add_stats(json_t *o, const struct mu_transport_stats *st)
 	json_object_set_new(o, "streams", streams);
 }
 
-json_t *session_json(const struct session *s)
+json_t *mu_session_json(const struct mu_session_info *info)
 {
-	json_t *o = json_pack("{ss ss ss ss ss so sn sn s[]}", "id", s->id, "kind",
-		session_kind_name(s->kind), "endpoint", s->ep->id, "subject", s->token.subject, "state",
-		s->connected ? "connected" : "new", "since", mu_time_json(s->since_wall_us), "profile",
-		"remote", "streams");
+	const struct session *s = info->session;
+	json_t *o = json_pack("{sI ss ss ss ss ss so sn sn s[]}", "number", (json_int_t)s->number, "id",
+		s->id, "kind", session_kind_name(s->kind), "endpoint", s->ep->id, "subject", s->token.subject,
+		"state", s->connected ? "connected" : "new", "since", mu_time_json(s->since_wall_us),
+		"profile", "remote", "streams");
 
 	if (s->stats)
 		add_stats(o, s->stats);
 	return o;
-}
-
-json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint)
-{
-	json_t *all = json_array();
-
-	mu_list_for_each (it, &w->sessions) {
-		const struct session *s = MU_CONTAINER_OF(it, struct session, link);
-
-		if (!s->ended && (!endpoint || strcmp(s->ep->id, endpoint) == 0))
-			json_array_append_new(all, session_json(s));
-	}
-	return all;
 }

@@ -26,30 +26,35 @@ struct mu_web_reply {
 };
 void mu_web_reply_done(struct mu_web_reply *r);
 
+/** What becomes of a publisher of an endpoint that has one. Whatever the policy, one with the same token takes over from a
+ *  session that has been silent for some two seconds: a client that came back. */
 enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
 struct mu_webrtc_options {
 	struct mu_media *media;	       /* borrowed */
 	struct mu_directory *directory; /* borrowed */
-	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's */
+	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's of
+					    the first listening address of that family */
 	unsigned n_advertise;
-	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses for candidates */
+	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses of that family for
+					 candidates */
 	unsigned n_listen;
 	int64_t hold_us; /* how long a vanished publisher's viewers wait */
 	enum mu_second_publisher second;
-	unsigned max_sessions;
+	unsigned max_sessions; /* the last tenth is for publishers and for who may operate */
+	unsigned max_sessions_per_token; /* 0: as many as there are */
 };
 struct mu_webrtc;
 int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret);
 /** Sessions must be gone (mu_webrtc_close_all, then run the control inbox). */
 void mu_webrtc_free(struct mu_webrtc *w);
-/** What can change while running: hold, policy, max_sessions, advertise. */
+/** What can change while running: hold, policy, limits, advertise. */
 void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *o);
 
 /** POST /whip/<endpoint>. `who` was checked for scope and endpoint already. 201 with answer, 400, 406 (no codec), 409
- *  (second publisher, with policy refuse), 413, 422, 503 (draining, full). */
+ *  (second publisher, with policy refuse), 413, 422, 429 (token), 503 (draining, full). */
 void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
 	struct mu_web_reply *ret);
-/** POST /whep/<endpoint>. 201, 400, 404 (unknown endpoint), 406, 409 (known, not live; Retry-After), 413, 422, 503. */
+/** POST /whep/<endpoint>. 201, 400, 404 (unknown endpoint), 406, 409 (known, not live; Retry-After), 413, 422, 429, 503. */
 void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp, size_t len,
 	struct mu_web_reply *ret);
 /** PATCH of a session, application/trickle-ice-sdpfrag: 204; restart 200 with fragment and new ETag; 400, 404, 412, 415, 428. */
@@ -62,17 +67,33 @@ const struct mu_token *mu_session_token(struct mu_webrtc *w, const char *id);
 
 /** End all sessions made with a token (revocation). @return how many */
 unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const char *why);
+/** End all sessions whose token was signed with a key that is no longer in the ring. @return how many */
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why);
 /** End sessions whose token has expired; call every second. */
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
 /** Refuse new sessions with 503 from now on; tells "gateway.draining". */
 void mu_webrtc_drain(struct mu_webrtc *w);
+bool mu_webrtc_draining(const struct mu_webrtc *w);
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);
 unsigned mu_webrtc_sessions(const struct mu_webrtc *w);
-/** Ask every session's transport for its figures; they show in mu_session_json from then on. Call every second. */
+/** Ask every session's transport for its figures; they show in struct mu_session_info from then on. Call every second. */
 void mu_webrtc_refresh_stats(struct mu_webrtc *w);
-/** {"id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]}: all
- *  sessions, or those of one endpoint; a new reference to an array. */
-json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint);
+/** The endpoint of a session; NULL: no such session. */
+const char *mu_session_endpoint(struct mu_webrtc *w, const char *id);
+/** A session as others see it; valid during the call that hands it over. */
+struct mu_session_info {
+	uint64_t number; /* rises in the order they were made; none twice */
+	const char *endpoint;
+	bool publishes; /* else it watches */
+	const struct mu_transport_stats *stats; /* NULL: none came yet */
+	const struct session *session;		/* for mu_session_json */
+};
+/** Sessions that have not ended, with a number above `after`, in their order: visit until false. Ends none meanwhile. */
+void mu_webrtc_each_session(
+	struct mu_webrtc *w, uint64_t after, bool (*fn)(void *arg, const struct mu_session_info *s), void *arg);
+/** {"number", "id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]};
+ *  a new reference. */
+json_t *mu_session_json(const struct mu_session_info *s);
 
 /* --- SDP (RFC 8866, 8829, 8843), as far as WHIP and WHEP need it ------------------------------------------------------------ */
 
@@ -102,7 +123,8 @@ struct mu_sdp_media {
 	struct { enum mu_rtp_ext type; uint8_t id; enum mu_sdp_direction direction; } exts[24];
 	unsigned n_exts;
 	uint32_t ssrc, rtx_ssrc; /* first a=ssrc, and its FID partner; 0 none */
-	char msid[130];
+	char msid[130]; /* of the first a=msid */
+	bool msids_differ; /* another one names another MediaStream */
 	unsigned n_rids; /* a=rid ... send */
 	/* effective values: own or the session's */
 	char ufrag[257], pwd[257];

@@ -162,7 +162,7 @@ static void list_formats(GString *t, const struct mu_endpoint_track *et)
 		char profile[16] = "";
 
 		if (f->codec == MU_CODEC_H264 &&
-			sdp_param(f->fmtp, "profile-level-id", profile, sizeof(profile)))
+			mu_fmtp_param(f->fmtp, "profile-level-id", profile, sizeof(profile)))
 			g_string_append_printf(t, " %s(%s)", mu_codec_name(f->codec), profile);
 		else
 			g_string_append_printf(t, " %s", mu_codec_name(f->codec));
@@ -219,7 +219,7 @@ static struct mu_endpoint *find_endpoint(struct mu_webrtc *w, const char *id, st
 
 	if (!ep) {
 		reply_refuse(r, 404,
-			"endpoint %.140s is not known here: it was not enrolled and never published", id);
+			"endpoint %.140s is not known here: it has not published for a day, or never", id);
 		return NULL;
 	}
 	if (ep->state == MU_ENDPOINT_IDLE) {
@@ -234,7 +234,7 @@ static struct mu_endpoint *find_endpoint(struct mu_webrtc *w, const char *id, st
 void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
 	size_t len, struct mu_web_reply *ret)
 {
-	struct plan *p = plan_new(w, sdp, len, ret);
+	struct plan *p = plan_new(w, SESSION_WHEP, who, sdp, len, ret);
 	struct mu_endpoint *ep;
 	struct session *s;
 

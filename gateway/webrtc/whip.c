@@ -5,21 +5,57 @@
 
 #include "webrtc/session.h"
 
+/* Figures come once a second, media and checks far more often or every 5 s (RFC 7675, section 5.1). */
+#define SILENT_US INT64_C(2000000)
+
 static bool sends(const struct mu_sdp_media *m)
 {
 	return m->direction == MU_SDP_SENDONLY || m->direction == MU_SDP_SENDRECV;
 }
 
-/* RFC 9725, section 4.2: one audio and one video at most, and nothing that only receives. */
+/* A section that is meant and that we cannot take is an error of the whole offer: a publisher must not
+ * believe that all of it goes out (RFC 9725 knows no partial success). One that the offerer refused itself
+ * stays refused. */
+static bool check_section(const struct mu_sdp_media *m, unsigned line, struct mu_web_reply *r)
+{
+	if (strcmp(m->type, "audio") != 0 && strcmp(m->type, "video") != 0)
+		return reply_refuse(r, 422,
+			"m-line %u (%s): a publisher sends audio and video and nothing else (RFC 9725): leave it out",
+			line, m->type);
+	if (!sends(m))
+		return reply_refuse(r, 422,
+			"m-line %u (%s) is %s: this address takes publishers, whose audio and video are sendonly or sendrecv; "
+			"viewers use WHEP",
+			line, m->type, sdp_direction_name(m->direction));
+	return true;
+}
+
+/* @return the first section whose tracks belong to another MediaStream than those before it, -1: none does */
+static int other_stream(const struct mu_sdp *o, const bool *wanted)
+{
+	for (unsigned i = 0; i < o->n_media; i++) {
+		if (wanted[i] && o->media[i].msids_differ)
+			return (int)i;
+		for (unsigned k = 0; wanted[i] && k < i; k++) {
+			if (wanted[k] && !sdp_same_stream(o->media[k].msid, o->media[i].msid))
+				return (int)i;
+		}
+	}
+	return -1;
+}
+
+/* RFC 9725, section 4.2: one audio and one video at most. */
 static bool find_wanted(const struct mu_sdp *o, bool wanted[MU_SDP_MEDIA_MAX], struct mu_web_reply *r)
 {
-	unsigned audio = 0, video = 0, any = 0;
+	unsigned audio = 0, video = 0;
+	int other;
 
 	for (unsigned i = 0; i < o->n_media; i++) {
 		const struct mu_sdp_media *m = &o->media[i];
 
-		any |= sdp_media_usable(m);
-		wanted[i] = sdp_media_usable(m) && sends(m);
+		if (sdp_media_meant(m) && !check_section(m, i + 1, r))
+			return false;
+		wanted[i] = sdp_media_usable(m);
 		if (wanted[i])
 			(*(strcmp(m->type, "audio") == 0 ? &audio : &video))++;
 	}
@@ -28,10 +64,12 @@ static bool find_wanted(const struct mu_sdp *o, bool wanted[MU_SDP_MEDIA_MAX], s
 			"the offer sends %u audio and %u video: a publisher sends at most one of each (RFC 9725, section "
 			"4.2); more need endpoints of their own",
 			audio, video);
-	if (any && audio + video == 0)
+	other = other_stream(o, wanted);
+	if (other >= 0)
 		return reply_refuse(r, 422,
-			"no audio or video of the offer is sendonly or sendrecv: this address takes publishers, viewers "
-			"use WHEP");
+			"the offer has more than one MediaStream (m-line %d names another in a=msid): a publisher sends one "
+			"(RFC 9725); more need endpoints of their own",
+			other + 1);
 	return true;
 }
 
@@ -168,11 +206,19 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 	return ep;
 }
 
-/* A client that returns before its old session was found dead is the same publisher, whatever the policy. */
+static bool same_token(const struct mu_token *a, const struct mu_token *b)
+{
+	return strcmp(a->subject, b->subject) == 0 && strcmp(a->id, b->id) == 0 &&
+		strcmp(a->kid, b->kid) == 0;
+}
+
+/* A client that returns before its old session was found dead is the same publisher, whatever the policy. But
+ * a token may be shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody
+ * has come back. */
 static bool may_take_over(const struct session *old, const struct mu_token *who)
 {
 	return old->w->o.second == MU_SECOND_TAKE_OVER ||
-		(strcmp(old->token.subject, who->subject) == 0 && strcmp(old->token.id, who->id) == 0);
+		(same_token(&old->token, who) && old->w->now_us() - old->heard_us >= SILENT_US);
 }
 
 static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
@@ -183,6 +229,8 @@ static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const
 	*ret_old = old;
 	if (!old || may_take_over(old, who))
 		return true;
+	if (same_token(&old->token, who))
+		r->retry_after_s = SILENT_US / 1000000;
 	return reply_refuse(r, 409,
 		"%s is published already, by %s since session %.6s...: end that one first", ep->id,
 		ep->subject, ep->session);
@@ -263,7 +311,7 @@ static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_e
 void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
 	size_t len, struct mu_web_reply *ret)
 {
-	struct plan *p = plan_new(w, sdp, len, ret);
+	struct plan *p = plan_new(w, SESSION_WHIP, who, sdp, len, ret);
 	struct mu_endpoint *ep;
 	struct session *old;
 
@@ -273,6 +321,8 @@ void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *e
 		ep = take_endpoint(w, endpoint, ret);
 		if (ep && may_publish(w, ep, who, &old, ret))
 			publish(w, who, ep, old, p, ret);
+		if (ep)
+			mu_directory_release(w->o.directory, ep);
 		drop_tracks(&p->spec);
 	}
 	plan_free(p);

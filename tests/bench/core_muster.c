@@ -50,8 +50,8 @@ static void connect_transport(struct mu_transport *t, bool cm, const struct sock
 	core_master(who, keys.remote);
 	t->ice.nominated = true;
 	t->ice.n_pairs = 1;
-	t->ice.pairs[0] = path;
-	t->ice.selected = path;
+	t->ice.pairs[0].path = path;
+	t->ice.selected = t->ice.used = path;
 	t->ice.last_check_us = now + 3600 * 1000000ll; /* consent for as long as we measure */
 	session_ice_event(t, MU_ICE_NOMINATED, &path, now);
 	session_keyed(t, &keys, now);

@@ -228,6 +228,8 @@ void view_rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
 		return;
 	m = h.pt == p->remote.pt[AUDIO] ? AUDIO : VIDEO;
 	seq = rtx ? 0 : follow(&v->track[m], &h, len - h.hlen, ns);
+	if (!rtx && seq == 0)
+		return; /* far off: the next one in its line will tell */
 	if (!rtx && v->track[m].known && v->key_seen && l->o.check > 1 && ++v->check % l->o.check) {
 		undecrypted(p, m, seq, ns);
 		return;

@@ -1,7 +1,7 @@
 // Firefox ESR: VP8 only, Debian's has no H.264 in WebRTC.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { camera, cameraView, compare, firefox, missing, ownAddress, page, startGateway } from './lib.mjs';
+import { camera, cameraView, compare, consolePage, firefox, missing, ownAddress, page, startGateway, until } from './lib.mjs';
 
 describe('Firefox', { skip: missing, timeout: 180000 }, () => {
   let gw, browser;
@@ -46,4 +46,47 @@ describe('Firefox', { skip: missing, timeout: 180000 }, () => {
       await cam.stop();
     }
   });
+});
+
+test('the console says where Firefox finds no way for media, and goes on trying', { skip: missing, timeout: 90000 }, async () => {
+  const gw = await startGateway(), browser = await firefox(); // on 127.0.0.1 only
+  const cam = camera(gw, 'city/cam-1', { codec: 'VP8' });
+  try {
+    await gw.state('city/cam-1', 'live');
+    const p = await consolePage(browser, gw, gw.token('watch'));
+    await p.waitForSelector('[data-endpoint="city/cam-1"] button');
+    await p.click('[data-endpoint="city/cam-1"] button');
+    const over = '[data-tile="city/cam-1"] [data-overlay]';
+    await p.says(over, /No media path to the gateway: is media\.listen reachable from here\?/, 15000);
+    await p.click('[data-action=language]');
+    await p.says(over, /没有媒体通路.*media\.listen/);
+    const tries = await p.asked(/POST/);
+    await until(async () => await p.asked(/POST/) > tries, 30000, 'another try');
+    await p.says(over, /没有媒体通路/);
+  } finally {
+    await browser.close();
+    await cam.stop();
+    await gw.stop();
+  }
+});
+
+test('the console publishes and watches in Firefox', { skip: missing, timeout: 90000 }, async () => {
+  const gw = await startGateway({ media: { listen: ['127.0.0.1', ...ownAddress()] } }), browser = await firefox();
+  try {
+    const p = await consolePage(browser, gw, gw.token('publish watch'));
+    await p.says('#link', /^connected$/);
+    await p.click('[data-action=publish-open]');
+    await p.waitForFunction(() => document.querySelector('#source').options.length > 1);
+    await p.$eval('#name', (e) => { e.value = 'city/fox'; });
+    await p.click('[data-action=publish-start]');
+    await p.says('#publish-state', /Live as city\/fox/, 20000);
+    await p.click('[data-action=publish-close]');
+    await p.waitForSelector('[data-endpoint="city/fox"] button');
+    await p.click('[data-endpoint="city/fox"] button');
+    await p.says('[data-tile="city/fox"] [data-figures]', /\d+×\d+ · \d+ fps · [\d.]+ [kM]bit\/s · loss/, 20000);
+    assert.deepEqual(p.errors, []);
+  } finally {
+    await browser.close();
+    await gw.stop();
+  }
 });

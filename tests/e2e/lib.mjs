@@ -27,13 +27,13 @@ export async function until(test, ms, what) {
 }
 export const pause = (ms) => new Promise((yes) => setTimeout(yes, ms));
 
-const freeTcp = () => new Promise((yes, no) => {
+export const freeTcp = () => new Promise((yes, no) => {
   const s = net.createServer().once('error', no).listen(0, '127.0.0.1', () => {
     const { port } = s.address();
     s.close(() => yes(port));
   });
 });
-const freeUdp = () => new Promise((yes, no) => {
+export const freeUdp = () => new Promise((yes, no) => {
   const s = dgram.createSocket('udp4').once('error', no).bind(0, '127.0.0.1', () => {
     const { port } = s.address();
     s.close(() => yes(port));
@@ -45,7 +45,7 @@ export const ownAddress = () => Object.values(os.networkInterfaces()).flat()
   .filter((a) => a.family === 'IPv4' && !a.internal).map((a) => a.address).slice(0, 1);
 
 /** Ends a child: SIGTERM, SIGKILL after a while. @return its exit code or signal */
-async function endChild(child, ms = 15000) {
+export async function endChild(child, ms = 15000) {
   if (child.exitCode !== null || child.signalCode !== null) return child.exitCode ?? child.signalCode;
   const gone = new Promise((yes) => child.once('exit', (code, signal) => yes(code ?? signal)));
   const timer = setTimeout(() => child.kill('SIGKILL'), ms);
@@ -143,7 +143,7 @@ function yaml(value, indent = '') {
 const CHROMIUM = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--disable-default-apps', '--mute-audio',
   '--autoplay-policy=no-user-gesture-required', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
-  '--auto-select-desktop-capture-source=Entire screen', '--disable-features=WebRtcHideLocalIpsWithMdns',
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
   '--disable-background-timer-throttling', '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows',
   '--allow-loopback-in-peer-connection'];
 const FIREFOX = {
@@ -155,7 +155,9 @@ const FIREFOX = {
   'app.normandy.enabled': false, 'browser.safebrowsing.malware.enabled': false,
   'browser.safebrowsing.phishing.enabled': false,
 };
-export const chromium = () => puppeteer.launch({ executablePath: '/usr/bin/chromium', headless: true, args: CHROMIUM });
+/** For getDisplayMedia: the page that asks shares its own tab. A whole screen of the fake device shows nothing that can be read. */
+export const SHARE_TAB = '--use-fake-device-for-media-stream=display-media-type=browser';
+export const chromium = (args = []) => puppeteer.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...CHROMIUM, ...args] });
 export const firefox = () => puppeteer.launch({ browser: 'firefox', executablePath: '/usr/bin/firefox-esr', headless: true,
   protocolTimeout: 60000, extraPrefsFirefox: FIREFOX });
 
@@ -176,6 +178,90 @@ export async function page(browser) {
   await p.addScriptTag({ content: fs.readFileSync(path.join(here, 'page.js'), 'utf8') });
   p.on('pageerror', (e) => console.error('page:', e.message));
   p.muster = (name, ...args) => p.evaluate((n, a) => globalThis.muster[n](...a), name, args);
+  return p;
+}
+
+/** A film for Chromium's fake camera: `frames` numbered pictures, over and over, with the strip of page.js. */
+export function film(file, { width = 320, height = 180, fps = 20, frames = 200 } = {}) {
+  const out = fs.openSync(file, 'w'), chroma = Buffer.alloc(width * height / 2, 128), rows = Math.floor(height / 12);
+  fs.writeSync(out, `YUV4MPEG2 W${width} H${height} F${fps}:1 Ip A1:1 C420jpeg\n`);
+  for (let n = 0; n < frames; n++) {
+    const luma = Buffer.alloc(width * height, 90), bits = n.toString(2).padStart(24, '0');
+    const cells = `10${bits}${bits.replaceAll('0', '').length % 2}1`;
+    for (let x = 0; x < width; x++) luma.fill(cells[Math.floor(x * 28 / width)] === '1' ? 235 : 16, x, x + 1);
+    for (let y = 1; y < rows; y++) luma.copy(luma, y * width, 0, width);
+    const at = (n * 4) % (width - 24);
+    for (let y = height / 2; y < height / 2 + 24; y++) luma.fill(200, y * width + at, y * width + at + 24);
+    fs.writeSync(out, Buffer.concat([Buffer.from('FRAME\n'), luma, chroma]));
+  }
+  fs.closeSync(out);
+  return frames;
+}
+
+/**
+ * The console in a window of its own: page.js beside it, and what it did in `seen`: peer connections, requests, breaches of the
+ * content policy. With the token in the link, unless there is none.
+ */
+export async function consolePage(browser, gw, token, { language = 'en', width = 1280, height = 800, prepare, context } = {}) {
+  const own = context ?? (/firefox/i.test(await browser.version()) ? browser.defaultBrowserContext() : await browser.createBrowserContext());
+  const p = await own.newPage();
+  await p.setViewport({ width, height });
+  p.errors = [];
+  p.on('pageerror', (e) => p.errors.push(e.message));
+  await p.evaluateOnNewDocument((l) => {
+    if (!localStorage.getItem('muster-language')) localStorage.setItem('muster-language', l);
+    const seen = globalThis.seen = { pcs: [], requests: [], breaches: [], listeners: 0, tracks: [] };
+    document.addEventListener('securitypolicyviolation', (e) => seen.breaches.push(e.violatedDirective));
+    const Pc = globalThis.RTCPeerConnection;
+    globalThis.RTCPeerConnection = class extends Pc {
+      constructor(...args) {
+        super(...args);
+        seen.pcs.push(this);
+      }
+    };
+    const fetch = globalThis.fetch;
+    globalThis.fetch = async (path, options = {}) => {
+      seen.requests.push(`${options.method ?? 'GET'} ${path}`);
+      await globalThis.beforeFetch?.(path, options);
+      return fetch(path, options);
+    };
+    const devices = navigator.mediaDevices;
+    if (!devices) return;
+    const listen = devices.addEventListener;
+    devices.addEventListener = (...args) => {
+      seen.listeners++;
+      return listen.apply(devices, args);
+    };
+    for (const name of ['getUserMedia', 'getDisplayMedia']) {
+      const ask = devices[name].bind(devices);
+      devices[name] = async (...args) => {
+        await globalThis.beforeCapture?.(name, ...args);
+        const stream = await ask(...args);
+        seen.tracks.push(...stream.getTracks());
+        return stream;
+      };
+    }
+  }, language);
+  if (prepare) await p.evaluateOnNewDocument(prepare);
+  await p.evaluateOnNewDocument(fs.readFileSync(path.join(here, 'page.js'), 'utf8').replace('globalThis.muster = (',
+    "document.addEventListener('DOMContentLoaded', () => globalThis.muster = (").replace(/\)\(\);\s*$/, ')());'));
+  await p.goto(`${gw.url}/${token ? `#token=${token}` : ''}`);
+  p.text = (selector) => p.$eval(selector, (e) => e.textContent.replaceAll('\u00a0', ' '));
+  p.says = (selector, pattern, ms = 10000) => until(() => p.$eval(selector, (e) => !e.closest('[hidden]') && e.textContent.replaceAll('\u00a0', ' '))
+    .then((text) => text !== false && pattern.test(text), () => false), ms, `${selector} says ${pattern}`)
+    .catch(async (e) => { throw new Error(`${e.message}; it says "${await p.text(selector).catch(() => 'nothing')}"`); });
+  p.asked = (pattern) => p.evaluate((source) => seen.requests.filter((r) => new RegExp(source).test(r)).length, pattern.source);
+  /** Numbers of the pictures of a tile as they are shown, for `ms`. */
+  p.numbers = (id, ms) => p.evaluate((tile, during) => new Promise((yes) => {
+    const video = document.querySelector(`[data-tile="${tile}"] video`), numbers = [];
+    const end = performance.now() + during;
+    const next = () => {
+      if (video.videoWidth) numbers.push(muster.readStrip(video, video.videoWidth, video.videoHeight));
+      if (performance.now() < end) video.requestVideoFrameCallback(next);
+    };
+    video.requestVideoFrameCallback(next);
+    setTimeout(() => yes(numbers), during + 200);
+  }), id, ms);
   return p;
 }
 

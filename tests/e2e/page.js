@@ -162,12 +162,16 @@ globalThis.muster = (() => {
     if (!wanted.length) throw new Error(`this browser has no ${codec}`);
     transceiver.setCodecPreferences([...wanted, ...all.filter((c) => /\/rtx$/i.test(c.mimeType))]);
   }
-  /** Publish under a name of the page's own. source: 'canvas', 'screen' */
+  /** Publish under a name of the page's own. source: 'canvas', or 'screen': this tab as the browser shows it, filled by the canvas */
   async function publish({ name = 'pub', url, token, codec, source = 'canvas', audio = 'tone', trickle: late, ...size }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }), stream = new MediaStream();
-    const counter = source === 'screen' ? null : (sessions[name]?.counter || countingCanvas(size));
-    const video = counter ? counter.track
-      : (await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 15 } })).getVideoTracks()[0];
+    const counter = sessions[name]?.counter || countingCanvas(size);
+    let video = counter.track;
+    if (source === 'screen') {
+      counter.canvas.style.cssText = 'position:fixed;inset:0;width:100vw;height:100vh';
+      video = (await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 15 } })).getVideoTracks()[0];
+      video.contentHint = 'detail';
+    }
     const t = pc.addTransceiver(video, { direction: 'sendonly', streams: [stream] });
     if (codec) prefer(t, codec);
     if (audio === 'tone') pc.addTransceiver(tone(), { direction: 'sendonly', streams: [stream] });

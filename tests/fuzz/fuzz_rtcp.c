@@ -68,6 +68,24 @@ static void on_cname(void *arg, uint32_t ssrc, const char *cname, size_t len)
 	touch(arg, cname, len);
 }
 
+static void on_fir(void *arg, uint32_t from, uint32_t media, uint8_t number)
+{
+	((struct seen *)arg)->sum += from + media + number;
+	((struct seen *)arg)->calls++;
+}
+
+static void on_rrtr(void *arg, uint32_t from, uint64_t ntp)
+{
+	(void)from;
+	touch(arg, &ntp, sizeof(ntp));
+}
+
+static void on_dlrr(void *arg, uint32_t ssrc, uint32_t last_rr, uint32_t delay)
+{
+	((struct seen *)arg)->sum += ssrc + last_rr + delay;
+	((struct seen *)arg)->calls++;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct mu_rtcp_handler all = {
@@ -75,10 +93,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.report = on_report,
 		.nack = on_nack,
 		.key_request = on_ssrc,
+		.fir = on_fir,
 		.remb = on_remb,
 		.twcc = on_twcc,
 		.bye = on_ssrc,
 		.cname = on_cname,
+		.rrtr = on_rrtr,
+		.dlrr = on_dlrr,
 	};
 	static const struct mu_rtcp_handler none;
 	struct seen s = { 0 };

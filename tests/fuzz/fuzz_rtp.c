@@ -30,7 +30,7 @@ static void look(const struct mu_packet *p)
 	for (int c = MU_CODEC_NONE; c <= MU_CODEC_AV1; c++) {
 		struct mu_payload_info i = mu_payload_look((enum mu_codec)c, copy, len);
 
-		check(i.frame_start || !i.key);
+		check(i.frame_start || !(i.key || i.params || i.entry));
 	}
 	free(copy);
 }

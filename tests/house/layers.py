@@ -36,11 +36,11 @@ def includes(root, path):
 
 
 def may_see_private(path, module):
-    """Tests of one module, and fuzz targets of its parsers, may look inside it."""
+    """Tests of one module, fuzz targets of its parsers, flow tests and measurements may look inside it."""
     parts = path.split("/")
     if parts[0] != "tests":
         return False
-    return parts[1] == "fuzz" or parts[1:3] == ["unit", module] or parts[1] == "flow"
+    return parts[1] == "fuzz" or parts[1:3] == ["unit", module] or parts[1] in ("flow", "bench")
 
 
 def check_file(root, path):

@@ -9,18 +9,20 @@
 #define SILENCE_US     (12 * G_USEC_PER_SEC)
 #define CONNECT_US     (15 * G_USEC_PER_SEC)
 
-/* libnice gathers no loopback address by itself, and from another one the machine does not answer to 127.0.0.1. */
+/* libnice gathers no loopback address by itself, and from another one the machine does not answer to 127.0.0.1 or ::1. */
 static void stay_on_loopback(struct peer *p)
 {
+	bool v4 = strstr(p->o->url, "://127.") || strstr(p->o->url, "://localhost"), v6 = strstr(p->o->url, "://[::1]");
+	const char *own = v6 ? "::1" : "127.0.0.1";
 	GObject *ice = NULL;
 	gboolean ok = FALSE;
 
-	if (!strstr(p->o->url, "://127.") && !strstr(p->o->url, "://localhost"))
+	if (!v4 && !v6)
 		return;
 	g_object_get(p->webrtc, "ice-agent", &ice, NULL);
-	g_signal_emit_by_name(ice, "add-local-ip-address", "127.0.0.1", &ok);
+	g_signal_emit_by_name(ice, "add-local-ip-address", own, &ok);
 	if (!ok)
-		g_printerr("the ICE agent does not take 127.0.0.1\n");
+		g_printerr("the ICE agent does not take %s\n", own);
 	g_clear_object(&ice);
 }
 

@@ -7,17 +7,29 @@
 
 #include "fakes.h"
 
-int client_open(uint16_t port)
+static int open_with(uint16_t port, int room)
 {
 	struct sockaddr_in to = {
 		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
 	};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (room)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		abort();
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
+}
+
+int client_open(uint16_t port)
+{
+	return open_with(port, 0);
+}
+
+int client_open_small(uint16_t port)
+{
+	return open_with(port, 1024);
 }
 
 static void turn(void)
@@ -123,8 +135,8 @@ const struct answer *ask(uint16_t port, const char *method, const char *path, co
 		snprintf(ctype, sizeof(ctype), "Content-Type: %s\r\n", type);
 	if (body)
 		snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(body));
-	if (asprintf(&text, "%s %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n%s%s%s%s\r\n%s", method,
-		    path, bearer, ctype, length, extra, body ? body : "") < 0)
+	if (asprintf(&text, "%s %s HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\n%s%s%s%s\r\n%s",
+		    method, path, bearer, ctype, length, extra, body ? body : "") < 0)
 		abort();
 	client_send(fd, text, strlen(text));
 	if (strcmp(method, "HEAD") == 0) { /* a length, and no body to wait for */
@@ -135,5 +147,6 @@ const struct answer *ask(uint16_t port, const char *method, const char *path, co
 	free(text);
 	close(fd);
 	client_turn(2);
+	check_described(method, path, a.status);
 	return &a;
 }

@@ -28,9 +28,7 @@ const char *fake_token(const char *jti, const char *scopes, const char *endpoint
 	return t;
 }
 
-/* --- secure
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- secure --- */
 
 static const char *const scope_names[] = { "publish", "watch", "conference", "operate", "admin" };
 
@@ -92,99 +90,13 @@ int mu_token_verify(
 	return err;
 }
 
-/* --- directory
- * ------------------------------------------------------------------------------------------------------------------
- */
-
-bool mu_endpoint_id_valid(const char *id)
+bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t)
 {
-	const char *slash = strchr(id, '/');
-
-	return slash && slash != id && strlen(slash + 1) >= 1 && strlen(slash + 1) <= 64;
+	(void)k;
+	return strcmp(t->id, fake.withdrawn) != 0;
 }
 
-const char *mu_endpoint_state_name(enum mu_endpoint_state s)
-{
-	static const char *const names[] = { "idle", "live", "lost" };
-
-	return names[s];
-}
-
-struct mu_endpoint *mu_directory_find(struct mu_directory *d, const char *id)
-{
-	(void)d;
-	for (unsigned i = 0; i < fake.n_endpoints; i++) {
-		if (strcmp(fake.endpoints[i].id, id) == 0)
-			return &fake.endpoints[i];
-	}
-	return NULL;
-}
-
-void mu_directory_each(struct mu_directory *d, bool (*fn)(void *arg, struct mu_endpoint *ep), void *arg)
-{
-	(void)d;
-	for (unsigned i = 0; i < fake.n_endpoints; i++) {
-		if (!fn(arg, &fake.endpoints[i]))
-			return;
-	}
-}
-
-json_t *mu_endpoint_json(const struct mu_endpoint *ep)
-{
-	return json_pack("{ss ss si}", "id", ep->id, "state", mu_endpoint_state_name(ep->state), "viewers",
-		(int)ep->viewers);
-}
-
-void mu_directory_listen(struct mu_directory *d, struct mu_event_listener *l)
-{
-	(void)d;
-	fake.listener = l;
-}
-
-void mu_directory_unlisten(struct mu_directory *d, struct mu_event_listener *l)
-{
-	(void)d;
-	(void)l;
-	fake.listener = NULL;
-}
-
-static struct mu_event event_at(size_t i)
-{
-	json_t *o = json_array_get(fake.kept, i);
-	struct mu_event ev = { .number = i + 1, .wall_us = 1000, .data = json_object_get(o, "data") };
-
-	g_strlcpy(ev.kind, json_string_value(json_object_get(o, "kind")), sizeof(ev.kind));
-	return ev;
-}
-
-void mu_directory_tell(struct mu_directory *d, const char *kind, json_t *data)
-{
-	struct mu_event ev;
-
-	(void)d;
-	json_array_append_new(fake.kept, json_pack("{ss so}", "kind", kind, "data", data));
-	ev = event_at(json_array_size(fake.kept) - 1);
-	if (fake.listener)
-		fake.listener->fn(fake.listener, &ev);
-}
-
-bool mu_directory_replay(
-	struct mu_directory *d, uint64_t number, void (*fn)(void *arg, const struct mu_event *ev), void *arg)
-{
-	(void)d;
-	if (number > json_array_size(fake.kept))
-		return false;
-	for (size_t i = number; i < json_array_size(fake.kept); i++) {
-		struct mu_event ev = event_at(i);
-
-		fn(arg, &ev);
-	}
-	return true;
-}
-
-/* --- webrtc
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- webrtc --- */
 
 void mu_web_reply_done(struct mu_web_reply *r)
 {
@@ -294,25 +206,61 @@ unsigned mu_webrtc_sessions(const struct mu_webrtc *w)
 	return fake.n_sessions;
 }
 
-json_t *mu_webrtc_sessions_json(struct mu_webrtc *w, const char *endpoint)
+bool mu_webrtc_draining(const struct mu_webrtc *w)
 {
-	json_t *all = json_array();
+	(void)w;
+	return fake.draining;
+}
+
+const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
+{
+	int i = session_at(id);
+
+	(void)w;
+	return i < 0 ? NULL : fake.sessions[i].endpoint;
+}
+
+/* What the first letter of its endpoint's name says: "w" watches, all others publish. */
+void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
+	bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
+{
+	static const struct mu_transport_stats in = { .n_streams = 1,
+		.streams = { { .mid = "0",
+			.kind = MU_VIDEO,
+			.packets = 99,
+			.lost = 1,
+			.jitter_us = 1500,
+			.rtt_us = 20000 } } };
+	static const struct mu_transport_stats out = { .n_streams = 1,
+		.streams = { { .mid = "0",
+			.out = true,
+			.kind = MU_VIDEO,
+			.packets = 99,
+			.jitter_us = 3000,
+			.rtt_us = 90000,
+			.remote_fraction_lost = 10 } } };
 
 	(void)w;
 	for (unsigned i = 0; i < fake.n_sessions; i++) {
-		if (!endpoint || strcmp(endpoint, fake.sessions[i].endpoint) == 0)
-			json_array_append_new(all,
-				json_pack("{ss ss ss s[{ss ss si si si si}]}", "id", fake.sessions[i].id,
-					"kind", "whip", "endpoint", fake.sessions[i].endpoint, "streams",
-					"mid", "0", "kind", "video", "rtt_us", 20000, "jitter_us", 1500,
-					"packets", 99, "lost", 1));
+		bool watches = strstr(fake.sessions[i].endpoint, "/w") != NULL;
+		struct mu_session_info s = { .number = i + 1,
+			.endpoint = fake.sessions[i].endpoint,
+			.publishes = !watches,
+			.stats = watches ? &out : &in,
+			.session = (const struct session *)&fake.sessions[i] };
+
+		if (s.number > after && !fn(arg, &s))
+			return;
 	}
-	return all;
 }
 
-/* --- media
- * -----------------------------------------------------------------------------------------------------------------------
- */
+json_t *mu_session_json(const struct mu_session_info *s)
+{
+	return json_pack("{sI ss ss}", "number", (json_int_t)s->number, "id",
+		((const struct fake_session *)s->session)->id, "endpoint", s->endpoint);
+}
+
+/* --- media --- */
 
 static struct {
 	void (*done)(void *arg, const struct mu_media_stats *s, unsigned n);

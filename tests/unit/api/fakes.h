@@ -8,7 +8,7 @@
 struct fake {
 	struct mu_endpoint endpoints[8];
 	unsigned n_endpoints;
-	struct {
+	struct fake_session {
 		char id[32], endpoint[MU_ID_MAX];
 		struct mu_token who;
 	} sessions[64];
@@ -16,8 +16,10 @@ struct fake {
 	int post_status; /* 201 makes a session */
 	char sdp[128];   /* begin of the last body */
 	char ended_token[64], if_match[64], type[64];
+	char withdrawn[64]; /* id of the token whose key has left the keyring */
 	struct mu_event_listener *listener;
-	json_t *kept;    /* events told so far */
+	json_t *kept; /* events told so far */
+	bool draining, hung;
 	bool late_stats; /* mu_media_ask_stats answers only when fake_stats is called */
 };
 extern struct fake fake;
@@ -29,8 +31,7 @@ void fake_stats(void);
  * buffer. */
 const char *fake_token(const char *jti, const char *scopes, const char *endpoint, int ttl_s);
 
-/* --- a client in the same thread
- * ------------------------------------------------------------------------------------------ */
+/* --- a client in the same thread --- */
 
 struct answer {
 	int status; /* 0: closed without an answer; -1: nothing within the time */
@@ -40,6 +41,8 @@ struct answer {
 	long ms;
 };
 int client_open(uint16_t port);
+/** The same, with room for very little that is not read. */
+int client_open_small(uint16_t port);
 void client_send(int fd, const char *data, size_t len);
 /** Turn the main loop until an answer is complete, the peer closes, or the time is over. */
 void client_read(int fd, struct answer *ret, int timeout_ms);
@@ -49,6 +52,8 @@ void client_turn(int ms);
  * or "". */
 const struct answer *ask(uint16_t port, const char *method, const char *path, const char *token,
 	const char *type, const char *body, const char *extra);
+/** Fail unless openapi.yaml says that the route of this request may answer so. `ask` does. */
+void check_described(const char *method, const char *path, int status);
 /** The value of a header, or NULL. Static buffer. */
 const char *header(const struct answer *a, const char *name);
 

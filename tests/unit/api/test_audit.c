@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <glob.h>
 #include <cmocka.h>
 #include <glib.h>
 
@@ -12,10 +13,12 @@
 #include "api/revoked.h"
 
 static char dir[] = "/tmp/muster-audit-XXXXXX", path[64], db[64];
+static size_t file_max;
 
 static int setup(void **state)
 {
 	(void)state;
+	file_max = 0;
 	strcpy(dir, "/tmp/muster-audit-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/audit.jsonl", dir);
@@ -26,9 +29,16 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	char name[80];
+	glob_t g;
 
 	(void)state;
 	unlink(path);
+	snprintf(name, sizeof(name), "%s/audit-*", dir);
+	if (glob(name, 0, NULL, &g) == 0) {
+		for (size_t i = 0; i < g.gl_pathc; i++)
+			unlink(g.gl_pathv[i]);
+		globfree(&g);
+	}
 	for (int i = 0; i < 3; i++) {
 		const char *end[] = { "", "-wal", "-shm" };
 
@@ -43,7 +53,7 @@ static struct mu_audit *open_log(void)
 	struct mu_audit *a;
 	struct mu_error e;
 
-	assert_int_equal(mu_audit_new(path, &a, &e), 0);
+	assert_int_equal(mu_audit_new(path, file_max, &a, &e), 0);
 	return a;
 }
 
@@ -241,17 +251,148 @@ static void test_unfinished_last_line_is_cut_off(void **state)
 	expect(0, 100, 3, true, 0); /* two, and the note about the repair */
 }
 
+static void count_stored(void *arg, int err, const struct mu_error *e)
+{
+	(void)e;
+	assert_int_equal(err, 0);
+	++*(int *)arg;
+}
+
+/* --- full files --- */
+
+/* A log of several files. @return the number of its last entry */
+static uint64_t fill(void)
+{
+	struct mu_audit *a;
+	uint64_t last = 0;
+
+	file_max = 1500; /* some entries */
+	a = open_log();
+	for (int i = 0; i < 30; i++) {
+		json_t *page;
+
+		add(a, 1);
+		page = read_page(a, 0, 1); /* a batch of its own */
+		last = (uint64_t)json_integer_value(json_object_get(page, "last"));
+		json_decref(page);
+	}
+	mu_audit_free(a);
+	return last;
+}
+
+static char *full_file(size_t i, size_t *ret_n)
+{
+	char pattern[80], *name;
+	glob_t g;
+
+	snprintf(pattern, sizeof(pattern), "%s/audit-*.jsonl", dir);
+	assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+	assert_true(i < g.gl_pathc);
+	name = strdup(g.gl_pathv[i]);
+	if (ret_n)
+		*ret_n = g.gl_pathc;
+	globfree(&g);
+	return name;
+}
+
+static void test_chain_goes_on_in_the_next_file(void **state)
+{
+	uint64_t last = fill(), next = 0;
+	struct mu_audit *a;
+	size_t files;
+	char *first;
+
+	(void)state;
+	first = full_file(0, &files);
+	assert_true(files >= 4);
+	assert_non_null(strstr(first, "/audit-00000000000000000001.jsonl"));
+	assert_int_equal(last, 30 + files); /* each file but the first says what it goes on from */
+	free(first);
+	a = open_log();
+	while (next < last) { /* page by page, across files */
+		json_t *page = read_page(a, next, 7), *entries = json_object_get(page, "entries"), *e;
+		size_t i;
+
+		assert_true(json_is_true(json_object_get(page, "verified")));
+		assert_int_equal(json_integer_value(json_object_get(page, "first")), 1);
+		assert_int_equal(json_array_size(entries), MU_MIN(7, last - next));
+		json_array_foreach(entries, i, e)
+			assert_int_equal(json_integer_value(json_object_get(e, "n")), ++next);
+		json_decref(page);
+	}
+	mu_audit_free(a);
+	expect(0, 1000, last, true, 0);
+}
+
+static void test_a_changed_full_file_is_found_when_it_is_read(void **state)
+{
+	uint64_t last = fill();
+	char *name = full_file(1, NULL);
+	FILE *f = fopen(name, "r+");
+
+	(void)state;
+	fseek(f, 60, SEEK_SET);
+	fputc('~', f);
+	fclose(f);
+	expect(last - 2, 10, 2, true, 0);
+	expect(0, 1000, last, false, (int)strtoull(strrchr(name, '-') + 1, NULL, 10));
+	free(name);
+}
+
+static void test_full_files_that_are_gone(void **state)
+{
+	uint64_t last = fill(), begin[4];
+	char *name[4];
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		name[i] = full_file(i, NULL);
+		begin[i] = strtoull(strrchr(name[i], '-') + 1, NULL, 10);
+	}
+	assert_int_equal(unlink(name[0]), 0); /* moved away, as it may be */
+	expect(0, 1000, last - begin[1] + 1, true, 0);
+	assert_int_equal(unlink(name[2]), 0); /* one from the middle is another matter */
+	expect(0, 1000, last - begin[1] + 1 - (begin[3] - begin[2]), false, (int)begin[2]);
+	for (size_t i = 0; i < 4; i++)
+		free(name[i]);
+}
+
+/* Between the old name and the first line in the new file. */
+static void test_a_crash_while_files_change(void **state)
+{
+	uint64_t last = fill();
+	struct mu_audit *a;
+	char name[100], *text;
+	gsize len;
+
+	(void)state;
+	text = slurp(&len);
+	snprintf(name, sizeof(name), "%s/audit-%020llu.jsonl", dir, strtoull(text + 5, NULL, 10));
+	g_free(text);
+	assert_int_equal(rename(path, name), 0);
+	expect(0, 1000, last, true, 0);
+	a = open_log();
+	add(a, 1);
+	mu_audit_free(a);
+	expect(0, 1000, last + 2, true, 0);
+}
+
 static void test_revoked_outlive_a_restart(void **state)
 {
 	struct mu_revoked *r;
 	struct mu_error e;
+	int stored = 0;
 
 	(void)state;
 	assert_int_equal(mu_revoked_new(db, &r, &e), 0);
 	assert_int_equal(mu_revoked_add(r, "a", "boss", 1000, 5000, &e), 0);
 	assert_int_equal(mu_revoked_add(r, "b", "boss", 1001, 0, &e), 0);
 	assert_int_equal(mu_revoked_add(r, "a'; DROP TABLE revoked;--", "boss", 1002, 0, &e), 0);
+	mu_revoked_store(r, "a", count_stored, &stored);
+	mu_revoked_store(r, "b", count_stored, &stored);
+	mu_revoked_store(r, "a'; DROP TABLE revoked;--", count_stored, &stored);
 	mu_revoked_free(r);
+	assert_int_equal(stored, 3);
 	assert_int_equal(mu_revoked_new(db, &r, &e), 0);
 	assert_true(mu_revoked_has(r, "a"));
 	assert_true(mu_revoked_has(r, "b"));
@@ -290,6 +431,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_any_changed_byte_is_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_lines_are_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished_last_line_is_cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_chain_goes_on_in_the_next_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_changed_full_file_is_found_when_it_is_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_files_that_are_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_crash_while_files_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_revoked_outlive_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_second_revocation_does_not_shorten_the_first, setup, teardown),

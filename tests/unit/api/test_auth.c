@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "fakes.h"
@@ -43,6 +45,7 @@ static int status_of(const struct mu_route *r, const char *token)
 						  : NULL;
 	const char *body = r->body == MU_BODY_SDP ? "v=0"
 		: r->body == MU_BODY_JSON         ? "{\"jti\":\"x\"}"
+		: r->body == MU_BODY_SDPFRAG      ? "x"
 						  : NULL;
 	char path[200] = "";
 
@@ -58,7 +61,10 @@ static int status_of(const struct mu_route *r, const char *token)
 		}
 	}
 	/* a proxy's header: then being local opens nothing */
-	return ask(port, r->method, path, token, type, body, "X-Forwarded-For: 192.0.2.1\r\n")->status;
+	/* a stream has no end to wait for; its header says the same */
+	return ask(port, r->fn == mu_on_events ? "HEAD" : r->method, path, token, type, body,
+		"X-Forwarded-For: 192.0.2.1\r\n")
+		->status;
 }
 
 static void test_every_route_by_scope(void **state)
@@ -72,13 +78,20 @@ static void test_every_route_by_scope(void **state)
 	for (size_t i = 0; i < n; i++) {
 		const struct mu_route *r = &routes[i];
 
-		if (r->own || r->fn == mu_on_events)
-			continue;
 		if (r->open) {
 			assert_int_equal(status_of(r, NULL), 200);
 			continue;
 		}
 		assert_int_equal(status_of(r, NULL), 401);
+		assert_int_equal(status_of(r, "nonsense"), 401);
+		assert_int_equal(status_of(r, fake_token("forged", "admin", "", 60)), 401);
+		assert_int_equal(status_of(r, fake_token("j", "admin", "", -60)), 401);
+		mu_revoked_add(api->revoked, "gone", "boss", 0, 0, NULL);
+		assert_int_equal(status_of(r, fake_token("gone", "admin", "", 60)), 401);
+		if (r->own) { /* whoever it is: nobody made that session */
+			assert_int_equal(status_of(r, fake_token("j", "admin", "", 60)), 404);
+			continue;
+		}
 		for (unsigned s = 0; s < 5; s++) {
 			int status = status_of(r, fake_token("j", scopes[s], "", 60));
 			bool may = (r->scopes & 1u << s) || s == 4;
@@ -116,12 +129,16 @@ static void test_no_token_bad_token(void **state)
 
 static void test_two_authorizations_are_refused(void **state)
 {
-	const struct answer *a;
+	const char *text = "GET /v1/status HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer j,x,operate,,60\r\n"
+			   "Authorization: Bearer x\r\n\r\n";
+	int fd = client_open(port);
+	struct answer a;
 
 	(void)state;
-	a = ask(port, "GET", "/v1/status", fake_token("j", "watch", "", 60), NULL, NULL,
-		"Authorization: Bearer x\r\n");
-	assert_int_equal(a->status, 400);
+	client_send(fd, text, strlen(text));
+	client_read(fd, &a, 1000);
+	assert_int_equal(a.status, 400);
+	close(fd);
 }
 
 static void test_endpoint_patterns(void **state)
@@ -226,6 +243,52 @@ static void test_revocation_ends_what_runs(void **state)
 	assert_int_equal(a->status, 400);
 }
 
+/* The header of a request, complete; one byte of its body is still to come. */
+static int open_post(const char *token)
+{
+	char text[300];
+	int fd = client_open(port);
+
+	snprintf(text, sizeof(text),
+		"POST /whip/city/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
+		"Content-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=",
+		token);
+	client_send(fd, text, strlen(text));
+	client_turn(5);
+	return fd;
+}
+
+static void expect_refused(int fd)
+{
+	struct answer a;
+
+	client_send(fd, "0", 1);
+	client_read(fd, &a, 3000);
+	assert_int_equal(a.status, 401);
+	assert_non_null(strstr(header(&a, "WWW-Authenticate"), "error=\"invalid_token\""));
+	assert_int_equal(fake.made, 0);
+	close(fd);
+}
+
+static void test_a_token_revoked_before_the_body_came(void **state)
+{
+	const struct answer *a;
+	int fd;
+
+	(void)state;
+	fd = open_post("evil,tester,publish,,60");
+	a = ask(port, "POST", "/v1/tokens/revoke", fake_token("boss", "admin", "", 60), "application/json",
+		"{\"jti\":\"evil\"}", "");
+	assert_int_equal(a->status, 200);
+	expect_refused(fd);
+}
+
+static void test_a_token_that_expired_before_the_body_came(void **state)
+{
+	(void)state;
+	expect_refused(open_post("j,tester,publish,,0"));
+}
+
 static void test_bench_token_only_when_configured(void **state)
 {
 	struct mu_api_options o = { .site = "bench", .bench_token = "bench" };
@@ -241,10 +304,35 @@ static void test_bench_token_only_when_configured(void **state)
 
 static void test_metrics_from_here(void **state)
 {
+	static const char *const added[] = { "Forwarded: for=192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.1\r\n",
+		"Via: 1.1 proxy\r\n", "Origin: https://elsewhere.example\r\n", "Sec-Fetch-Mode: cors\r\n",
+		"Sec-Fetch-Site: cross-site\r\n" };
+	static const char *const hosts[] = { "elsewhere.example", "localhost.elsewhere.example",
+		"127.0.0.1.example:8080" };
+	char text[200];
+
 	(void)state;
 	assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, "")->status, 200);
+	for (size_t i = 0; i < MU_ARRAY_LEN(added); i++)
+		assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, added[i])->status, 401);
+	for (size_t i = 0; i < MU_ARRAY_LEN(hosts); i++) {
+		struct answer a;
+		int fd = client_open(port);
+
+		snprintf(text, sizeof(text), "GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n", hosts[i]);
+		client_send(fd, text, strlen(text));
+		client_read(fd, &a, 1000);
+		assert_int_equal(a.status, 401);
+		close(fd);
+	}
+	/* figures of the whole site, for a token for some endpoints */
 	assert_int_equal(
-		ask(port, "GET", "/metrics", NULL, NULL, NULL, "Forwarded: for=192.0.2.1\r\n")->status, 401);
+		ask(port, "GET", "/metrics", fake_token("j", "operate", "city/*", 60), NULL, NULL, "")
+			->status,
+		403);
+	api->conns.limits.shared = true; /* plain HTTP beyond this machine: a proxy may add nothing */
+	assert_int_equal(ask(port, "GET", "/metrics", NULL, NULL, NULL, "")->status, 401);
+	api->conns.limits.shared = false;
 	assert_int_equal(ask(port, "GET", "/metrics", "wrong", NULL, NULL, "")->status, 401);
 }
 
@@ -257,6 +345,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_endpoint_patterns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_session_belongs_to_its_token, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_revocation_ends_what_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_token_revoked_before_the_body_came, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_token_that_expired_before_the_body_came, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bench_token_only_when_configured, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_metrics_from_here, setup, teardown),
 	};

@@ -10,6 +10,9 @@
 #include <cmocka.h>
 
 #include "fakes.h"
+#include "console/console.h"
+
+extern const struct mu_asset mu_api_assets[];
 
 static struct mu_api *api;
 static uint16_t port;
@@ -73,8 +76,11 @@ static void got(GObject *session, GAsyncResult *res, gpointer arg)
 {
 	GBytes *b = soup_session_send_and_read_finish(SOUP_SESSION(session), res, NULL);
 
-	if (b)
+	if (b) {
+		assert_int_equal(g_bytes_get_size(b), mu_api_assets[0].len);
+		assert_memory_equal(g_bytes_get_data(b, NULL), mu_api_assets[0].data, mu_api_assets[0].len);
 		g_bytes_unref(b);
+	}
 	*(bool *)arg = true;
 }
 
@@ -88,7 +94,7 @@ static char *ask_tls(void)
 	SoupMessage *m;
 	guint status;
 
-	snprintf(url, sizeof(url), "https://127.0.0.1:%u/healthz", port);
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/v1/openapi.yaml", port);
 	m = soup_message_new("GET", url);
 	g_signal_connect(m, "accept-certificate", G_CALLBACK(accept_any), &name);
 	soup_session_send_and_read_async(session, m, G_PRIORITY_DEFAULT, NULL, got, &done);
@@ -147,6 +153,31 @@ static void test_handshake_that_never_ends(void **state)
 	assert_int_equal(api->conns.n_open, 0);
 }
 
+/* The real client is served while many are stuck in the handshake (RELIABILITY P7). */
+static void test_many_handshakes_that_never_end(void **state)
+{
+	int fds[150];
+	int64_t begin;
+	char *name;
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++) {
+		fds[i] = client_open(port);
+		client_send(fds[i], "\x16\x03\x01\x02", 4);
+		client_turn(0);
+	}
+	client_turn(20);
+	assert_true(api->conns.n_open <= api->conns.limits.per_address);
+	begin = mu_clock_us();
+	name = ask_tls();
+	assert_string_equal(name, "CN=gateway0");
+	assert_true(mu_clock_us() - begin < 500000);
+	g_free(name);
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	client_turn(30);
+}
+
 static void test_end_in_the_middle_of_a_handshake(void **state)
 {
 	int fd = client_open(port);
@@ -189,8 +220,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_certificate_is_replaced_by_reload),
-		T(test_handshake_that_never_ends), T(test_end_in_the_middle_of_a_handshake),
-		T(test_bad_certificate_stops_the_start), T(test_address_in_use) };
+		T(test_handshake_that_never_ends), T(test_many_handshakes_that_never_end),
+		T(test_end_in_the_middle_of_a_handshake), T(test_bad_certificate_stops_the_start),
+		T(test_address_in_use) };
 
 	return cmocka_run_group_tests_name("api tls", tests, NULL, NULL);
 }

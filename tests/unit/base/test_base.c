@@ -164,10 +164,22 @@ static void test_slab_takes_back_from_another_thread(void **state)
 	mu_slab_free(s);
 }
 
+static void test_time_text(void **state)
+{
+	char text[MU_TIME_TEXT];
+
+	(void)state;
+	assert_string_equal(mu_time_text(1795557880123456, 3, text), "2026-11-24T22:04:40.123Z");
+	assert_string_equal(mu_time_text(1795557880123456, 6, text), "2026-11-24T22:04:40.123456Z");
+	assert_string_equal(mu_time_text(1795557880123456, 0, text), "2026-11-24T22:04:40Z");
+	assert_string_equal(mu_time_text(-1, 6, text), "1969-12-31T23:59:59.999999Z");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ntp_epoch),
+		cmocka_unit_test(test_time_text),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_error_text),
 		cmocka_unit_test(test_log_gate_counts_what_it_holds_back),

@@ -72,6 +72,12 @@ const char *mu_media_engine(const struct mu_media *m)
 	return "fake";
 }
 
+void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps)
+{
+	(void)m;
+	fakes.media.publisher_bps = bps;
+}
+
 void mu_media_ask_stats(
 	struct mu_media *m, void (*done)(void *arg, const struct mu_media_stats *s, unsigned n), void *arg)
 {
@@ -120,6 +126,19 @@ void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s)
 {
 	(void)w, (void)now_s;
+}
+
+unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why)
+{
+	(void)w, (void)why;
+	note("keys~");
+	fakes.keys_left = mu_keyring_size(k);
+	return 1;
+}
+
+void mu_directory_expire(struct mu_directory *d, int64_t now_us)
+{
+	(void)d, (void)now_us;
 }
 
 void mu_webrtc_refresh_stats(struct mu_webrtc *w)
@@ -174,6 +193,12 @@ void mu_api_reload(struct mu_api *a, const struct mu_api_options *o)
 	(void)a;
 	fakes.api = *o;
 	note("api~");
+}
+
+uint16_t mu_api_port(const struct mu_api *a, unsigned i)
+{
+	(void)a;
+	return (uint16_t)(8000 + i);
 }
 
 void mu_api_free(struct mu_api *a)

@@ -16,7 +16,8 @@ struct fakes {
 	struct mu_webrtc_options webrtc;
 	struct mu_api_options api;
 	unsigned stats_asked;
-	int keyrings; /* alive */
+	int keyrings;     /* alive */
+	size_t keys_left; /* in the ring that sessions were held against */
 };
 extern struct fakes fakes;
 

@@ -212,7 +212,7 @@ static void test_prometheus_example_is_yaml(void **state)
 
 #define KEYS_MISSING \
 	"x.yaml: auth.keys: needs at least one public key file, or no token could be checked; musterctl token keygen FILE makes a pair"
-#define SITE_IS "a dotted name of lower-case letters, digits and dashes, such as city.east"
+#define SITE_IS "a dotted name of lower-case letters, digits and inner dashes, at most 63 characters, such as city.east"
 
 static const struct {
 	const char *text;
@@ -279,6 +279,9 @@ static const struct {
 	{ GOOD "log:\n  level: info\n  level: debug\n",
 		{ "x.yaml:5: log.level: given twice, first on line 4" } },
 	{ "site: City\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"City\"" } },
+	{ "site: -city\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"-city\"" } },
+	{ "site: city-\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"city-\"" } },
+	{ "site: a-.b\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"a-.b\"" } },
 	{ "site: a..b\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"a..b\"" } },
 	{ "site: ../etc\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"../etc\"" } },
 	{ "site: \"a\\0b\"\nauth: {keys: [a]}\n", { "x.yaml:1: site: must be " SITE_IS ", not \"a?b\"" } },
@@ -331,6 +334,10 @@ static const struct {
 	{ "site: b\ninsecure_bench: false\n", { KEYS_MISSING } },
 	{ GOOD "media: {advertise: ['192.0.2.9:5000']}\n",
 		{ "x.yaml:3: media.advertise: 192.0.2.9:5000 has a port, but each worker has its own: leave the port out, or set media.workers: 1" } },
+	{ GOOD "media: {advertise: ['2001:db8::9']}\n",
+		{ "x.yaml:3: media.advertise: 2001:db8::9 is IPv6, but no address of media.listen is: nobody would hear what is sent there" } },
+	{ GOOD "media: {advertise: [192.0.2.9], listen: ['::']}\n",
+		{ "x.yaml:3: media.advertise: 192.0.2.9 is IPv4, but no address of media.listen is: nobody would hear what is sent there" } },
 	{ GOOD "media: {advertise: [0.0.0.0]}\n",
 		{ "x.yaml:3: media.advertise: 0.0.0.0 is no address a client can send to" } },
 };

@@ -293,10 +293,13 @@ static void test_reload_takes_what_can_change(void **state)
 	fakes.calls[0] = '\0';
 	said();
 	write_file("c.yaml",
-		"site: town\nauth: {keys: [a.pub, b.pub]}\nlog: {level: error}\nendpoints: {hold: 1s}\nmedia: {port: 1}\n");
+		"site: town\nauth: {keys: [a.pub, b.pub]}\nlog: {level: error}\nendpoints: {hold: 1s}\nmedia: {port: 1}\n"
+		"limits: {publisher_bitrate: 2Mbit/s}\n");
 	mu_reload(g);
-	assert_string_equal(fakes.calls, "webrtc~ api~ ");
+	assert_string_equal(fakes.calls, "webrtc~ api~ keys~ ");
+	assert_int_equal(fakes.keys_left, 2);
 	assert_int_equal(fakes.webrtc.hold_us, 1000000);
+	assert_int_equal(fakes.media.publisher_bps, 2000000);
 	assert_int_equal(mu_keyring_size(fakes.api.keyring), 2);
 	assert_ptr_not_equal(fakes.api.keyring, old);
 	assert_string_equal(fakes.api.site, "city");

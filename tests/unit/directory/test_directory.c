@@ -90,6 +90,17 @@ static void test_take_is_find_or_add(void **state)
 	mu_directory_free(d);
 }
 
+static void publish_once(struct mu_directory *d, const char *id)
+{
+	struct mu_error e;
+	struct mu_endpoint *ep = mu_directory_take(d, id, &e);
+
+	assert_non_null(ep);
+	mu_directory_set_state(d, ep, MU_ENDPOINT_LIVE, "connected");
+	mu_directory_set_state(d, ep, MU_ENDPOINT_IDLE, "gone");
+	mu_directory_release(d, ep);
+}
+
 static void test_limit(void **state)
 {
 	struct mu_directory *d;
@@ -97,15 +108,74 @@ static void test_limit(void **state)
 	char id[64];
 
 	(void)state;
+	mu_log_setup(MU_LOG_ERROR, MU_LOG_STDERR);
 	assert_int_equal(mu_directory_new("c", &d), 0);
-	for (unsigned i = 0; i < MU_ENDPOINTS_MAX; i++) {
+	publish_once(d, "c/a");
+	publish_once(d, "c/b");
+	publish_once(d, "c/a"); /* now b is the longest idle */
+	for (unsigned i = 0; i < MU_ENDPOINTS_MAX - 2; i++) {
 		snprintf(id, sizeof(id), "c/%u", i);
 		assert_non_null(mu_directory_take(d, id, &e));
 	}
-	assert_null(mu_directory_take(d, "c/more", &e));
+	assert_non_null(mu_directory_take(d, "c/more", &e));
+	assert_null(mu_directory_find(d, "c/b"));
+	assert_non_null(mu_directory_find(d, "c/a"));
+	assert_non_null(mu_directory_take(d, "c/even-more", &e));
+	assert_null(mu_directory_take(d, "c/too-many", &e));
 	assert_non_null(strstr(e.text, "limit"));
 	assert_non_null(mu_directory_take(d, "c/1", &e)); /* known ones still work */
 	mu_directory_free(d);
+}
+
+static void test_forgotten_in_time(void **state)
+{
+	int64_t later_us = mu_clock_us() + MU_ENDPOINT_KEPT_US + 10000000;
+	struct heard h = { .l = { .fn = hear } };
+	struct mu_directory *d;
+	struct mu_endpoint *ep;
+	struct mu_error e;
+
+	(void)state;
+	assert_int_equal(mu_directory_new("c", &d), 0);
+	ep = mu_directory_take(d, "c/never", &e);
+	mu_directory_hold(ep);
+	mu_directory_release(d, ep);
+	assert_non_null(mu_directory_find(d, "c/never"));
+	mu_directory_release(d, ep);
+	assert_null(mu_directory_find(d, "c/never")); /* it never was live */
+	publish_once(d, "c/cam");
+	ep = mu_directory_take(d, "c/held", &e);
+	mu_directory_set_state(d, ep, MU_ENDPOINT_LIVE, "connected");
+	mu_directory_set_state(d, ep, MU_ENDPOINT_IDLE, "gone");
+	mu_directory_listen(d, &h.l);
+	mu_directory_expire(d, later_us - 20000000);
+	assert_non_null(mu_directory_find(d, "c/cam"));
+	mu_directory_expire(d, later_us);
+	assert_null(mu_directory_find(d, "c/cam"));
+	assert_string_equal(h.kind, "endpoint.removed");
+	assert_int_equal(h.n, 1);
+	assert_non_null(mu_directory_find(d, "c/held"));
+	mu_directory_unlisten(d, &h.l);
+	mu_directory_free(d);
+}
+
+static void test_sites(void **state)
+{
+	static const char *const good[] = { "city", "city.east.lake-town", "1", "a-b.c",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+	static const char *const bad[] = { "", "-city", "city-", "a.-b", "a-.b", "a..b", ".a", "a.", "City", "a_b",
+		"a/b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(good); i++) {
+		struct mu_directory *d;
+
+		assert_true(mu_site_valid(good[i]));
+		assert_int_equal(mu_directory_new(good[i], &d), 0);
+		mu_directory_free(d);
+	}
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++)
+		assert_false(mu_site_valid(bad[i]));
 }
 
 static bool collect(void *arg, struct mu_endpoint *ep)
@@ -213,9 +283,10 @@ static void test_json(void **state)
 struct replayed {
 	unsigned n;
 	uint64_t first, last;
+	unsigned enough; /* 0: never */
 };
 
-static void replay(void *arg, const struct mu_event *ev)
+static bool replay(void *arg, const struct mu_event *ev)
 {
 	struct replayed *r = arg;
 
@@ -225,6 +296,7 @@ static void replay(void *arg, const struct mu_event *ev)
 		assert_int_equal(ev->number, r->last + 1);
 	r->last = ev->number;
 	assert_int_equal(json_integer_value(json_object_get(ev->data, "i")), ev->number);
+	return r->n != r->enough;
 }
 
 static void test_replay(void **state)
@@ -246,11 +318,15 @@ static void test_replay(void **state)
 	assert_int_equal(r.first, 7);
 	r = (struct replayed){ 0 };
 	assert_false(mu_directory_replay(d, 5, replay, &r));
-	assert_int_equal(r.n, 1024);
+	assert_int_equal(r.n, 0);
+	r.enough = 3;
+	assert_false(mu_directory_replay(d, 6, replay, &r));
+	assert_int_equal(r.n, 3);
 	assert_true(mu_directory_replay(d, 1030, replay, &r));
 	r = (struct replayed){ 0 };
 	assert_false(mu_directory_replay(d, 5000, replay, &r)); /* from before a restart */
-	assert_int_equal(r.n, 1024);
+	assert_int_equal(r.n, 0);
+	assert_int_equal(mu_directory_last_event(d), 1030);
 	mu_directory_free(d);
 }
 
@@ -290,6 +366,8 @@ int main(void)
 		cmocka_unit_test(test_id_rules),
 		cmocka_unit_test(test_take_is_find_or_add),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_forgotten_in_time),
+		cmocka_unit_test(test_sites),
 		cmocka_unit_test(test_each_is_ordered_and_stops),
 		cmocka_unit_test(test_states_are_told),
 		cmocka_unit_test(test_idle_drops_tracks_of_one_never_live),

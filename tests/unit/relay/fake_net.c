@@ -13,7 +13,8 @@ struct mu_worker {
 	struct mu_msg *msgs[QUEUE];
 	unsigned n_msgs;
 	struct mu_hand hands[QUEUE];
-	unsigned n_hands;
+	unsigned n_hands, ring; /* ring: as many fit */
+	uint64_t hand_dropped;
 	struct mu_timer *timers[TIMERS];
 	unsigned n_timers;
 	double load;
@@ -44,6 +45,7 @@ struct mu_net *fake_net_new(unsigned workers)
 	mu_relay_bind(relay_of_worker);
 	for (unsigned i = 0; i < workers; i++) {
 		n->w[i].index = i;
+		n->w[i].ring = QUEUE;
 		mu_relay_new(&n->w[i], 100000, on_drain, &n->w[i].relay);
 	}
 	return n;
@@ -111,6 +113,26 @@ void fake_net_set_load(struct mu_net *n, double load)
 		n->w[i].load = load;
 }
 
+void fake_net_set_ring(struct mu_net *n, unsigned i, unsigned size)
+{
+	n->w[i].ring = size;
+}
+
+uint64_t fake_net_hand_dropped(const struct mu_net *n)
+{
+	return n->w[0].hand_dropped;
+}
+
+void fake_net_run_one(struct mu_net *n, unsigned i, int64_t now_us)
+{
+	run_worker(&n->w[i], now_us);
+}
+
+unsigned fake_net_hands(const struct mu_net *n, unsigned i)
+{
+	return n->w[i].n_hands;
+}
+
 struct mu_relay *fake_net_relay(struct mu_net *n, unsigned i)
 {
 	return n->w[i].relay;
@@ -152,10 +174,15 @@ void mu_worker_post(struct mu_worker *w, struct mu_msg *m)
 bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct mu_hand *h)
 {
 	(void)from;
-	if (to->n_hands == QUEUE)
+	if (to->n_hands == to->ring)
 		return false;
 	to->hands[to->n_hands++] = *h;
 	return true;
+}
+
+void mu_worker_hand_dropped(struct mu_worker *from, uint64_t packets)
+{
+	from->hand_dropped += packets;
 }
 
 void mu_timer_set(struct mu_worker *w, struct mu_timer *t, int64_t due_us)

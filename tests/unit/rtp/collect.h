@@ -5,9 +5,9 @@
 #include "check.h"
 
 struct collected {
-	unsigned n_sr, n_report, n_nack, n_key, n_remb, n_twcc, n_bye, n_cname;
-	uint32_t sr_ssrc, sr_rtp, sr_packets, sr_bytes, from, media, bye[31], keys[8];
-	uint64_t sr_ntp, remb;
+	unsigned n_sr, n_report, n_nack, n_key, n_remb, n_twcc, n_bye, n_cname, n_rrtr, n_dlrr;
+	uint32_t sr_ssrc, sr_rtp, sr_packets, sr_bytes, from, media, bye[31], keys[8], rrtr_from, dlrr[3];
+	uint64_t sr_ntp, remb, rrtr_ntp;
 	struct mu_rtcp_report reports[31];
 	uint16_t nacks[4096];
 	size_t twcc_len;
@@ -77,6 +77,23 @@ static inline void on_cname(void *arg, uint32_t ssrc, const char *cname, size_t 
 	memcpy(c->cname, cname, len);
 	c->cname[len] = '\0';
 }
+static inline void on_rrtr(void *arg, uint32_t from, uint64_t ntp)
+{
+	struct collected *c = arg;
+
+	c->n_rrtr++;
+	c->rrtr_from = from;
+	c->rrtr_ntp = ntp;
+}
+static inline void on_dlrr(void *arg, uint32_t ssrc, uint32_t last_rr, uint32_t delay)
+{
+	struct collected *c = arg;
+
+	c->n_dlrr++;
+	c->dlrr[0] = ssrc;
+	c->dlrr[1] = last_rr;
+	c->dlrr[2] = delay;
+}
 static const struct mu_rtcp_handler collecting = {
 	.sr = on_sr,
 	.report = on_report,
@@ -86,6 +103,8 @@ static const struct mu_rtcp_handler collecting = {
 	.twcc = on_twcc,
 	.bye = on_bye,
 	.cname = on_cname,
+	.rrtr = on_rrtr,
+	.dlrr = on_dlrr,
 };
 
 /* Parse a copy that ends where the data ends. */

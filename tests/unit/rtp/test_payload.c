@@ -1,16 +1,32 @@
 #include "check.h"
 
-#define NO                   \
-	{                    \
-		false, false \
+#define NO                                 \
+	{                                  \
+		false, false, false, false \
 	}
-#define START               \
-	{                   \
-		true, false \
+#define START                             \
+	{                                 \
+		true, false, false, false \
 	}
-#define KEY                \
-	{                  \
-		true, true \
+#define KEY                              \
+	{                                \
+		true, true, false, false \
+	}
+#define PARAMS                           \
+	{                                \
+		true, false, true, false \
+	}
+#define ENTRY                            \
+	{                                \
+		true, false, false, true \
+	}
+#define KEY_AND_PARAMS                  \
+	{                               \
+		true, true, true, false \
+	}
+#define PARAMS_AND_ENTRY               \
+	{                              \
+		true, true, true, true \
 	}
 
 struct row {
@@ -30,15 +46,31 @@ static const struct row rows[] = {
 	{ "H264 IDR, a later slice", MU_CODEC_H264, NO, 3, { 0x65, 0x00, 0x88 } },
 	{ "H264 slice", MU_CODEC_H264, START, 3, { 0x41, 0x9a, 0x02 } },
 	{ "H264 slice, a later one", MU_CODEC_H264, NO, 3, { 0x41, 0x1a, 0x02 } },
-	{ "H264 SPS", MU_CODEC_H264, KEY, 4, { 0x67, 0x42, 0xc0, 0x1f } },
+	{ "H264 SPS", MU_CODEC_H264, PARAMS, 4, { 0x67, 0x42, 0xc0, 0x1f } },
 	{ "H264 PPS", MU_CODEC_H264, START, 2, { 0x68, 0xce } },
 	{ "H264 SEI", MU_CODEC_H264, START, 2, { 0x06, 0x05 } },
 	{ "H264 delimiter", MU_CODEC_H264, START, 2, { 0x09, 0xf0 } },
 	{ "H264 filler", MU_CODEC_H264, NO, 2, { 0x0c, 0xff } },
 	{ "H264 forbidden bit", MU_CODEC_H264, NO, 2, { 0xe5, 0x88 } },
 	{ "H264 only a header", MU_CODEC_H264, NO, 1, { 0x65 } },
-	{ "H264 STAP-A SPS PPS IDR", MU_CODEC_H264, KEY, 13,
+	{ "H264 STAP-A SPS PPS IDR", MU_CODEC_H264, KEY_AND_PARAMS, 13,
 		{ 0x78, 0, 3, 0x67, 0x42, 0xc0, 0, 2, 0x68, 0xce, 0, 1, 0x65 } },
+	{ "H264 STAP-A SPS PPS", MU_CODEC_H264, PARAMS, 10,
+		{ 0x78, 0, 3, 0x67, 0x42, 0xc0, 0, 2, 0x68, 0xce } },
+	{ "H264 STAP-A SPS P slice", MU_CODEC_H264, PARAMS, 10,
+		{ 0x78, 0, 3, 0x67, 0x42, 0xc0, 0, 2, 0x41, 0x9a } },
+	{ "H264 STAP-A SPS I slice", MU_CODEC_H264, PARAMS_AND_ENTRY, 10,
+		{ 0x78, 0, 3, 0x67, 0x42, 0xc0, 0, 2, 0x61, 0x88 } },
+	{ "H264 I slice", MU_CODEC_H264, ENTRY, 3, { 0x61, 0x88, 0x84 } },
+	{ "H264 I slice, others may be P", MU_CODEC_H264, ENTRY, 3, { 0x61, 0xb4, 0x84 } },
+	{ "H264 B slice", MU_CODEC_H264, START, 3, { 0x01, 0xa8, 0x84 } },
+	{ "H264 recovery point", MU_CODEC_H264, ENTRY, 5, { 0x06, 0x06, 0x01, 0xc4, 0x80 } },
+	{ "H264 recovery point behind a time", MU_CODEC_H264, ENTRY, 9,
+		{ 0x06, 0x01, 0x02, 0x12, 0x34, 0x06, 0x01, 0xc4, 0x80 } },
+	{ "H264 no recovery point, a long message", MU_CODEC_H264, START, 7,
+		{ 0x06, 0xff, 0x05, 0x06, 0x01, 0x06, 0x80 } },
+	{ "H264 SEI too long a size", MU_CODEC_H264, START, 5, { 0x06, 0x01, 0xff, 0xff, 0x06 } },
+	{ "H264 recovery point cut", MU_CODEC_H264, START, 3, { 0x06, 0x06, 0x01 } },
 	{ "H264 STAP-A delimiter IDR", MU_CODEC_H264, KEY, 9, { 0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x65, 0x88 } },
 	{ "H264 STAP-A SEI slice", MU_CODEC_H264, START, 9, { 0x18, 0, 2, 0x06, 0xf0, 0, 2, 0x41, 0x9a } },
 	{ "H264 STAP-A a later IDR slice first", MU_CODEC_H264, NO, 9,
@@ -61,14 +93,17 @@ static const struct row rows[] = {
 	{ "H265 reserved 22", MU_CODEC_H265, START, 4, { 0x2c, 0x01, 0xaf, 0x08 } },
 	{ "H265 IDR, a later segment", MU_CODEC_H265, NO, 4, { 0x26, 0x01, 0x2f, 0x08 } },
 	{ "H265 TRAIL_R", MU_CODEC_H265, START, 4, { 0x02, 0x01, 0xd0, 0x08 } },
-	{ "H265 VPS", MU_CODEC_H265, KEY, 4, { 0x40, 0x01, 0x0c, 0x01 } },
-	{ "H265 SPS", MU_CODEC_H265, KEY, 4, { 0x42, 0x01, 0x01, 0x01 } },
+	{ "H265 VPS", MU_CODEC_H265, PARAMS, 4, { 0x40, 0x01, 0x0c, 0x01 } },
+	{ "H265 SPS", MU_CODEC_H265, PARAMS, 4, { 0x42, 0x01, 0x01, 0x01 } },
 	{ "H265 PPS", MU_CODEC_H265, START, 4, { 0x44, 0x01, 0xc1, 0x72 } },
+	{ "H265 AP VPS IDR", MU_CODEC_H265, KEY_AND_PARAMS, 12,
+		{ 0x60, 0x01, 0, 3, 0x40, 0x01, 0x0c, 0, 3, 0x26, 0x01, 0xaf } },
+	{ "H265 recovery point", MU_CODEC_H265, ENTRY, 6, { 0x4e, 0x01, 0x06, 0x01, 0xd0, 0x80 } },
 	{ "H265 suffix SEI", MU_CODEC_H265, NO, 4, { 0x50, 0x01, 0xc1, 0x72 } },
 	{ "H265 layer 1", MU_CODEC_H265, NO, 4, { 0x26, 0x09, 0xaf, 0x08 } },
 	{ "H265 layer 32", MU_CODEC_H265, NO, 4, { 0x27, 0x01, 0xaf, 0x08 } },
 	{ "H265 temporal id 0", MU_CODEC_H265, NO, 4, { 0x26, 0x00, 0xaf, 0x08 } },
-	{ "H265 AP VPS SPS", MU_CODEC_H265, KEY, 12,
+	{ "H265 AP VPS SPS", MU_CODEC_H265, PARAMS, 12,
 		{ 0x60, 0x01, 0, 3, 0x40, 0x01, 0x0c, 0, 3, 0x42, 0x01, 0x01 } },
 	{ "H265 AP delimiter IDR", MU_CODEC_H265, KEY, 12,
 		{ 0x60, 0x01, 0, 3, 0x46, 0x01, 0x10, 0, 3, 0x26, 0x01, 0xaf } },
@@ -139,8 +174,10 @@ static void test_table(void **state)
 		uint8_t *p = exact(r->data, r->len);
 		struct mu_payload_info got = mu_payload_look(r->codec, p, r->len);
 
-		if (got.frame_start != r->want.frame_start || got.key != r->want.key)
-			fail_msg("%s: start %d key %d", r->what, got.frame_start, got.key);
+		if (got.frame_start != r->want.frame_start || got.key != r->want.key ||
+			got.params != r->want.params || got.entry != r->want.entry)
+			fail_msg("%s: start %d key %d params %d entry %d", r->what, got.frame_start, got.key,
+				got.params, got.entry);
 		free(p);
 	}
 }
@@ -161,7 +198,7 @@ static void test_cut_anywhere(void **state)
 		for (int c = MU_CODEC_NONE; c <= MU_CODEC_AV1; c++) {
 			struct mu_payload_info got = mu_payload_look((enum mu_codec)c, p, len);
 
-			assert_true(got.frame_start || !got.key);
+			assert_true(got.frame_start || !(got.key || got.params || got.entry));
 			assert_true(len || !got.frame_start);
 		}
 		free(p);

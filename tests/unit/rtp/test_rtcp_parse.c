@@ -71,6 +71,48 @@ static void test_key_requests(void **state)
 	assert_int_equal(got.keys[2], 4);
 }
 
+/* With a handler that keeps numbers, FIR says which it has. */
+static void on_fir(void *arg, uint32_t from, uint32_t media, uint8_t number)
+{
+	uint32_t *ret = arg;
+
+	ret[0] = from;
+	ret[1] = media;
+	ret[2] = number;
+}
+
+static void test_fir_number(void **state)
+{
+	static const uint8_t data[] = { 0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 5, 0, 0, 0 };
+	static const struct mu_rtcp_handler h = { .fir = on_fir };
+	uint32_t fir[3];
+
+	(void)state;
+	assert_int_equal(mu_rtcp_parse(data, sizeof(data), &h, fir), 0);
+	assert_int_equal(fir[0], 1);
+	assert_int_equal(fir[1], 3);
+	assert_int_equal(fir[2], 5);
+}
+
+/* RFC 3611: a receiver's time, one of another length, two answers in one block, a type that we do not know.
+ */
+static void test_extended_reports(void **state)
+{
+	static const uint8_t data[] = { 0x80, 207, 0, 18, 0, 0, 0, 1, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 4,
+		0, 0, 1, 0, 0, 0, 0, 5, 0, 0, 6, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 2, 0, 1, 0, 0,
+		0, 0, 0x80, 0, 77, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+
+	(void)state;
+	assert_int_equal(collect(data, sizeof(data), &got), 0);
+	assert_int_equal(got.n_rrtr, 1);
+	assert_int_equal(got.rrtr_from, 1);
+	assert_true(got.rrtr_ntp == 0x0102030405060708ull);
+	assert_int_equal(got.n_dlrr, 2);
+	assert_int_equal(got.dlrr[0], 2);
+	assert_int_equal(got.dlrr[1], 0x10000);
+	assert_int_equal(got.dlrr[2], 0x8000);
+}
+
 static void test_remb(void **state)
 {
 	static const struct {
@@ -117,9 +159,9 @@ static void test_bye_with_padding(void **state)
 
 static void test_unknown_kinds_are_passed_over(void **state)
 {
-	static const uint8_t data[] = { 0x80, 204, 0, 2, 0, 0, 0, 1, 'n', 'a', 'm', 'e', 0x80, 207, 0, 0,
-		0x80, 195, 0, 0, 0x9e, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0,
-		0, 2 };
+	static const uint8_t data[] = { 0x80, 204, 0, 2, 0, 0, 0, 1, 'n', 'a', 'm', 'e', 0x80, 207, 0, 2, 0,
+		0, 0, 1, 99, 0, 0, 0, 0x80, 195, 0, 0, 0x9e, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 206, 0,
+		2, 0, 0, 0, 1, 0, 0, 0, 2 };
 
 	(void)state;
 	assert_int_equal(collect(data, sizeof(data), &got), 0);
@@ -151,6 +193,8 @@ static void test_malformed(void **state)
 		{ "twcc too short", 16, { 0x8f, 205, 0, 3 } },
 		{ "FIR without entries", 12, { 0x84, 206, 0, 2 } },
 		{ "REMB without its SSRCs", 20, { 0x8f, 206, 0, 4, [12] = 'R', 'E', 'M', 'B', 1 } },
+		{ "XR too short", 4, { 0x80, 207, 0, 0 } },
+		{ "XR block over the end", 12, { 0x80, 207, 0, 2, 0, 0, 0, 1, 4, 0, 0, 2 } },
 		{ "padding of 0", 8, { 0xa0, 203, 0, 1, 0, 0, 0, 0 } },
 		{ "padding over the header", 8, { 0xa0, 203, 0, 1, 0, 0, 0, 5 } },
 		{ "padding of nothing", 4, { 0xa0, 203, 0, 0 } },
@@ -175,6 +219,8 @@ int main(void)
 		cmocka_unit_test(test_nack_alone),
 		cmocka_unit_test(test_nack_flood_is_bounded),
 		cmocka_unit_test(test_key_requests),
+		cmocka_unit_test(test_fir_number),
+		cmocka_unit_test(test_extended_reports),
 		cmocka_unit_test(test_remb),
 		cmocka_unit_test(test_sdes_chunks),
 		cmocka_unit_test(test_bye_with_padding),

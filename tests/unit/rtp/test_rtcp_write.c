@@ -16,6 +16,8 @@ static void test_compound_comes_back(void **state)
 	assert_int_equal(mu_rtcp_add_sdes(&w, 1, "muster"), 0);
 	assert_int_equal(mu_rtcp_add_pli(&w, 1, 77), 0);
 	assert_int_equal(mu_rtcp_add_fir(&w, 1, 78, 3), 0);
+	assert_int_equal(mu_rtcp_add_rrtr(&w, 1, 0x99aabbccddeeff00ull), 0);
+	assert_int_equal(mu_rtcp_add_dlrr(&w, 1, 50, 51, 52), 0);
 	assert_int_equal(mu_rtcp_add_bye(&w, ssrcs, 2, "done"), 0);
 	assert_int_equal(w.len % 4, 0);
 	assert_int_equal(collect(buf, w.len, &got), 0);
@@ -42,6 +44,10 @@ static void test_compound_comes_back(void **state)
 	assert_int_equal(got.keys[1], 78);
 	assert_int_equal(got.n_bye, 2);
 	assert_int_equal(got.bye[1], 9);
+	assert_true(got.rrtr_ntp == 0x99aabbccddeeff00ull);
+	assert_int_equal(got.dlrr[0], 50);
+	assert_int_equal(got.dlrr[1], 51);
+	assert_int_equal(got.dlrr[2], 52);
 }
 
 static void test_cname_of_any_length(void **state)
@@ -161,6 +167,32 @@ static void test_report_from_receive_state(void **state)
 	assert_int_equal(r.lsr, 0);
 }
 
+/* The sender must hear of what the network lost, repaired or not; and a restart is nobody's loss. */
+static void test_repair_hides_no_loss(void **state)
+{
+	struct mu_rtcp_report r;
+	struct mu_rtp_rx rx = { 0 };
+
+	(void)state;
+	mu_rtp_rx_init(&rx, 90000);
+	for (uint16_t i = 0; i < 8; i++) {
+		if (i != 3 && i != 5)
+			mu_rtp_rx_packet(&rx, i, 0, 1, false, 0);
+	}
+	mu_rtp_rx_packet(&rx, 3, 0, 1, true, 0);
+	mu_rtp_rx_packet(&rx, 5, 0, 1, true, 0);
+	mu_rtcp_report_fill(&rx, 5, NULL, 0, &r);
+	assert_int_equal(r.fraction_lost, 64);
+	assert_int_equal(r.lost, 2);
+	assert_int_equal(mu_rtp_rx_lost(&rx), 0); /* those behind us have all */
+	for (uint16_t i = 10000; i < 10003; i++)
+		mu_rtp_rx_packet(&rx, i, 0, 1, false, 0);
+	mu_rtcp_report_fill(&rx, 5, NULL, 0, &r);
+	assert_int_equal(r.fraction_lost, 0);
+	assert_int_equal(r.lost, 2);
+	assert_int_equal(r.highest, 10002);
+}
+
 static void test_all_lost_in_an_interval(void **state)
 {
 	struct mu_rtcp_report r;
@@ -200,6 +232,7 @@ int main(void)
 		cmocka_unit_test(test_remb_rounds_down),
 		cmocka_unit_test(test_no_room_writes_nothing),
 		cmocka_unit_test(test_report_from_receive_state),
+		cmocka_unit_test(test_repair_hides_no_loss),
 		cmocka_unit_test(test_all_lost_in_an_interval),
 		cmocka_unit_test(test_round_trip_of_the_rfc),
 	};

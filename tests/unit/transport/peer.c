@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <setjmp.h>
 #include <stun/stunagent.h>
-#include <stun/usages/ice.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -22,7 +21,8 @@ static void open_socket(struct peer *p)
 	assert_int_equal(getsockname(p->fd, &p->local.sa, &len), 0);
 }
 
-void peer_open(struct peer *p, const char *local, const struct mu_addr *gateway, const enum mu_srtp_profile *profiles)
+void peer_open(struct peer *p, const char *local, const struct mu_addr *gateway,
+	const enum mu_srtp_profile *profiles)
 {
 	struct mu_error e;
 
@@ -63,28 +63,42 @@ static void on_dtls_send(void *arg, const uint8_t *data, size_t len)
 	peer_raw(arg, data, len);
 }
 
-enum peer_got peer_check(struct peer *p, bool nominate, bool controlled, const char *pwd)
+void peer_aim(struct peer *p, const struct mu_transport *t)
 {
-	uint8_t buf[512], got[2000];
+	snprintf(p->ufrag, sizeof(p->ufrag), "%s", mu_transport_ufrag(t));
+	snprintf(p->pwd, sizeof(p->pwd), "%s", mu_transport_pwd(t));
+}
+
+size_t peer_write_check(struct peer *p, unsigned flags, uint8_t ret[512])
+{
+	bool controlled = flags & PEER_CONTROLLED;
 	char name[64];
 	StunAgent a;
 	StunMessage m;
-	size_t n, got_len;
-	enum peer_got what;
+	size_t n;
 
 	snprintf(name, sizeof(name), "%s:peer", p->ufrag);
 	stun_agent_init(&a, STUN_ALL_KNOWN_ATTRIBUTES, STUN_COMPATIBILITY_RFC5389,
 		STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS | STUN_AGENT_USAGE_USE_FINGERPRINT);
-	stun_agent_init_request(&a, &m, buf, sizeof(buf), STUN_BINDING);
+	stun_agent_init_request(&a, &m, ret, 512, STUN_BINDING);
 	stun_message_append32(&m, STUN_ATTRIBUTE_PRIORITY, 1000);
-	stun_message_append64(&m, controlled ? STUN_ATTRIBUTE_ICE_CONTROLLED : STUN_ATTRIBUTE_ICE_CONTROLLING, 1);
-	if (nominate)
+	stun_message_append64(
+		&m, controlled ? STUN_ATTRIBUTE_ICE_CONTROLLED : STUN_ATTRIBUTE_ICE_CONTROLLING, 1);
+	if (flags & PEER_NOMINATE)
 		stun_message_append_flag(&m, STUN_ATTRIBUTE_USE_CANDIDATE);
 	stun_message_append_string(&m, STUN_ATTRIBUTE_USERNAME, name);
-	pwd = pwd ? pwd : p->pwd;
-	n = stun_agent_finish_message(&a, &m, (const uint8_t *)pwd, strlen(pwd));
+	n = stun_agent_finish_message(&a, &m, (const uint8_t *)p->pwd, strlen(p->pwd));
 	assert_true(n > 0);
-	peer_raw(p, buf, n);
+	return n;
+}
+
+enum peer_got peer_check(struct peer *p, unsigned flags)
+{
+	uint8_t buf[512], got[2000];
+	size_t got_len;
+	enum peer_got what;
+
+	peer_raw(p, buf, peer_write_check(p, flags, buf));
 	do {
 		what = peer_take(p, 200, got, &got_len);
 	} while (what != PEER_NOTHING && what != PEER_STUN && what != PEER_STUN_ERROR);
@@ -112,10 +126,10 @@ int peer_connect(struct peer *p, const uint8_t fingerprint[MU_FINGERPRINT_LEN])
 	size_t len;
 	struct mu_error e;
 
-	if (peer_check(p, true, false, NULL) != PEER_STUN)
+	if (peer_check(p, PEER_NOMINATE) != PEER_STUN)
 		return -ETIMEDOUT;
-	assert_int_equal(mu_dtls_new(p->dtls_ctx, false, (const uint8_t(*)[MU_FINGERPRINT_LEN])fingerprint, 1, on_dtls_send, p,
-				 &p->dtls),
+	assert_int_equal(mu_dtls_new(p->dtls_ctx, false, (const uint8_t(*)[MU_FINGERPRINT_LEN])fingerprint, 1,
+				 on_dtls_send, p, &p->dtls),
 		0);
 	mu_dtls_start(p->dtls);
 	for (int i = 0; i < 40 && mu_dtls_state(p->dtls) == MU_DTLS_HANDSHAKE; i++) {
@@ -126,27 +140,37 @@ int peer_connect(struct peer *p, const uint8_t fingerprint[MU_FINGERPRINT_LEN])
 		if (what == PEER_NOTHING)
 			mu_dtls_tick(p->dtls);
 	}
-	switch (mu_dtls_state(p->dtls)) {
-	case MU_DTLS_UP:
+	if (mu_dtls_state(p->dtls) == MU_DTLS_UP)
 		return take_keys(p);
-	case MU_DTLS_CLOSED:
-		return -EPROTO;
-	default:
-		return -ETIMEDOUT;
-	}
+	return mu_dtls_state(p->dtls) == MU_DTLS_CLOSED ? -EPROTO : -ETIMEDOUT;
 }
 
-void peer_rtp(struct peer *p, uint32_t ssrc, uint64_t index, uint8_t pt, uint32_t ts, bool marker, const void *payload, size_t len)
+void peer_rtp_header(
+	struct peer *p, const uint8_t *header, size_t hlen, uint64_t index, const void *payload, size_t len)
 {
-	uint8_t pkt[1500] = { 0x80, (uint8_t)(pt | (marker ? 0x80 : 0)) };
-	struct mu_srtp_job j = { .key = p->out, .out = pkt, .payload = payload, .hlen = 12, .payload_len = (uint16_t)len,
-		.ssrc = ssrc, .index = index };
+	uint8_t pkt[1600];
+	struct mu_srtp_job j = { .key = p->out,
+		.out = pkt,
+		.payload = payload,
+		.hlen = (uint16_t)hlen,
+		.payload_len = (uint16_t)len,
+		.ssrc = mu_get32(header + 8),
+		.index = index };
 
-	mu_put16(pkt + 2, (uint16_t)index);
-	mu_put32(pkt + 4, ts);
-	mu_put32(pkt + 8, ssrc);
+	memcpy(pkt, header, hlen);
 	mu_srtp_protect(p->engine, &j, 1);
-	peer_raw(p, pkt, 12 + len + mu_srtp_growth(p->profile));
+	peer_raw(p, pkt, hlen + len + mu_srtp_growth(p->profile));
+}
+
+void peer_rtp(struct peer *p, uint32_t ssrc, uint64_t index, uint8_t pt, uint32_t ts, bool marker,
+	const void *payload, size_t len)
+{
+	uint8_t header[12] = { 0x80, (uint8_t)(pt | (marker ? 0x80 : 0)) };
+
+	mu_put16(header + 2, (uint16_t)index);
+	mu_put32(header + 4, ts);
+	mu_put32(header + 8, ssrc);
+	peer_rtp_header(p, header, sizeof(header), index, payload, len);
 }
 
 void peer_rtcp(struct peer *p, const void *data, size_t len)
@@ -158,24 +182,30 @@ void peer_rtcp(struct peer *p, const void *data, size_t len)
 	peer_raw(p, sealed, (size_t)n);
 }
 
-static enum peer_got open_media(struct peer *p, const uint8_t *data, size_t len, uint8_t *ret, size_t *ret_len)
+void peer_report(struct peer *p)
+{
+	uint8_t buf[64];
+	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
+
+	mu_rtcp_add_rr(&w, 1, NULL, 0);
+	peer_rtcp(p, buf, w.len);
+}
+
+static enum peer_got open_media(
+	struct peer *p, const uint8_t *data, size_t len, uint8_t *ret, size_t *ret_len)
 {
 	struct mu_rtp_header h;
+	bool rtcp = mu_is_rtcp(data);
 	int n;
 
-	if (!p->rx)
+	if (!p->rx || (!rtcp && mu_rtp_parse(data, len, &h) < 0))
 		return PEER_BAD;
-	if (mu_is_rtcp(data)) {
-		n = mu_srtp_rx_rtcp(p->engine, p->rx, data, len, ret);
-	} else {
-		if (mu_rtp_parse(data, len, &h) < 0)
-			return PEER_BAD;
-		n = mu_srtp_rx_rtp(p->engine, p->rx, data, len, h.hlen, ret);
-	}
+	n = rtcp ? mu_srtp_rx_rtcp(p->engine, p->rx, data, len, ret)
+		 : mu_srtp_rx_rtp(p->engine, p->rx, data, len, h.hlen, ret);
 	if (n < 0)
 		return PEER_BAD;
 	*ret_len = (size_t)n;
-	return mu_is_rtcp(data) ? PEER_RTCP : PEER_RTP;
+	return rtcp ? PEER_RTCP : PEER_RTP;
 }
 
 enum peer_got peer_take(struct peer *p, int timeout_ms, uint8_t *ret, size_t *ret_len)

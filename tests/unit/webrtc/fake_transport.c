@@ -191,6 +191,11 @@ static gboolean timer_remove(guint id)
 	return TRUE;
 }
 
+static int64_t now_us(void)
+{
+	return fake.now_us;
+}
+
 /* --- fixture --- */
 
 static void hear(struct mu_event_listener *l, const struct mu_event *ev)
@@ -227,6 +232,7 @@ int fixture_setup(void **state)
 	assert_int_equal(mu_webrtc_new(&f->o, &f->w), 0);
 	f->w->timer_add = timer_add;
 	f->w->timer_remove = timer_remove;
+	f->w->now_us = now_us;
 	f->l.fn = hear;
 	mu_directory_listen(f->d, &f->l);
 	f->token = (struct mu_token){ .id = "secret-token", .subject = "unit 7", .expires_s = 2000000000 };

@@ -33,6 +33,7 @@ extern struct fake {
 	GSourceFunc timer;
 	gpointer timer_arg;
 	unsigned timer_ms, n_timers;
+	int64_t now_us;
 } fake;
 
 struct fixture {

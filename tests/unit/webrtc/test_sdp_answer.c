@@ -82,6 +82,21 @@ static void test_advertised(void **state)
 	assert_lacks(f->r.body, "192.0.2.1");
 }
 
+static unsigned candidates_of(const char *sdp, sa_family_t family)
+{
+	unsigned n = 0;
+
+	for (const char *at = sdp; (at = strstr(at, "a=candidate:")); at++) {
+		char host[64];
+		struct mu_addr a;
+
+		assert_int_equal(sscanf(at, "a=candidate:%*s 1 udp %*s %63s", host), 1);
+		assert_int_equal(mu_addr_parse(host, 0, &a), 0);
+		n += a.sa.sa_family == family;
+	}
+	return n;
+}
+
 static void test_wildcard_is_expanded(void **state)
 {
 	struct fixture *f = *state;
@@ -92,14 +107,53 @@ static void test_wildcard_is_expanded(void **state)
 	whip_file(f, "city/cam", "chromium-whip.sdp");
 	assert_contains(f->r.body, "a=candidate:1 ");
 	assert_lacks(f->r.body, " 0.0.0.0 50000");
+	assert_int_equal(candidates_of(f->r.body, AF_INET6), 0);
 }
 
+/* A socket on [::] takes no IPv4: a candidate nobody hears would cost the client its time. */
+static void test_wildcards_keep_to_their_family(void **state)
+{
+	struct fixture *f = *state;
+
+	mu_addr_parse("::", 0, &f->listen[0]);
+	f->o.n_listen = 1;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(candidates_of(f->r.body, AF_INET), 0);
+	assert_lacks(f->r.body, " :: 50000");
+	mu_addr_parse("0.0.0.0", 0, &f->listen[1]);
+	f->o.n_listen = 2;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/both", "chromium-whip.sdp");
+	assert_true(candidates_of(f->r.body, AF_INET) > 0);
+	assert_lacks(f->r.body, ":: ");
+}
+
+/* Sockets may have ports of their own: 50000 of IPv4, 50100 of IPv6. */
+static void test_advertised_by_family(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_addr public[2];
+
+	mu_addr_parse("2001:db8::7", 0, &public[0]);
+	mu_addr_parse("198.51.100.7", 0, &public[1]);
+	f->o.advertise = public;
+	f->o.n_advertise = 2;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_contains(f->r.body, " 2001:db8::7 50100 typ host\r\n");
+	assert_contains(f->r.body, " 198.51.100.7 50000 typ host\r\n");
+	assert_contains(f->r.body, "c=IN IP6 2001:db8::7\r\n");
+}
+
+/* An offerer may refuse a section itself: it stays refused, in its place. */
 static void test_data_channel_is_refused_in_place(void **state)
 {
 	struct fixture *f = *state;
 	const struct mu_sdp *a;
 
-	whip_file(f, "city/cam", "chromium-whip-data.sdp");
+	whip_text(f, "city/cam",
+		sdp_replace(sdp_load("chromium-whip-data.sdp"), "m=application 9", "m=application 0"));
 	a = reread(f);
 	assert_int_equal(a->n_media, 3);
 	assert_int_equal(a->media[2].port, 0);
@@ -224,6 +278,8 @@ int main(void)
 		T(test_candidates),
 		T(test_advertised),
 		T(test_wildcard_is_expanded),
+		T(test_wildcards_keep_to_their_family),
+		T(test_advertised_by_family),
 		T(test_data_channel_is_refused_in_place),
 		T(test_simulcast_is_not_answered),
 		T(test_firefox),

@@ -29,11 +29,18 @@ static void test_refused_offers(void **state)
 		{ "chromium-whip.sdp", "a=ice-ufrag", "a=x", 400, "ice-ufrag" },
 		{ "chromium-whip.sdp", "t=0 0", "t=0 0\r\na=ice-lite", 400, "full ICE" },
 		{ "firefox-whip.sdp", "m=audio", "m=video", 422, "0 audio and 2 video" },
-		{ "firefox-whip.sdp", "m=audio", "m=text", 400, "" },
+		{ "firefox-whip.sdp", "m=audio", "m=text", 422, "m-line 1 (text)" },
 		{ "firefox-whip.sdp", "VP", "XP", 0, "" },
 		{ "h264-only-whep.sdp", "a=recvonly",
 			"a=sendonly\r\na=rtpmap:100 red/90000\r\na=rtpmap:101 ulpfec/90000", 406, "red" },
 		{ "chromium-whip.sdp", "v=0", "v=7", 400, "line 1" },
+		{ "chromium-whip-data.sdp", "m=application", "m=application", 422, "m-line 3 (application)" },
+		{ "firefox-whip.sdp", "{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e", "{c0ffee01} {0a0b0c0e", 422,
+			"more than one MediaStream (m-line 2" },
+		{ "firefox-whip.sdp", "a=msid:{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e",
+			"a=msid:x y\r\na=msid:{c0ffee00-1111-4222-8333-444455556666} {0a0b0c0e", 422,
+			"more than one MediaStream (m-line 2" },
+		{ "firefox-whip.sdp", "a=extmap:1 ", "a=recvonly\r\na=extmap:1 ", 422, "is recvonly" },
 	};
 	struct fixture *f = *state;
 
@@ -101,6 +108,52 @@ static void test_limits(void **state)
 	assert_int_equal(f->r.status, 503);
 	assert_true(f->r.retry_after_s > 0);
 	assert_contains(f->events, "gateway.draining");
+}
+
+static void test_limit_of_one_token(void **state)
+{
+	struct fixture *f = *state;
+	char id[64];
+
+	f->o.max_sessions_per_token = 2;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	g_strlcpy(id, whip_file(f, "city/cam2", "chromium-whip.sdp"), sizeof(id));
+	whip_file(f, "city/cam3", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 429);
+	assert_true(f->r.retry_after_s > 0);
+	g_strlcpy(f->token.id, "another", sizeof(f->token.id));
+	whip_file(f, "city/cam4", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	g_strlcpy(f->token.id, "secret-token", sizeof(f->token.id));
+	mu_web_reply_done(&f->r);
+	mu_session_delete(f->w, id, &f->r); /* counts no more, though its transport still says goodbye */
+	whip_file(f, "city/cam3", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
+/* The last tenth is not for viewers. */
+static void test_room_kept_for_publishers_and_operators(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	for (int i = 0; i < 8; i++)
+		whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
+	f->o.max_sessions = 10;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 503);
+	whip_file(f, "city/cam2", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	f->o.max_sessions = 11;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 503);
+	f->token.scopes = MU_SCOPE_WATCH | MU_SCOPE_OPERATE;
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
 }
 
 static void test_transport_fails(void **state)
@@ -206,10 +259,36 @@ static void test_never_connected(void **state)
 	struct fixture *f = *state;
 
 	whip_file(f, "city/cam", "chromium-whip.sdp");
-	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
 	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "no check came");
+	assert_null(mu_directory_find(f->d, "city/cam")); /* whoever guesses names fills nothing */
 	assert_int_equal(fake.n_tracks, 0);
 	assert_lacks(f->events, "endpoint.");
+	fake.refuse_transports = true;
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 503);
+	assert_null(mu_directory_find(f->d, "city/cam"));
+}
+
+static void test_known_while_anybody_uses_it(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-whip.sdp"), *v;
+	int64_t later_us = mu_clock_us() + 2 * MU_ENDPOINT_KEPT_US;
+
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	v = fake_last();
+	fake_fire(p, MU_TRANSPORT_CLOSED, "gone");
+	mu_directory_expire(f->d, later_us);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	fake.timer(fake.timer_arg);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
+	mu_directory_expire(f->d, later_us); /* its viewer's goodbye is under way */
+	assert_non_null(mu_directory_find(f->d, "city/cam"));
+	fake_fire(v, MU_TRANSPORT_CLOSED, "");
+	mu_directory_expire(f->d, later_us);
+	assert_null(mu_directory_find(f->d, "city/cam"));
+	assert_contains(f->events, "endpoint.removed: it did not publish for a day");
 }
 
 static void test_hold_is_pending_at_the_end(void **state)
@@ -255,14 +334,63 @@ static void test_second_takes_over(void **state)
 	assert_lacks(f->events, "endpoint.lost");
 }
 
+/* What a second of silence, of media or of a check look like: `packets` and the time of the last check so far. */
+static void figures(struct mu_transport *t, uint64_t packets, int64_t last_check_us)
+{
+	struct mu_transport_stats st = { .n_streams = 1, .last_check_us = last_check_us };
+
+	st.streams[0].packets = packets;
+	fake.now_us += 1000000;
+	t->events->stats(t->arg, &st);
+}
+
 static void test_same_client_returns_unnoticed(void **state)
 {
 	struct fixture *f = *state;
 	struct mu_transport *old = publish(f, "chromium-whip.sdp");
 
+	figures(old, 100, 0);
+	figures(old, 100, 0);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409); /* a second of silence is none yet */
+	assert_int_equal(f->r.retry_after_s, 2);
+	figures(old, 100, 0);
 	whip_file(f, "city/cam", "chromium-whip.sdp");
 	assert_int_equal(f->r.status, 201);
 	assert_true(old->closing);
+}
+
+/* Two tabs of a browser would throw each other out for ever. */
+static void test_a_shared_token_is_by_policy(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *old = publish(f, "chromium-whip.sdp");
+
+	for (uint64_t i = 1; i <= 5; i++)
+		figures(old, 100 * i, 0);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	for (int i = 1; i <= 5; i++) /* muted, yet there */
+		figures(old, 500, fake.now_us);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	assert_false(old->closing);
+	f->o.second = MU_SECOND_TAKE_OVER;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
+static void test_a_silent_session_yields_to_its_own_token_only(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	fake.now_us += 20000000;
+	snprintf(f->token.id, sizeof(f->token.id), "another");
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	assert_int_equal(f->r.retry_after_s, 0);
 }
 
 /* --- ended from outside --- */
@@ -274,6 +402,7 @@ static void test_token_ends(void **state)
 
 	assert_int_equal(mu_webrtc_end_token(f->w, "another", "revoked"), 0);
 	assert_int_equal(mu_webrtc_end_token(f->w, "secret-token", "token revoked"), 1);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE); /* not held: it may not come back */
 	assert_string_equal(t->why, "token revoked");
 	assert_int_equal(mu_webrtc_end_token(f->w, "secret-token", "token revoked"), 0);
 	fake_fire(t, MU_TRANSPORT_CLOSED, "");
@@ -281,7 +410,68 @@ static void test_token_ends(void **state)
 	mu_webrtc_expire(f->w, f->token.expires_s - 1);
 	assert_false(t->closing);
 	mu_webrtc_expire(f->w, f->token.expires_s);
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_IDLE);
 	assert_true(t->closing);
+}
+
+/* As the API lists them: a page of them at a time. */
+struct list {
+	json_t *all;
+	size_t enough;
+	uint64_t last;
+};
+
+static bool list_one(void *arg, const struct mu_session_info *s)
+{
+	struct list *l = arg;
+
+	l->last = s->number;
+	json_array_append_new(l->all, mu_session_json(s));
+	return json_array_size(l->all) != l->enough;
+}
+
+static void test_sessions_one_by_one(void **state)
+{
+	struct fixture *f = *state;
+	struct list l = { .all = json_array(), .enough = 2 };
+	char id[3][32];
+
+	for (int i = 0; i < 3; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "city/cam%d", i);
+		g_strlcpy(id[i], whip_file(f, name, "chromium-whip.sdp"), sizeof(id[i]));
+	}
+	assert_string_equal(mu_session_endpoint(f->w, id[1]), "city/cam1");
+	mu_webrtc_each_session(f->w, 0, list_one, &l);
+	assert_int_equal(json_array_size(l.all), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(l.all, 1), "id")), id[1]);
+	/* the place holds though the session there ends */
+	mu_web_reply_done(&f->r);
+	mu_session_delete(f->w, id[1], &f->r);
+	assert_null(mu_session_endpoint(f->w, id[1]));
+	json_array_clear(l.all);
+	mu_webrtc_each_session(f->w, l.last, list_one, &l);
+	assert_int_equal(json_array_size(l.all), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(l.all, 0), "id")), id[2]);
+	json_decref(l.all);
+}
+
+static void test_withdrawn_key_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_keyring *none;
+	struct mu_transport *t;
+
+	assert_int_equal(mu_keyring_new(&none), 0);
+	t = publish(f, "chromium-whip.sdp"); /* its token was signed with no key */
+	assert_int_equal(mu_webrtc_end_unknown_keys(f->w, none, "key withdrawn"), 0);
+	snprintf(f->token.kid, sizeof(f->token.kid), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(mu_webrtc_end_unknown_keys(f->w, none, "key withdrawn"), 1);
+	assert_string_equal(fake_last()->why, "key withdrawn");
+	assert_false(t->closing);
+	mu_keyring_free(none);
 }
 
 static void test_json(void **state)
@@ -289,7 +479,8 @@ static void test_json(void **state)
 	struct fixture *f = *state;
 	struct mu_transport *t = publish(f, "chromium-whip.sdp");
 	struct mu_transport_stats st = { .profile = MU_SRTP_AEAD_AES_128_GCM, .n_streams = 1 };
-	json_t *all, *s;
+	struct list l = { .all = json_array() };
+	json_t *s;
 
 	mu_webrtc_refresh_stats(f->w);
 	assert_int_equal(t->asks, 1);
@@ -297,19 +488,17 @@ static void test_json(void **state)
 	st.streams[0] =
 		(struct mu_stream_stats){ .mid = "1", .kind = MU_VIDEO, .codec = MU_CODEC_VP8, .packets = 7 };
 	t->events->stats(t->arg, &st);
-	all = mu_webrtc_sessions_json(f->w, "city/cam");
-	assert_int_equal(json_array_size(all), 1);
-	s = json_array_get(all, 0);
+	mu_webrtc_each_session(f->w, 0, list_one, &l);
+	assert_int_equal(json_array_size(l.all), 1);
+	s = json_array_get(l.all, 0);
+	assert_string_equal(json_string_value(json_object_get(s, "endpoint")), "city/cam");
 	assert_string_equal(json_string_value(json_object_get(s, "kind")), "whip");
 	assert_string_equal(json_string_value(json_object_get(s, "state")), "connected");
 	assert_string_equal(json_string_value(json_object_get(s, "remote")), "192.0.2.9:4000");
 	s = json_array_get(json_object_get(s, "streams"), 0);
 	assert_int_equal(json_integer_value(json_object_get(s, "packets")), 7);
 	assert_string_equal(json_string_value(json_object_get(s, "codec")), "VP8");
-	json_decref(all);
-	all = mu_webrtc_sessions_json(f->w, "city/other");
-	assert_int_equal(json_array_size(all), 0);
-	json_decref(all);
+	json_decref(l.all);
 }
 
 int main(void)
@@ -320,17 +509,24 @@ int main(void)
 		T(test_too_large),
 		T(test_bad_endpoints),
 		T(test_limits),
+		T(test_limit_of_one_token),
+		T(test_room_kept_for_publishers_and_operators),
 		T(test_transport_fails),
 		T(test_life),
 		T(test_lost_held_and_back),
 		T(test_lost_for_good),
 		T(test_hold_ends_while_it_returns),
 		T(test_never_connected),
+		T(test_known_while_anybody_uses_it),
 		T(test_hold_is_pending_at_the_end),
 		T(test_second_is_refused),
 		T(test_second_takes_over),
 		T(test_same_client_returns_unnoticed),
+		T(test_a_shared_token_is_by_policy),
+		T(test_a_silent_session_yields_to_its_own_token_only),
 		T(test_token_ends),
+		T(test_sessions_one_by_one),
+		T(test_withdrawn_key_ends),
 		T(test_json),
 	};
 

@@ -1,131 +1,7 @@
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
-#include "fake_net.h"
-
-/* --- what feeds and takes ----------------------------------------------------------------------------------------------------------- */
-
-static unsigned keys_asked;
-
-static void count_key(struct mu_source *s, int64_t now_us)
-{
-	(void)s;
-	(void)now_us;
-	keys_asked++;
-}
-
-struct taker {
-	struct mu_sink sink;
-	uint64_t seq[4096];
-	uint32_t ts[4096];
-	unsigned n, bursts;
-};
-
-static void take(struct mu_sink *s, struct mu_burst *b)
-{
-	struct taker *t = MU_CONTAINER_OF(s, struct taker, sink);
-
-	t->bursts++;
-	for (unsigned i = 0; i < b->n; i++) {
-		if (b->pkts[i]->seq < s->first_seq)
-			continue;
-		t->seq[t->n] = b->pkts[i]->seq;
-		t->ts[t->n++] = b->pkts[i]->ts;
-	}
-}
-
-static const struct mu_format vp8 = { .codec = MU_CODEC_VP8, .pt = 96 };
-static const struct mu_format opus = { .codec = MU_CODEC_OPUS, .pt = 111, .channels = 2 };
-
-/* A VP8 packet: descriptor with S and partition 0 at a frame's start; the P bit of the frame header says "no key". */
-static struct mu_packet *video(struct mu_relay *r, uint16_t seq, uint32_t ts, bool start, bool key, bool marker, size_t len,
-	int64_t now_us)
-{
-	struct mu_packet *p = mu_packet_new(mu_relay_slab(r));
-
-	assert_non_null(p);
-	memset(p->data, 0, len);
-	p->data[0] = 0x80;
-	p->data[1] = (uint8_t)((marker ? 0x80 : 0) | 96);
-	p->data[12] = start ? 0x10 : 0x00;
-	p->data[13] = key ? 0x00 : 0x01;
-	p->hlen = 12;
-	p->len = (uint16_t)len;
-	p->pt = 96;
-	p->wire_seq = seq;
-	p->wire_ts = ts;
-	p->arrival_us = now_us;
-	if (marker)
-		p->flags |= MU_PACKET_MARKER;
-	return p;
-}
-
-struct bench {
-	struct mu_net *net;
-	struct mu_track *track;
-	struct mu_source source;
-	int64_t now;
-	uint64_t seq;
-	uint32_t ts;
-};
-
-static void setup(struct bench *b, unsigned workers, bool askable)
-{
-	memset(b, 0, sizeof(*b));
-	b->now = 1000000;
-	b->seq = 65536 + 100;
-	b->net = fake_net_new(workers);
-	keys_asked = 0;
-	assert_int_equal(mu_track_new(b->net, 0, "city/cam-1/video", MU_VIDEO, &b->track), 0);
-	b->source.ask_key = askable ? count_key : NULL;
-	assert_int_equal(mu_track_set_source(b->track, &b->source, &vp8, 1, b->now), 0);
-}
-
-static void teardown(struct bench *b)
-{
-	if (b->source.track)
-		mu_track_clear_source(b->track, &b->source);
-	fake_net_run(b->net, b->now);
-	mu_track_unref(b->track);
-	fake_net_free(b->net);
-}
-
-/* A frame of n packets; the last bears the marker. */
-static void frame(struct bench *b, bool key, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		struct mu_packet *p = video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, i == 0, key, i == n - 1, 200,
-			b->now);
-
-		mu_track_push(b->track, p, b->seq++, b->now);
-	}
-	fake_net_run(b->net, b->now);
-	b->ts += 3000;
-	b->now += 33333;
-}
-
-static struct taker *join(struct bench *b, unsigned worker)
-{
-	struct taker *t = calloc(1, sizeof(*t));
-
-	t->sink.deliver = take;
-	mu_track_add_sink(b->track, mu_net_worker(b->net, worker), &t->sink, b->now);
-	fake_net_run(b->net, b->now);
-	return t;
-}
-
-static void leave(struct bench *b, unsigned worker, struct taker *t)
-{
-	mu_track_remove_sink(b->track, mu_net_worker(b->net, worker), &t->sink);
-	fake_net_run(b->net, b->now);
-	free(t);
-}
-
-/* --- cases ------------------------------------------------------------------------------------------------------------------------------- */
+#include "bench.h"
 
 static void test_joiner_waits_for_the_key_frame(void **state)
 {
@@ -224,13 +100,13 @@ static void test_gop_cache_where_the_source_cannot_be_asked(void **state)
 	for (int i = 0; i < 90; i++) /* three seconds of a long GOP */
 		frame(&b, false, 2);
 	t = join(&b, 0);
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 40; i++)
 		fake_net_run(b.net, b.now += 1000);
 	assert_int_equal(t->n, 183);
 	for (unsigned i = 1; i < t->n; i++)
 		assert_int_equal(t->seq[i], t->seq[0] + i);
 	far = join(&b, 1); /* on another worker: its branch gets the GOP by ring */
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 40; i++)
 		fake_net_run(b.net, b.now += 1000);
 	assert_int_equal(far->n, 183);
 	frame(&b, false, 2);
@@ -241,25 +117,119 @@ static void test_gop_cache_where_the_source_cannot_be_asked(void **state)
 	teardown(&b);
 }
 
-static void test_other_worker_gets_the_same_packets(void **state)
+/* A GOP is not thrown at a joiner at once: some 8 Mbit/s where it has come with less than a quarter of that. */
+static void paced_join(unsigned worker)
 {
 	struct bench b;
-	struct taker *here, *there;
+	struct taker *t;
+	unsigned before;
+
+	setup(&b, 2, false);
+	frame(&b, true, 3);
+	for (int i = 0; i < 150; i++) /* five seconds, 1.9 Mbit/s */
+		frame(&b, false, 40);
+	t = join(&b, worker);
+	assert_in_range(t->n, 1, 102); /* 20 ms of it */
+	assert_in_range(fake_net_next(b.net, worker), b.now, b.now + 1000);
+	for (int ms = 0; ms < 100; ms++) {
+		before = t->n;
+		push_one(&b, false);
+		fake_net_run(b.net, b.now += 1000);
+		assert_in_range(t->n - before, 0, ms ? 6 : 106);
+	}
+	assert_in_range(t->n, 400, 700);
+	for (int ms = 0; ms < 3000 && t->n < 6103; ms++)
+		fake_net_run(b.net, b.now += 1000);
+	assert_int_equal(t->n, 6103);
+	assert_no_gap(t);
+	push_one(&b, true);
+	assert_int_equal(t->n, 6104);
+	leave(&b, worker, t);
+	teardown(&b);
+}
+
+static void test_catching_up_is_paced(void **state)
+{
+	(void)state;
+	paced_join(0);
+	paced_join(1);
+}
+
+/* What waits when another publisher comes, with other formats, leaves under its own. */
+static void test_pending_leaves_under_its_formats(void **state)
+{
+	struct bench b;
+	struct taker *t[8];
+	unsigned n;
 
 	(void)state;
-	setup(&b, 2, true);
-	here = join(&b, 0);
-	there = join(&b, 1);
-	for (int i = 0; i < 30; i++)
-		frame(&b, i == 0, 5);
-	assert_int_equal(here->n, 150);
-	assert_int_equal(there->n, 150);
-	assert_memory_equal(here->seq, there->seq, 150 * sizeof(here->seq[0]));
-	assert_non_null(mu_track_find(b.track, mu_net_worker(b.net, 1), there->seq[149]));
-	leave(&b, 1, there);
-	frame(&b, false, 5);
-	assert_int_equal(here->n, 155);
-	leave(&b, 0, here);
+	setup(&b, 1, true);
+	mu_relay_set_gather(fake_net_relay(b.net, 0), 2000);
+	for (int i = 0; i < 8; i++)
+		t[i] = join(&b, 0);
+	frame(&b, true, 2);
+	fake_net_set_load(b.net, 1);
+	push_one(&b, false);
+	assert_int_equal(t[0]->n, 2);
+	change_source(&b, &vp9);
+	assert_int_equal(t[0]->n, 3);
+	push_one(&b, true);
+	n = t[0]->n;
+	assert_int_equal(n, 4);
+	assert_int_equal(t[0]->codec[2], MU_CODEC_VP8);
+	assert_int_equal(t[0]->codec[3], MU_CODEC_VP9);
+	for (int i = 0; i < 8; i++)
+		leave(&b, 0, t[i]);
+	teardown(&b);
+}
+
+/* Who is still in the old one's GOP then goes on with the new one's key frame, and so does who joins before that. */
+static void test_joiner_over_a_change_of_formats(void **state)
+{
+	struct bench b;
+	struct taker *t, *later;
+	unsigned n;
+
+	(void)state;
+	setup(&b, 1, false);
+	frame(&b, true, 3);
+	for (int i = 0; i < 90; i++)
+		frame(&b, false, 2);
+	t = join(&b, 0);
+	n = t->n;
+	assert_in_range(n, 1, 182);
+	change_source(&b, &vp9);
+	fake_net_run(b.net, b.now += 1000);
+	later = join(&b, 0);
+	push_one(&b, true);
+	fake_net_run(b.net, b.now += 100000);
+	assert_int_equal(t->n, n);
+	assert_int_equal(later->n, 0);
+	leave(&b, 0, t);
+	leave(&b, 0, later);
+	teardown(&b);
+}
+
+/* A number far ahead empties the cache while packets wait to be sent. */
+static void test_pending_outlives_the_cache(void **state)
+{
+	struct bench b;
+	struct taker *t;
+	size_t packets, bytes;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	push_frame(&b, true, 2);
+	b.seq += 20000;
+	push_frame(&b, false, 1);
+	mu_slab_usage(mu_relay_slab(fake_net_relay(b.net, 0)), &packets, &bytes);
+	assert_int_equal(packets, 3);
+	fake_net_run(b.net, b.now);
+	assert_int_equal(t->n, 3);
+	mu_slab_usage(mu_relay_slab(fake_net_relay(b.net, 0)), &packets, &bytes);
+	assert_int_equal(packets, 1);
+	leave(&b, 0, t);
 	teardown(&b);
 }
 
@@ -335,15 +305,56 @@ static void test_cache_holds_a_second(void **state)
 	teardown(&b);
 }
 
-static void push_one(struct bench *b, bool marker)
+/* A shared screen sends a picture in seconds: its first packet is repaired, the cache having nothing else that is young. */
+static void test_first_packet_after_a_pause_is_repaired(void **state)
 {
-	mu_track_push(b->track, video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, false, false, marker, 1000, b->now),
-		b->seq, b->now);
-	b->seq++;
-	fake_net_run(b->net, b->now);
+	struct mu_track_stats st;
+	struct bench b;
+	struct taker *t;
+	uint64_t lost;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	frame(&b, true, 3);
+	b.now += 1500000;
+	lost = b.seq++;
+	push_at(&b, b.seq++, false);
+	push_at(&b, b.seq++, true);
+	push_at(&b, b.seq++, true);
+	b.now += 40000;
+	push_at(&b, lost, false);
+	assert_int_equal(t->n, 7);
+	assert_int_equal(t->seq[6], t->seq[2] + 1);
+	assert_non_null(mu_track_find(b.track, mu_net_worker(b.net, 0), t->seq[6]));
+	b.now += 1500000; /* once more, and now what was young is old again */
+	push_at(&b, b.seq++, false);
+	assert_null(mu_track_find(b.track, mu_net_worker(b.net, 0), t->seq[6]));
+	mu_track_stats(b.track, mu_net_worker(b.net, 0), &st);
+	assert_int_equal(st.late, 0);
+	leave(&b, 0, t);
+	teardown(&b);
 }
 
-/* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds. */
+/* Numbers jump further than a cache reaches; two of the first after the jump are swapped. */
+static void test_swapped_after_a_jump(void **state)
+{
+	struct bench b;
+	struct taker *t;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	frame(&b, true, 3);
+	b.seq += 20000;
+	push_at(&b, b.seq + 1, false);
+	push_at(&b, b.seq, false);
+	assert_int_equal(t->n, 5);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+/* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds at four fifths of load. */
 static void test_gathering(void **state)
 {
 	struct bench b;
@@ -357,16 +368,22 @@ static void test_gathering(void **state)
 	frame(&b, true, 2);
 	push_one(&b, false);
 	assert_int_equal(t[0]->n, 3);
-	fake_net_set_load(b.net, 0.5);
+	fake_net_set_load(b.net, 0.4);
 	push_one(&b, false);
-	assert_int_equal(t[0]->n, 3);
+	assert_int_equal(t[0]->n, 4);
+	fake_net_set_load(b.net, 0.6);
+	push_one(&b, false);
+	assert_int_equal(t[0]->n, 4);
+	assert_in_range(fake_net_next(b.net, 0), b.now + 999, b.now + 1001);
+	fake_net_set_load(b.net, 0.8);
+	fake_net_run(b.net, b.now);
 	assert_int_equal(fake_net_next(b.net, 0), b.now + 2000);
 	b.now += 1000;
 	push_one(&b, true);
-	assert_int_equal(t[0]->n, 5);
+	assert_int_equal(t[0]->n, 6);
 	push_one(&b, false);
 	fake_net_run(b.net, b.now += 2000);
-	assert_int_equal(t[0]->n, 6);
+	assert_int_equal(t[0]->n, 7);
 	for (int i = 0; i < 8; i++)
 		leave(&b, 0, t[i]);
 	teardown(&b);
@@ -384,7 +401,7 @@ static void test_joiner_gets_what_waits_once(void **state)
 	for (int i = 0; i < 8; i++)
 		t[i] = join(&b, 0);
 	frame(&b, true, 2);
-	fake_net_set_load(b.net, 0.5);
+	fake_net_set_load(b.net, 0.8);
 	push_one(&b, false);
 	t[8] = join(&b, 0);
 	fake_net_run(b.net, b.now += 2000);
@@ -478,10 +495,15 @@ int main(void)
 		cmocka_unit_test(test_key_requests_are_coalesced),
 		cmocka_unit_test(test_key_request_within_the_interval_is_sent_after_it),
 		cmocka_unit_test(test_gop_cache_where_the_source_cannot_be_asked),
-		cmocka_unit_test(test_other_worker_gets_the_same_packets),
+		cmocka_unit_test(test_catching_up_is_paced),
+		cmocka_unit_test(test_pending_leaves_under_its_formats),
+		cmocka_unit_test(test_joiner_over_a_change_of_formats),
+		cmocka_unit_test(test_pending_outlives_the_cache),
 		cmocka_unit_test(test_numbering_goes_on_over_a_change_of_source),
 		cmocka_unit_test(test_late_duplicate_and_repaired),
 		cmocka_unit_test(test_cache_holds_a_second),
+		cmocka_unit_test(test_first_packet_after_a_pause_is_repaired),
+		cmocka_unit_test(test_swapped_after_a_jump),
 		cmocka_unit_test(test_gathering),
 		cmocka_unit_test(test_joiner_gets_what_waits_once),
 		cmocka_unit_test(test_burst_longer_than_a_burst),

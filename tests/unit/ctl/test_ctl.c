@@ -1,0 +1,228 @@
+/* musterctl as its user has it: a command line in, text and an exit status out. Its gateway is a socket that answers once. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/base.h"
+
+static const char *musterctl;
+static char folder[] = "/tmp/muster-test-XXXXXX";
+static char said[8192]; /* by the last command: stdout and stderr */
+
+/* A shell line in the test's folder, $M being musterctl. @return its exit status */
+static int run(const char *fmt, ...) MU_PRINTF(1, 2);
+static int run(const char *fmt, ...)
+{
+	char line[4096], command[6000];
+	va_list ap;
+	size_t n;
+	FILE *f;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	snprintf(command, sizeof(command), "cd %s && M='%s' && { %s; } 2>&1", folder, musterctl, line);
+	f = popen(command, "r");
+	assert_non_null(f);
+	n = fread(said, 1, sizeof(said) - 1, f);
+	said[n] = '\0';
+	return WEXITSTATUS(pclose(f));
+}
+
+static void assert_said(const char *part)
+{
+	if (!strstr(said, part))
+		fail_msg("\"%s\" is not in: %s", part, said);
+}
+
+/* A gateway for one request, in a process of its own: it keeps what it was asked in the file "asked". @return its port */
+static unsigned gateway(const char *answer, pid_t *ret)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(s, 1), 0);
+	assert_int_equal(getsockname(s, (struct sockaddr *)&a, &len), 0);
+	*ret = fork();
+	if (*ret == 0) {
+		char path[64], text[8192] = "";
+		size_t n = 0;
+		ssize_t got;
+		FILE *f;
+		int c;
+
+		alarm(20);
+		c = accept(s, NULL, NULL);
+		/* head and body come in one piece or in two; the body is JSON */
+		while (n < sizeof(text) - 1 && !(strstr(text, "GET ") && strstr(text, "\r\n\r\n")) && !strstr(text, "}") &&
+			(got = read(c, text + n, sizeof(text) - 1 - n)) > 0)
+			n += (size_t)got;
+		snprintf(path, sizeof(path), "%s/asked", folder);
+		f = fopen(path, "w");
+		fputs(text, f);
+		fclose(f);
+		dprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+			strlen(answer), answer);
+		close(c);
+		_exit(0);
+	}
+	close(s);
+	return ntohs(a.sin_port);
+}
+
+static int asked(pid_t gateway_pid)
+{
+	int status = 0;
+
+	waitpid(gateway_pid, &status, 0);
+	return run("cat asked && rm asked");
+}
+
+/* --- */
+
+static void test_keygen_makes_the_folder(void **state)
+{
+	struct stat st;
+	char path[64];
+
+	(void)state;
+	assert_int_equal(run("$M token keygen run/single/token.pem"), 0);
+	snprintf(path, sizeof(path), "%s/run/single", folder);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	snprintf(path, sizeof(path), "%s/run/single/token.pem", folder);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(run("$M token keygen run/single/token.pem"), 1);
+	assert_said("run/single/token.pem: File exists");
+	assert_null(strstr(strstr(said, "token.pem") + 1, "token.pem")); /* once is enough */
+	assert_said("remove the pair first");
+	assert_int_equal(run("$M token keygen run/single/token.pem/x"), 1);
+	assert_said("Not a directory");
+	assert_int_equal(run("$M token keygen ''"), 1);
+}
+
+static void test_endpoints_of_tokens(void **state)
+{
+	static const char *const good[] = { "city/cam-1", "city.east/A_b.c", "city/cam-*", "city/*", "city.*", "*" };
+	static const char *const bad[] = { "", "cam-1", "cam-*", "city*", "/cam", "city/", "a/b/c", "city/cam 1", "city/*x", "**" };
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(good); i++) {
+		if (run("$M token create --key run/single/token.pem --scope watch --endpoint '%s'", good[i]) != 0)
+			fail_msg("%s: %s", good[i], said);
+	}
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
+		if (run("$M token create --key run/single/token.pem --scope watch --endpoint '%s'", bad[i]) != 2)
+			fail_msg("%s: %s", bad[i], said);
+		assert_said("<site>/<name>");
+	}
+	run("$M token create --key run/single/token.pem --scope watch --endpoint cam-1");
+	assert_said("city/cam-1");
+}
+
+static void test_tokens_stay_on_this_machine(void **state)
+{
+	static const char *const elsewhere[] = { "127.evil.example", "127.0.0.1.example", "localhost.example", "[::2]", "10.0.0.1",
+		"128.0.0.1" };
+
+	(void)state;
+	assert_int_equal(run("echo secret >token"), 0);
+	for (size_t i = 0; i < MU_ARRAY_LEN(elsewhere); i++) {
+		assert_int_equal(run("$M --token-file token --url http://%s:9 status", elsewhere[i]), 1);
+		assert_said("is plain HTTP to another machine");
+	}
+	assert_int_equal(run("$M --token-file token --url http://127.200.0.1:9 status"), 1);
+	assert_said("Is musterd running");
+	assert_int_equal(run("$M --token-file token --url 'http://[::1]:9' status"), 1);
+	assert_said("Is musterd running");
+}
+
+static void test_no_proxy_on_the_way_to_this_machine(void **state)
+{
+	pid_t pid;
+	unsigned port = gateway("{\"site\": \"city\"}", &pid);
+
+	(void)state;
+	assert_int_equal(run("http_proxy=http://127.0.0.1:9 $M --url http://127.0.0.1:%u status", port), 0);
+	assert_said("city");
+	assert_int_equal(asked(pid), 0);
+	assert_said("GET /v1/status HTTP/1.1\r\n");
+}
+
+static void test_revocations_end_with_the_token(void **state)
+{
+	static const char answer[] = "{\"jti\": \"x\", \"sessions_ended\": 3}";
+	char expires[64];
+	json_t *token;
+	pid_t pid;
+	unsigned port = gateway(answer, &pid);
+
+	(void)state;
+	assert_int_equal(run("$M --json token create --key run/single/token.pem --scope watch --ttl 1h >t.json && cat t.json"), 0);
+	token = json_loads(said, 0, NULL);
+	snprintf(expires, sizeof(expires), "\"expires\":%lld", (long long)json_integer_value(json_object_get(token, "expires")));
+	assert_int_equal(run("printf '%%s\\n' '%s' | $M --url http://127.0.0.1:%u token revoke -",
+				 json_string_value(json_object_get(token, "token")), port), 0);
+	assert_said("3 sessions ended");
+	assert_null(strstr(said, "for ever"));
+	assert_int_equal(asked(pid), 0);
+	assert_said(json_string_value(json_object_get(token, "id")));
+	assert_said(expires);
+	json_decref(token);
+	port = gateway(answer, &pid);
+	assert_int_equal(run("$M --url http://127.0.0.1:%u token revoke abc --expires 2026-11-24T22:04:40Z", port), 0);
+	assert_int_equal(asked(pid), 0);
+	assert_said("{\"jti\":\"abc\",\"expires\":1795557880}");
+	port = gateway(answer, &pid);
+	assert_int_equal(run("$M --url http://127.0.0.1:%u token revoke abc", port), 0);
+	assert_said("for ever");
+	assert_int_equal(asked(pid), 0);
+	assert_said("{\"jti\":\"abc\"}");
+	assert_int_equal(run("$M token revoke abc --expires tomorrow"), 2);
+	assert_int_equal(run("echo abc | $M token revoke -"), 1);
+	assert_said("holds no token");
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return run("rm -r %s", folder);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keygen_makes_the_folder),
+		cmocka_unit_test(test_endpoints_of_tokens),
+		cmocka_unit_test(test_tokens_stay_on_this_machine),
+		cmocka_unit_test(test_no_proxy_on_the_way_to_this_machine),
+		cmocka_unit_test(test_revocations_end_with_the_token),
+	};
+
+	musterctl = argc == 2 ? realpath(argv[1], NULL) : NULL;
+	if (!musterctl)
+		return 2;
+	unsetenv("MUSTER_URL");
+	unsetenv("MUSTER_TOKEN_FILE");
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
