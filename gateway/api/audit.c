@@ -53,9 +53,9 @@ static void queue_put(struct queue *q, struct item *it)
 
 /* --- writer thread --- */
 
-static void note(struct mu_audit *a, const char *what, const char *why)
+static int note(struct mu_audit *a, const char *what, const char *why)
 {
-	mu_audit_file_add(&a->file, mu_clock_wall_us(),
+	return mu_audit_file_add(&a->file, mu_clock_wall_us(),
 		&(struct mu_audit_entry){ .who = "muster", .what = what, .why = why });
 }
 
@@ -74,6 +74,14 @@ static void check(struct mu_audit *a)
 	}
 }
 
+static void lose(struct mu_audit *a, uint64_t n)
+{
+	pthread_mutex_lock(&a->lock);
+	a->n_lost += n;
+	pthread_mutex_unlock(&a->lock);
+}
+
+/* @param n entries that go with the batch: those in it, and those whose loss it tells of */
 static void sync_batch(struct mu_audit *a, uint64_t n)
 {
 	int err = mu_audit_file_sync(&a->file);
@@ -85,9 +93,7 @@ static void sync_batch(struct mu_audit *a, uint64_t n)
 	if (lines)
 		mu_err("audit", a->file.path, "cannot write: %s; entries are lost until there is room",
 			strerror(-err));
-	pthread_mutex_lock(&a->lock);
-	a->n_lost += n;
-	pthread_mutex_unlock(&a->lock);
+	lose(a, n);
 }
 
 static void answer(struct mu_audit *a, struct item *it)
@@ -102,16 +108,24 @@ static void answer(struct mu_audit *a, struct item *it)
 		;
 }
 
+/* @return whether the batch tells of them now; else a later one has to */
+static bool note_lost(struct mu_audit *a, uint64_t lost)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%llu entries could not be written", (unsigned long long)lost);
+	return note(a, "audit.lost", text) == 0;
+}
+
 /* All that waits becomes one write and one fdatasync; a reader sees what was added before it asked. */
 static void run(struct mu_audit *a, struct item *it, uint64_t lost)
 {
-	char text[64];
 	uint64_t n = 0;
 
-	if (lost) {
-		snprintf(text, sizeof(text), "%llu entries could not be written", (unsigned long long)lost);
-		note(a, "audit.lost", text);
-	}
+	if (lost && note_lost(a, lost))
+		n = lost;
+	else if (lost)
+		lose(a, lost);
 	for (struct item *next; it; it = next) {
 		next = it->next;
 		if (it->done) {
@@ -122,6 +136,8 @@ static void run(struct mu_audit *a, struct item *it, uint64_t lost)
 		}
 		if (mu_audit_file_add(&a->file, it->wall_us, &it->entry) == 0)
 			n++;
+		else
+			lose(a, 1);
 		free(it);
 	}
 	sync_batch(a, n);

@@ -109,6 +109,9 @@ bool mu_auth_holds(struct mu_req *r)
 		return true; /* nothing was asked for */
 	if (mu_revoked_has(r->api->revoked, r->who.id))
 		unauthorized(r, true, "The token was revoked: ask for a new one.");
+	else if (!mu_keyring_knows(r->api->keyring, &r->who))
+		unauthorized(r, true,
+			"The token is not one that this gateway takes any more: its key was withdrawn.");
 	else if (mu_clock_wall_us() / 1000000 >= r->who.expires_s)
 		unauthorized(r, true, "The token has expired: ask for a new one.");
 	else
@@ -127,7 +130,7 @@ static bool owns(struct mu_req *r)
 			"There is no session %.100s: it has ended, or never was.", r->vars[0]);
 		return false;
 	}
-	if (strcmp(maker->id, r->who.id) == 0)
+	if (mu_token_same(maker, &r->who))
 		return true;
 	if (r->who.scopes & MU_SCOPE_ADMIN && endpoint && mu_may(r, endpoint))
 		return true;

@@ -20,6 +20,7 @@ static void watch(struct mu_listener *l)
 {
 	l->source = g_socket_create_source(l->socket, G_IO_IN, NULL);
 	g_source_set_callback(l->source, G_SOURCE_FUNC(ready), l, NULL);
+	g_source_set_priority(l->source, MU_TLS_PRIORITY);
 	g_source_attach(l->source, g_main_context_get_thread_default());
 }
 

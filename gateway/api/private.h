@@ -120,7 +120,7 @@ char *mu_problem_text(int status, const char *title, const char *detail, const c
 /** Whether the request may go on; answers 401, 403 itself when not. */
 bool mu_auth(struct mu_req *r);
 /** Whether what mu_auth let through still may, now that the body is complete: that can be half a minute
- * later, and the token revoked or over. Answers 401 itself when not. */
+ * later, and the token revoked, its key withdrawn, or its time over. Answers 401 itself when not. */
 bool mu_auth_holds(struct mu_req *r);
 /** Whether a token may see or change this endpoint by its pattern. */
 bool mu_may(const struct mu_req *r, const char *endpoint);

@@ -42,7 +42,7 @@ static void post(struct mu_req *r, post_fn *fn, const char *what)
 
 	if (!mu_endpoint_id_valid(mu_req_endpoint(r, endpoint))) {
 		mu_reply_problem(r, 400, "Bad endpoint id",
-			"An endpoint's id is <site>/<name>: a dotted site and a name of 1 to 64 letters, digits, dots, dashes.");
+			"endpoint id \"%.140s\" is not " MU_ENDPOINT_ID_IS, endpoint);
 		return;
 	}
 	body_of(r, &body, &sdp, &len);

@@ -66,7 +66,7 @@ void mu_on_endpoint(struct mu_req *r)
 
 	if (!ep) {
 		mu_reply_problem(r, 404, "No such endpoint",
-			"Endpoint %s is not known here: it was not enrolled and never published.", id);
+			"Endpoint %s is not known here: it has not published for a day, or never.", id);
 		return;
 	}
 	o = mu_endpoint_json(ep);

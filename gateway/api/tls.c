@@ -5,8 +5,17 @@
 
 #include "api/tls.h"
 
+#define STEPS_A_TURN 2
+
+/* A handshake's signature takes longer than anything else that a stranger can ask for. So in one turn of the
+ * main loop there are only so many steps of handshakes, whoever's they are. */
+struct pace {
+	int64_t turn_us; /* GLib's time in the turn that `steps` were in */
+	unsigned steps;
+};
 struct mu_tls {
 	SSL_CTX *ctx;
+	struct pace *pace; /* shared with its streams */
 };
 
 /* --- settings --- */
@@ -63,6 +72,7 @@ int mu_tls_new(const char *certificate, const char *key, struct mu_tls **ret, st
 
 	if (!t)
 		return err;
+	t->pace = g_rc_box_new0(struct pace);
 	t->ctx = SSL_CTX_new(TLS_server_method());
 	if (t->ctx) {
 		SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
@@ -91,6 +101,7 @@ void mu_tls_free(struct mu_tls *t)
 	if (!t)
 		return;
 	SSL_CTX_free(t->ctx);
+	g_rc_box_release(t->pace);
 	free(t);
 }
 
@@ -99,8 +110,12 @@ void mu_tls_free(struct mu_tls *t)
 struct link {
 	SSL *ssl;
 	GSocket *socket;
+	struct pace *pace;
+	bool up; /* the handshake is done */
 	bool failed;
 	GIOCondition read_for, write_for; /* what the socket must be ready for before the next try */
+	GSource *step;                    /* of the handshake; NULL: it is over */
+	GSource *reader;                  /* what waits for its end; NULL: nobody does */
 };
 
 static void link_clear(gpointer arg)
@@ -108,34 +123,19 @@ static void link_clear(gpointer arg)
 	struct link *l = arg;
 
 	SSL_free(l->ssl);
+	g_clear_pointer(&l->step, g_source_unref);
+	g_clear_pointer(&l->reader, g_source_unref);
 	g_object_unref(l->socket);
+	g_rc_box_release(l->pace);
 }
 
-static void link_unref(struct link *l)
+static void link_unref(gpointer l)
 {
 	if (l)
 		g_rc_box_release_full(l, link_clear);
 }
 
-static struct link *link_new(const struct mu_tls *t, GSocket *socket)
-{
-	SSL *ssl = SSL_new(t->ctx);
-	struct link *l;
-
-	if (!ssl || SSL_set_fd(ssl, g_socket_get_fd(socket)) != 1) {
-		SSL_free(ssl);
-		return NULL;
-	}
-	SSL_set_accept_state(ssl);
-	l = g_rc_box_new0(struct link);
-	l->ssl = ssl;
-	l->socket = g_object_ref(socket);
-	l->read_for = G_IO_IN;
-	l->write_for = G_IO_OUT;
-	return l;
-}
-
-/* @param n what SSL_read or SSL_write returned. @return the same for a GLib stream */
+/* @param n what SSL_read, SSL_write or SSL_do_handshake returned. @return the same for a GLib stream */
 static gssize result(struct link *l, int n, GIOCondition *wait_for, GError **error)
 {
 	int why = n > 0 ? SSL_ERROR_NONE : SSL_get_error(l->ssl, n);
@@ -156,6 +156,96 @@ static gssize result(struct link *l, int n, GIOCondition *wait_for, GError **err
 		ERR_clear_error();
 		return -1;
 	}
+}
+
+/* --- the handshake: done when there is nothing better to do, and a few at a time --- */
+
+static bool may_step(struct pace *p, GSource *in)
+{
+	int64_t turn_us = g_source_get_time(in);
+
+	if (turn_us != p->turn_us)
+		p->steps = 0;
+	p->turn_us = turn_us;
+	return p->steps++ < STEPS_A_TURN;
+}
+
+static void unwatch(struct link *l)
+{
+	if (l->step)
+		g_source_destroy(l->step);
+	g_clear_pointer(&l->step, g_source_unref);
+}
+
+static gboolean step(GSocket *socket, GIOCondition cond, gpointer arg);
+
+/* Anew for each step: so it stands behind all others that wait for theirs. */
+static void watch(struct link *l)
+{
+	unwatch(l);
+	l->step = g_socket_create_source(l->socket, l->read_for, NULL);
+	g_source_set_callback(l->step, G_SOURCE_FUNC(step), g_rc_box_acquire(l), link_unref);
+	g_source_set_priority(l->step, MU_TLS_PRIORITY);
+	g_source_attach(l->step, g_main_context_get_thread_default());
+}
+
+static gboolean step(GSocket *socket, GIOCondition cond, gpointer arg)
+{
+	struct link *l = arg;
+	gssize n;
+
+	(void)socket;
+	if (cond & (G_IO_HUP | G_IO_ERR | G_IO_NVAL)) { /* cut, or reset: nobody would hear the answer */
+		l->failed = true;
+	} else if (may_step(l->pace, l->step)) {
+		ERR_clear_error();
+		n = result(l, SSL_do_handshake(l->ssl), &l->read_for, NULL);
+		l->up = n > 0;
+		l->failed |= n == 0;
+	} else {
+		return G_SOURCE_CONTINUE;
+	}
+	if (!l->up && !l->failed) {
+		watch(l);
+		return G_SOURCE_REMOVE;
+	}
+	unwatch(l);
+	if (l->reader)
+		g_source_set_ready_time(l->reader, 0);
+	g_clear_pointer(&l->reader, g_source_unref);
+	return G_SOURCE_REMOVE;
+}
+
+static struct link *link_new(const struct mu_tls *t, GSocket *socket)
+{
+	SSL *ssl = SSL_new(t->ctx);
+	struct link *l;
+
+	if (!ssl || SSL_set_fd(ssl, g_socket_get_fd(socket)) != 1) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	SSL_set_accept_state(ssl);
+	l = g_rc_box_new0(struct link);
+	l->ssl = ssl;
+	l->socket = g_object_ref(socket);
+	l->pace = g_rc_box_acquire(t->pace);
+	l->read_for = G_IO_IN;
+	l->write_for = G_IO_OUT;
+	watch(l);
+	return l;
+}
+
+/* Ready when the handshake is over. */
+static GSource *source_of_reader(GObject *stream, struct link *l, GCancellable *c)
+{
+	GSource *child = g_timeout_source_new(0);
+	GSource *source = g_pollable_source_new_full(stream, child, c);
+
+	g_source_set_ready_time(child, -1);
+	g_clear_pointer(&l->reader, g_source_unref);
+	l->reader = child;
+	return source;
 }
 
 static GSource *source_of(GObject *stream, struct link *l, GIOCondition wait_for, bool ready, GCancellable *c)
@@ -182,11 +272,16 @@ static GType mu_tls_input_get_type(void);
 G_DEFINE_TYPE_WITH_CODE(MuTlsInput, mu_tls_input, G_TYPE_INPUT_STREAM,
 	G_IMPLEMENT_INTERFACE(G_TYPE_POLLABLE_INPUT_STREAM, input_pollable_init))
 
-/* The handshake is done in here, as far as the client let it come. */
 static gssize read_now(GPollableInputStream *s, void *buf, gsize n, GError **error)
 {
 	struct link *l = ((MuTlsInput *)s)->l;
 
+	if (!l->up) {
+		g_set_error_literal(error, G_IO_ERROR,
+			l->failed ? G_IO_ERROR_CONNECTION_CLOSED : G_IO_ERROR_WOULD_BLOCK,
+			l->failed ? "TLS: no handshake" : "TLS: no handshake yet");
+		return -1;
+	}
 	ERR_clear_error();
 	return result(l, SSL_read(l->ssl, buf, (int)MU_MIN(n, 65536)), &l->read_for, error);
 }
@@ -201,6 +296,8 @@ static gboolean is_readable(GPollableInputStream *s)
 {
 	struct link *l = ((MuTlsInput *)s)->l;
 
+	if (!l->up)
+		return l->failed;
 	return SSL_pending(l->ssl) > 0 || g_socket_condition_check(l->socket, l->read_for) != 0;
 }
 
@@ -208,7 +305,9 @@ static GSource *read_source(GPollableInputStream *s, GCancellable *c)
 {
 	struct link *l = ((MuTlsInput *)s)->l;
 
-	return source_of(G_OBJECT(s), l, l->read_for, SSL_pending(l->ssl) > 0, c);
+	if (!l->up && !l->failed)
+		return source_of_reader(G_OBJECT(s), l, c);
+	return source_of(G_OBJECT(s), l, l->read_for, l->failed || SSL_pending(l->ssl) > 0, c);
 }
 
 static void input_finalize(GObject *o)
@@ -335,6 +434,7 @@ static gboolean close_fn(GIOStream *s, GCancellable *c, GError **error)
 {
 	MuTlsStream *t = (MuTlsStream *)s;
 
+	unwatch(t->l);
 	if (!t->l->failed && SSL_is_init_finished(t->l->ssl)) {
 		ERR_clear_error();
 		SSL_shutdown(t->l->ssl);

@@ -2,7 +2,8 @@
  *
  * Not GLib's: that runs each handshake in one pool of some ten threads for the whole process, where as many
  * clients that stop in the middle of theirs keep everybody else out until their time is over (RELIABILITY
- * P7). Here a handshake is steps of the first reads and costs nobody a thread.
+ * P7). Here a handshake is steps in the main loop: below all else that is ready there, and no more than a few
+ * in one turn, since anybody may ask for its signature.
  */
 #ifndef MU_API_TLS_H
 #define MU_API_TLS_H
@@ -10,6 +11,9 @@
 #include <gio/gio.h>
 
 #include "base/base.h"
+
+/* Of handshakes, and of accepting, which would keep them out if it went before. */
+#define MU_TLS_PRIORITY G_PRIORITY_HIGH_IDLE
 
 struct mu_tls;
 /** Read a certificate with its chain, and its key. TLS 1.2 or newer, HTTP/1.1 by ALPN.

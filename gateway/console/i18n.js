@@ -45,7 +45,7 @@ const texts = {
     'error.noscreen': 'This browser cannot share a screen.',
     'error.codec': c => `The gateway or this browser cannot do ${c} here. Choose another codec.`,
     'error.play': 'The browser cannot decode what this endpoint sends.',
-    'error.id': 'An id is site/name, such as city.east/cam-7: letters, digits, dot, dash, underscore.',
+    'error.id': 'An id is site/name, such as city.east/cam-7: a site of lower-case letters, digits, dots and inner dashes, and a name of 1 to 64 letters, digits, dots, dashes and underscores that begins with neither dot nor dash.',
   },
   zh: {
     'language': 'English', 'language.label': '切换到英文',
@@ -89,7 +89,7 @@ const texts = {
     'error.noscreen': '此浏览器不能共享屏幕。',
     'error.codec': c => `网关或浏览器在此不支持 ${c}，请另选编码。`,
     'error.play': '浏览器无法解码该端点的媒体。',
-    'error.id': '编号格式为 站点/名称，例如 city.east/cam-7：可用字母、数字、点、横线、下划线。',
+    'error.id': '编号格式为 站点/名称，例如 city.east/cam-7：站点用小写字母、数字、点和中间的横线；名称为 1 至 64 个字母、数字、点、横线或下划线，不以点或横线开头。',
   },
 };
 

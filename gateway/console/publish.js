@@ -8,6 +8,8 @@ import { t } from './i18n.js';
 const $ = id => document.getElementById(id);
 const codecNames = ['H264', 'VP8', 'VP9', 'AV1', 'H265'];
 const NAME = 'muster-name'; // of this tab: two tabs that proposed one id would drive each other out
+// As openapi.yaml has them: site, name.
+const ID = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\/[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
 const FINAL = [400, 401, 403, 406, 413, 415, 422];
 
 export class Publisher {
@@ -126,7 +128,7 @@ export class Publisher {
     const id = $('name').value.trim();
     if (this.active) return;
     if (this.missing()) return this.say('failed', () => this.missing());
-    if (!/^[A-Za-z0-9._-]+\/[A-Za-z0-9._-]{1,64}$/.test(id)) return this.say('failed', () => t('error.id'));
+    if (!ID.test(id)) return this.say('failed', () => t('error.id'));
     sessionStorage.setItem(NAME, JSON.stringify([this.gateway.claims().jti, id]));
     const run = ++this.run;
     Object.assign(this, { id, attempts: 0, refusals: 0, goodbyes: 0, wasLive: false });

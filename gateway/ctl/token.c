@@ -34,17 +34,7 @@ static int parse_ttl(const char *text, int64_t *ret)
 	return -EINVAL;
 }
 
-static char *time_text(int64_t at_s, char ret[32])
-{
-	time_t t = (time_t)at_s;
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return ret;
-}
-
-/* Seconds since 1970, as in the claim, or what time_text writes. */
+/* Seconds since 1970, as in the claim, or what create writes. */
 static int parse_time(const char *text, int64_t *ret)
 {
 	struct tm tm = { 0 };
@@ -116,7 +106,7 @@ static int create(const struct mu_ctl *c)
 	int64_t now_s = (int64_t)time(NULL);
 	struct mu_token t = { 0 };
 	struct mu_error e = { .text = "" };
-	char *jwt = NULL, until[32];
+	char *jwt = NULL, until[MU_TIME_TEXT];
 	int status = fill(c, now_s, &t), err;
 
 	if (status != MU_CTL_OK)
@@ -135,7 +125,7 @@ static int create(const struct mu_ctl *c)
 		puts(jwt);
 		fprintf(stderr,
 			"good until %s; to end it before that: musterctl token revoke %s --expires %lld\n",
-			time_text(t.expires_s, until), t.id, (long long)t.expires_s);
+			mu_time_text(t.expires_s * 1000000, 0, until), t.id, (long long)t.expires_s);
 	}
 	free(jwt);
 	return MU_CTL_OK;

@@ -24,7 +24,7 @@ const struct mu_option mu_options[] = {
 	{ "http.listen", MU_OPTION_SOCKETS, AT(http.listen), .def = "127.0.0.1:8080",
 		.help = "Where WHIP, WHEP, the API and the console are served. Port 0 takes any free one." },
 	{ "http.certificate", MU_OPTION_FILE, AT(http.certificate), .reloadable = true,
-		.help = "TLS certificate and its chain, PEM. Without it HTTP is plain, which is allowed on loopback addresses only." },
+		.help = "TLS certificate and its chain, PEM. Best with an ECDSA P-256 key: each handshake takes a signature, which the control thread makes, and with RSA that is some ten times the work. Without it HTTP is plain, which is allowed on loopback addresses only." },
 	{ "http.key", MU_OPTION_FILE, AT(http.key), .reloadable = true,
 		.help = "Private key of the certificate, PEM." },
 	{ "http.insecure_plain", MU_OPTION_BOOL, AT(http.insecure_plain), .def = "false",
@@ -65,7 +65,7 @@ const struct mu_option mu_options[] = {
 		.help = "How long viewers of a publisher that vanished are kept for its return." },
 	{ "endpoints.second_publisher", MU_OPTION_WORD, AT(endpoints.second_publisher), .def = "refuse",
 		.reloadable = true, .words = words_second,
-		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended. With the same token it takes over in any case once the first has been silent for two seconds." },
+		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended. With the same token it takes over in any case once the first has not been heard for two seconds, or for seven where it had paused its media." },
 
 	{ "limits.sessions", MU_OPTION_INT, AT(limits.sessions), .def = "10000", .reloadable = true, .min = 1,
 		.max = 1000000,

@@ -182,10 +182,7 @@ static int may_add(struct mu_directory *d, const char *id, struct mu_error *e)
 	size_t site = strlen(d->site);
 
 	if (!mu_endpoint_id_valid(id))
-		return mu_error_set(e, -EINVAL,
-			"endpoint id \"%.140s\" is not <site>/<name>: a dotted site, and a name of 1 to 64 letters, "
-			"digits, dots, dashes and underscores that begins with a letter, digit or underscore",
-			id);
+		return mu_error_set(e, -EINVAL, "endpoint id \"%.140s\" is not " MU_ENDPOINT_ID_IS, id);
 	if (strncmp(id, d->site, site) != 0 || id[site] != '/')
 		return mu_error_set(e, -EINVAL, "endpoint %s is not of this site, which is %s", id, d->site);
 	if (g_tree_nnodes(d->endpoints) >= MU_ENDPOINTS_MAX && longest_idle(d))

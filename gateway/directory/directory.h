@@ -52,7 +52,12 @@ struct mu_directory;
 int mu_directory_new(const char *site, struct mu_directory **ret);
 void mu_directory_free(struct mu_directory *d);
 const char *mu_directory_site(const struct mu_directory *d);
-/** Whether an id is well formed: dotted site, a slash, a name of [A-Za-z0-9._-], 1..64 characters (RELIABILITY P9). */
+/** What an endpoint's id is, as messages say it. */
+#define MU_ENDPOINT_ID_IS                                                                                                \
+	"<site>/<name>: a dotted site, and a name of 1 to 64 letters, digits, dots, dashes and underscores that begins " \
+	"with a letter, digit or underscore"
+/** Whether an id is well formed: a site (mu_site_valid), a slash, and a name that fits [A-Za-z0-9_][A-Za-z0-9._-]{0,63}
+ *  (RELIABILITY P9). */
 bool mu_endpoint_id_valid(const char *id);
 /** Whether a site's name is well formed: labels of lower-case letters, digits and inner dashes, with dots between, 1..63
  *  characters in all. */

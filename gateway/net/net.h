@@ -143,10 +143,10 @@ struct mu_net_stats {
 	uint64_t rx_datagrams, rx_bytes, rx_calls, rx_dropped; /* dropped: kernel's socket overflow count */
 	uint64_t rx_refused; /* from UDP port 0, which nobody can answer: their peer must not be nominated */
 	uint64_t tx_datagrams, tx_bytes, tx_messages, tx_calls, tx_failed;
-	uint64_t handed_out, handed_in; /* bursts */
+	uint64_t handed_out, handed_in; /* packets */
 	uint64_t hand_dropped;		/* packets: mu_worker_hand_dropped */
 	uint64_t busy_us, turns;
-	double load; /* share of the last second spent awake, 0..1 */
+	double load; /* share of time spent awake, 0..1, smoothed over some 100 ms */
 };
 
 struct mu_net;

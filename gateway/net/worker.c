@@ -23,7 +23,7 @@ static void take_hands(struct mu_worker *w, int64_t now_us)
 	for (unsigned i = 0; i < w->net->n_workers; i++) {
 		/* a ringful at most: a busy giver must not keep us from our own sockets */
 		for (int k = 0; k < HAND_RING && w->from[i] && mu_ring_take(w->from[i], &h); k++) {
-			w->stats.handed_in++;
+			w->stats.handed_in += h.n;
 			w->net->ops.handed(w, &h, now_us);
 		}
 	}
@@ -57,7 +57,7 @@ bool mu_worker_hand(struct mu_worker *from, struct mu_worker *to, const struct m
 {
 	if (!mu_ring_put(to->from[from->index], h))
 		return false;
-	from->stats.handed_out++;
+	from->stats.handed_out += h->n;
 	if (++from->unpublished[to->index] >= HAND_PUBLISH)
 		publish_to(from, to);
 	return true;

@@ -108,10 +108,23 @@ static void give_lead(struct branch *b, const struct mu_packet *key, int64_t now
 	}
 }
 
+/* The network put the frame's first packet behind others of it: these went by while nobody knew that a key frame begins. */
+static bool was_overtaken(const struct branch *b, const struct mu_packet *key)
+{
+	for (uint64_t seq = key->seq + 1; seq < b->cache.high; seq++) {
+		const struct mu_packet *p = cache_get(&b->cache, seq);
+
+		if (p && p->arrival_us < key->arrival_us)
+			return true;
+	}
+	return false;
+}
+
 /* A branch that begins with the GOP of home's cache gets all of it in a turn: then they begin by catching up. */
 static void begin_at_key(struct branch *b, const struct mu_packet *key, int64_t now_us)
 {
-	bool history = now_us - key->arrival_us > HISTORY_US, whole = key->lead == 0 || cache_get(&b->cache, key_start(key));
+	bool history = now_us - key->arrival_us > HISTORY_US || was_overtaken(b, key);
+	bool whole = key->lead == 0 || cache_get(&b->cache, key_start(key));
 	unsigned n = 0;
 
 	mu_list_for_each(it, &b->sinks) {

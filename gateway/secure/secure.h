@@ -184,6 +184,8 @@ struct mu_token {
 };
 /** @return whether the token's endpoint pattern covers the id: equal, or a final '*' standing for any ending. */
 bool mu_token_covers(const struct mu_token *t, const char *endpoint_id);
+/** Whether two are the same token: an id is its issuer's own, so another key's token with the same one is another. */
+bool mu_token_same(const struct mu_token *a, const struct mu_token *b);
 
 /** Public keys that tokens are checked with, by kid. Const after the last add. */
 struct mu_keyring;

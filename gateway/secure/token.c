@@ -289,6 +289,11 @@ bool mu_token_covers(const struct mu_token *t, const char *endpoint_id)
 	return !strcmp(t->endpoint, endpoint_id);
 }
 
+bool mu_token_same(const struct mu_token *a, const struct mu_token *b)
+{
+	return !strcmp(a->id, b->id) && !strcmp(a->kid, b->kid);
+}
+
 /* --- signing --- */
 
 static json_t *make_claims(const struct mu_token *t, int64_t now_s)

@@ -75,23 +75,6 @@ void event_state(struct mu_transport *t, enum mu_transport_state s, const char *
 	mu_inbox_post(t->media->control, &m->msg);
 }
 
-static void hear_media(struct mu_msg *msg)
-{
-	struct transport_msg *m = MU_CONTAINER_OF(msg, struct transport_msg, msg);
-
-	if (m->t->events && m->t->events->media)
-		m->t->events->media(m->t->events_arg, m->mid);
-	msg_done(m);
-}
-
-void event_media(struct mu_transport *t, const char *mid)
-{
-	struct transport_msg *m = transport_msg_new(t, hear_media);
-
-	snprintf(m->mid, sizeof(m->mid), "%s", mid);
-	mu_inbox_post(t->media->control, &m->msg);
-}
-
 static void hear_stats(struct mu_msg *msg)
 {
 	struct transport_msg *m = MU_CONTAINER_OF(msg, struct transport_msg, msg);

@@ -89,6 +89,8 @@ static void one(struct plane *p, const struct mu_datagram *d, int64_t now_us)
 	} else if (first >= 128 && first <= 191 && d->len >= MU_RTP_HEADER_MIN) {
 		if (!t || !t->rx)
 			p->stats.unknown_address++;
+		else if (t->silent)
+			p->stats.no_consent++;
 		else if (mu_is_rtcp(d->data))
 			incoming_rtcp(t, d->data, d->len, now_us);
 		else

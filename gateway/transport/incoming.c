@@ -116,11 +116,20 @@ void incoming_forget(struct in_stream *s)
 	s->clock.valid = false;
 }
 
-/* A new SSRC numbers anew: for the track that is a new source, and what was known of the one before is of no use. */
-static void rebind(struct in_stream *s, int64_t now_us)
+static void bind_ssrc(struct in_stream *s, uint32_t ssrc)
+{
+	s->ended = false;
+	s->ssrc = ssrc;
+	mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
+}
+
+/* A new SSRC numbers anew: for the track that is a new source, and what was known of the one before is of no use. The track may
+ * ask it for a key frame at once, so it is bound first. */
+static void rebind(struct in_stream *s, uint32_t ssrc, int64_t now_us)
 {
 	incoming_forget(s);
 	s->rtx_ssrc = s->spec.rtx_ssrc;
+	bind_ssrc(s, ssrc);
 	if (!s->attached)
 		return;
 	mu_track_clear_source(s->spec.track, &s->source);
@@ -145,14 +154,12 @@ static struct in_stream *find_stream(struct mu_transport *t, const struct mu_pac
 		s->rtx_ssrc = ssrc;
 		return s;
 	}
-	if (s->rx.started) {
-		if (!s->ended && now_us - s->last_packet_us < REBIND_AFTER_US)
-			return NULL;
-		rebind(s, now_us);
-	}
-	s->ended = false;
-	s->ssrc = ssrc;
-	mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
+	if (!s->rx.started)
+		bind_ssrc(s, ssrc);
+	else if (s->ended || now_us - s->last_packet_us >= REBIND_AFTER_US)
+		rebind(s, ssrc, now_us);
+	else
+		return NULL;
 	return s;
 }
 
@@ -169,10 +176,6 @@ static void forward(struct in_stream *s, struct mu_packet *p, int format, uint64
 		else
 			mu_nack_seen(s->nack, seq, now_us);
 		feedback_plan_nacks(s->t, now_us);
-	}
-	if (!s->announced) {
-		s->announced = true;
-		event_media(s->t, s->spec.mid);
 	}
 	if (s->attached) {
 		mu_track_push(s->spec.track, p, seq, now_us);
@@ -221,6 +224,7 @@ static void take(struct mu_transport *t, struct mu_packet *p, uint32_t ssrc, int
 		mu_twcc_rx_packet(t->twcc, mu_get16(twcc), now_us);
 	if (!s) {
 		t->unknown_ssrc++;
+		t->plane->stats.unknown_ssrc++;
 		mu_packet_unref(p);
 		return;
 	}

@@ -158,15 +158,17 @@ static void limit_msg(struct mu_msg *msg)
 
 void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps)
 {
+	bool told = true;
+
 	if (bps == m->publisher_bps)
 		return;
-	m->publisher_bps = bps;
 	for (unsigned i = 0; i < mu_net_workers(m->net); i++) {
 		struct mu_worker *w = mu_net_worker(m->net, i);
 		struct limit_msg *msg = calloc(1, sizeof(*msg));
 
 		if (!msg) {
-			mu_err(TOPIC, NULL, "out of memory: worker %u keeps the publishers' limit as it was", i);
+			mu_err(TOPIC, NULL, "out of memory: worker %u keeps the publishers' limit until the next reload", i);
+			told = false;
 			continue;
 		}
 		msg->msg.fn = limit_msg;
@@ -174,6 +176,8 @@ void mu_media_set_publisher_bps(struct mu_media *m, uint64_t bps)
 		msg->publisher_bps = bps;
 		mu_worker_post(w, &msg->msg);
 	}
+	if (told)
+		m->publisher_bps = bps;
 }
 
 unsigned mu_media_pick_worker(struct mu_media *m)

@@ -193,8 +193,8 @@ void report_tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 {
 	struct mu_transport *t = MU_CONTAINER_OF(timer, struct mu_transport, tick_timer);
 
-	if (!mu_ice_consent(&t->ice, now_us)) {
-		session_close(t, "the peer stopped answering (no consent for 30 s)", now_us);
+	if (t->silent || !mu_ice_consent(&t->ice, now_us)) {
+		session_fall_silent(t, now_us);
 		return;
 	}
 	if (t->twcc)

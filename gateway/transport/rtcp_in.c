@@ -164,6 +164,7 @@ void incoming_rtcp(struct mu_transport *t, const uint8_t *data, size_t len, int6
 		incoming_refused(t, n, now_us);
 		return;
 	}
+	t->last_rtcp_us = now_us;
 	session_heard(t);
 	if (mu_rtcp_parse(plain, (size_t)n, &handler, &c) < 0)
 		incoming_malformed(t);

@@ -5,6 +5,9 @@
 
 #include "transport/transport_internal.h"
 
+#define RETURN_US  10000000 /* how long a session without consent waits for an ICE restart */
+#define NO_CONSENT "the peer stopped answering (no consent for 30 s)"
+
 /* --- shared header maps ---------------------------------------------------------------------------------------------------- */
 
 struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m)
@@ -67,7 +70,7 @@ static void send_dtls(void *arg, const uint8_t *data, size_t len)
 {
 	struct mu_transport *t = arg;
 
-	if (t->path.remote.sa.sa_family != AF_UNSPEC && !t->muted)
+	if (t->path.remote.sa.sa_family != AF_UNSPEC && !t->muted && !t->silent)
 		mu_worker_send_copy(t->worker, &t->path, data, len);
 }
 
@@ -198,6 +201,35 @@ void session_heard_from(struct mu_transport *t, const struct mu_path *from)
 		t->path = t->ice.used;
 }
 
+void session_fall_silent(struct mu_transport *t, int64_t now_us)
+{
+	if (!t->silent) {
+		t->silent = true;
+		t->restarted = t->ice.old_ufrag[0] != '\0'; /* it may be under way */
+		t->sendable = false;
+		t->silent_us = now_us;
+		event_state(t, MU_TRANSPORT_SILENT, NO_CONSENT);
+	} else if (now_us >= t->silent_us + RETURN_US) {
+		session_close(t, NO_CONSENT, now_us);
+		return;
+	}
+	mu_timer_set(t->worker, &t->tick_timer, t->silent_us + RETURN_US);
+}
+
+/* Consent that was lost comes back with new credentials only (RFC 7675, section 5.1). */
+static void revive(struct mu_transport *t, int64_t now_us)
+{
+	if (!t->restarted || t->ice.old_ufrag[0])
+		return;
+	t->silent = false;
+	for (unsigned i = 0; i < t->n_out; i++) { /* what came meanwhile was not sent */
+		if (t->out[i].kind == MU_VIDEO)
+			mu_track_ask_key(t->out[i].spec.track, t->worker, now_us);
+	}
+	mu_timer_set(t->worker, &t->tick_timer, report_next_us(t, now_us));
+	event_state(t, MU_TRANSPORT_CONNECTED, mu_srtp_profile_name(t->profile));
+}
+
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us)
 {
 	bool first = t->path.remote.sa.sa_family == AF_UNSPEC;
@@ -212,7 +244,9 @@ void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struc
 		t->ufrags[1].t = NULL;
 	}
 	t->path = t->ice.used;
-	t->sendable = t->key_out && mu_ice_consent(&t->ice, now_us);
+	if (t->silent)
+		revive(t, now_us);
+	t->sendable = t->key_out && !t->silent && mu_ice_consent(&t->ice, now_us);
 	if (first && !t->dtls_server)
 		mu_dtls_start(t->dtls);
 	if (first)
@@ -228,6 +262,7 @@ void session_restart_msg(struct mu_msg *msg)
 		if (!t->ice.old_ufrag[0]) /* else a restart in a restart: what was nominated stays answered */
 			register_ufrag(t, 1, t->ice.ufrag);
 		mu_ice_restart(&t->ice, m->ufrag, m->pwd);
+		t->restarted = true;
 		register_ufrag(t, 0, t->ice.ufrag);
 	}
 	explicit_bzero(m->pwd, sizeof(m->pwd));
@@ -360,7 +395,7 @@ void session_close(struct mu_transport *t, const char *why, int64_t now_us)
 {
 	if (mu_list_empty(&t->link))
 		return;
-	if (!mu_ice_consent(&t->ice, now_us)) { /* RFC 7675, section 5.1: nothing more, whatever it is */
+	if (t->silent || !mu_ice_consent(&t->ice, now_us)) { /* RFC 7675, section 5.1: nothing more, whatever it is */
 		t->sendable = false;
 		t->muted = true;
 	}

@@ -73,6 +73,7 @@ void stats_fill(const struct mu_transport *t, struct mu_transport_stats *ret)
 	ret->malformed = t->malformed;
 	ret->over_limit = t->over_limit;
 	ret->unknown_ssrc = t->unknown_ssrc;
+	ret->last_rtcp_us = t->last_rtcp_us;
 	for (unsigned i = 0; i < t->n_in; i++)
 		fill_in(&t->in[i], &ret->streams[ret->n_streams++]);
 	for (unsigned i = 0; i < t->n_out; i++)

@@ -70,7 +70,8 @@ struct mu_stream_out {
 
 enum mu_transport_state {
 	MU_TRANSPORT_NEW,
-	MU_TRANSPORT_CONNECTED, /* DTLS is up; media flows */
+	MU_TRANSPORT_CONNECTED, /* DTLS is up; media flows. Also told when a silent one is back */
+	MU_TRANSPORT_SILENT,	/* no consent for 30 s (RFC 7675): nothing is sent or taken; an ICE restart within 10 s brings it back */
 	MU_TRANSPORT_CLOSED,	/* for good; the control side frees it now */
 };
 struct mu_stream_stats {
@@ -87,7 +88,7 @@ struct mu_transport_stats {
 	enum mu_srtp_profile profile;
 	struct mu_addr remote;
 	int64_t connected_us; /* from new to DTLS up; -1 not yet */
-	int64_t last_check_us;
+	int64_t last_check_us, last_rtcp_us; /* valid ones; 0 none yet */
 	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;
 	unsigned n_streams;
 	struct mu_stream_stats streams[2 * MU_STREAMS_MAX];
@@ -95,8 +96,6 @@ struct mu_transport_stats {
 /** Heard on the control thread. */
 struct mu_transport_events {
 	void (*state)(void *arg, enum mu_transport_state s, const char *why);
-	/** The first packet of a stream in arrived. */
-	void (*media)(void *arg, const char *mid);
 	/** An answer to mu_transport_ask_stats. */
 	void (*stats)(void *arg, const struct mu_transport_stats *s);
 };
@@ -141,6 +140,7 @@ struct mu_media_stats {
 	struct mu_net_stats net;
 	uint64_t stun_in, stun_bad, address_held, dtls_in, dtls_unvalidated, rtp_in, rtcp_in, unknown_address;
 	uint64_t bad_auth, replayed, malformed, over_limit, no_packet;
+	uint64_t unknown_ssrc, no_consent; /* packets of no stream; of sessions that are silent */
 	uint64_t too_large; /* packets that would have left as more than MU_DATAGRAM_MAX bytes */
 	uint64_t rtp_out, retransmitted, nacks_in, nacks_out, key_requests_in, key_requests_out;
 	uint64_t queue_us_bucket[MU_HIST_BUCKETS], queue_us_sum, queue_count; /* packet in to packet handed to the kernel */

@@ -45,7 +45,7 @@ struct in_stream {
 	struct mu_rtp_rx rx;
 	struct mu_nack *nack;
 	struct mu_rtp_clock clock; /* the sender's last report */
-	bool attached, announced;
+	bool attached;
 	bool ended; /* the sender said BYE for this SSRC */
 	uint8_t fir_number;
 	uint64_t nacks, repaired, key_requests, dropped;
@@ -108,7 +108,6 @@ struct transport_msg {
 	struct mu_msg msg;
 	struct mu_transport *t;
 	char why[96];
-	char mid[32];
 	enum mu_transport_state state;
 	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
 	struct mu_transport_stats stats;
@@ -145,6 +144,10 @@ struct mu_transport {
 	struct ufrag_entry ufrags[2];	/* present and, during a restart, the one before */
 	struct mu_ice ice;
 	bool muted;    /* consent is gone: not even a goodbye */
+	int64_t last_rtcp_us;
+	bool silent;   /* consent is gone, and the session waits for an ICE restart (RELIABILITY S9), */
+	bool restarted; /* which has been asked for, */
+	int64_t silent_us; /* since when */
 	struct mu_dtls *dtls;
 	struct mu_srtp_key *key_in;
 	struct mu_srtp_rx *rx;
@@ -241,6 +244,8 @@ void session_close(struct mu_transport *t, const char *why, int64_t now_us);
 void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len, int64_t now_us);
 /* Keys are agreed on: media may flow. Wipes them. */
 void session_keyed(struct mu_transport *t, struct mu_dtls_keys *keys, int64_t now_us);
+/* Consent is gone: nothing is sent or taken any more; the end comes some seconds later. */
+void session_fall_silent(struct mu_transport *t, int64_t now_us);
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us);
 /* Whether an address is this session's so firmly that a check for another session does not take it. */
 bool session_holds(const struct mu_transport *t, const struct mu_path *path, int64_t now_us);
@@ -258,7 +263,6 @@ void map_drop(struct plane *p, struct shared_map *m);
 struct mu_transport *transport_ref(struct mu_transport *t);
 void transport_unref(struct mu_transport *t);
 void event_state(struct mu_transport *t, enum mu_transport_state s, const char *why);
-void event_media(struct mu_transport *t, const char *mid);
 struct transport_msg *transport_msg_new(struct mu_transport *t, void (*fn)(struct mu_msg *m));
 
 /* demux.c */

@@ -83,9 +83,15 @@ static void on_state(void *arg, enum mu_transport_state state, const char *why)
 
 	if (state == MU_TRANSPORT_CONNECTED && !s->ended) {
 		s->connected = true;
+		s->silent = false;
 		session_tell(s, "session.connected", NULL);
 		if (s->kind == SESSION_WHIP)
 			whip_connected(s);
+	} else if (state == MU_TRANSPORT_SILENT && !s->ended) {
+		s->silent = true;
+		session_tell(s, "session.silent", why);
+		if (s->kind == SESSION_WHIP)
+			whip_silent(s, why);
 	} else if (state == MU_TRANSPORT_CLOSED) {
 		session_end(s, SESSION_LOST, why && *why ? why : "the connection is gone");
 		session_free(s);
@@ -106,8 +112,8 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 	struct session *s = arg;
 
 	if (packets_in(stats) > (s->stats ? packets_in(s->stats) : 0))
-		s->heard_us = s->w->now_us();
-	s->heard_us = MU_MAX(s->heard_us, stats->last_check_us);
+		s->heard_us = s->media_us = s->w->now_us();
+	s->heard_us = MU_MAX(s->heard_us, MU_MAX(stats->last_check_us, stats->last_rtcp_us));
 	if (!s->stats)
 		s->stats = malloc(sizeof(*s->stats));
 	if (s->stats)
@@ -173,7 +179,7 @@ static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, 
 	s->token = *who;
 	s->ep = ep;
 	s->worker = worker;
-	s->heard_us = w->now_us();
+	s->heard_us = s->media_us = w->now_us();
 	s->since_wall_us = mu_clock_wall_us();
 	mu_random_text(s->id, SESSION_ID_LEN);
 	session_new_etag(s);

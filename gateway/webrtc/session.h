@@ -21,8 +21,10 @@ struct session {
 	struct mu_transport *t;
 	unsigned worker;
 	bool connected;
+	bool silent; /* no consent; waits for an ICE restart. Connected all the same */
 	bool ended; /* no longer found by id; its transport says goodbye */
-	int64_t heard_us; /* monotonic: when media or a check last came, as far as its figures tell; made then, if none did */
+	/* monotonic, as far as its figures tell: when media, reports or a check last came; media. Made then, if none did */
+	int64_t heard_us, media_us;
 	int64_t since_wall_us;
 	char etag[24]; /* with quotes */
 	char remote_ufrag[257], remote_pwd[257];
@@ -82,6 +84,8 @@ void session_tell(const struct session *s, const char *kind, const char *why);
 
 /** What a publisher's session does to its endpoint. */
 void whip_connected(struct session *s);
+/* Its publisher does not consent any more, and may come back by an ICE restart: viewers see it is lost. */
+void whip_silent(struct session *s, const char *why);
 void whip_ended(struct session *s, enum session_end how, const char *why);
 void whip_stop_holds(struct mu_webrtc *w);
 void whep_ended(struct session *s);

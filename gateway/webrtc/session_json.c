@@ -32,7 +32,7 @@ json_t *mu_session_json(const struct mu_session_info *info)
 	const struct session *s = info->session;
 	json_t *o = json_pack("{sI ss ss ss ss ss so sn sn s[]}", "number", (json_int_t)s->number, "id",
 		s->id, "kind", session_kind_name(s->kind), "endpoint", s->ep->id, "subject", s->token.subject,
-		"state", s->connected ? "connected" : "new", "since", mu_time_json(s->since_wall_us),
+		"state", s->silent ? "silent" : s->connected ? "connected" : "new", "since", mu_time_json(s->since_wall_us),
 		"profile", "remote", "streams");
 
 	if (s->stats)

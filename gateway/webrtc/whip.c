@@ -6,7 +6,8 @@
 #include "webrtc/session.h"
 
 /* Figures come once a second, media and checks far more often or every 5 s (RFC 7675, section 5.1). */
-#define SILENT_US INT64_C(2000000)
+#define UNHEARD_US	  INT64_C(2000000)
+#define UNHEARD_PAUSED_US INT64_C(7000000)
 
 static bool sends(const struct mu_sdp_media *m)
 {
@@ -206,31 +207,33 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 	return ep;
 }
 
-static bool same_token(const struct mu_token *a, const struct mu_token *b)
+/* How long an old session has still to be unheard before its publisher counts as gone; 0: it does. One that sends media is
+ * missed within seconds; one that paused shows by reports and checks that it is there, some each 6 s (RFC 7675, section 5.1). */
+static int64_t left_us(const struct session *old)
 {
-	return strcmp(a->subject, b->subject) == 0 && strcmp(a->id, b->id) == 0 &&
-		strcmp(a->kid, b->kid) == 0;
+	bool paused = old->heard_us - old->media_us >= UNHEARD_US;
+	int64_t unheard = old->w->now_us() - old->heard_us;
+
+	return MU_MAX((paused ? UNHEARD_PAUSED_US : UNHEARD_US) - unheard, (int64_t)0);
 }
 
-/* A client that returns before its old session was found dead is the same publisher, whatever the policy. But
- * a token may be shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody
- * has come back. */
-static bool may_take_over(const struct session *old, const struct mu_token *who)
-{
-	return old->w->o.second == MU_SECOND_TAKE_OVER ||
-		(same_token(&old->token, who) && old->w->now_us() - old->heard_us >= SILENT_US);
-}
-
+/* A client that returns before its old session was found dead is the same publisher, whatever the policy. But a token may be
+ * shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody has come back. A session without
+ * consent stands in nobody's way. */
 static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
 	struct session **ret_old, struct mu_web_reply *r)
 {
 	struct session *old = ep->session[0] ? session_find(w, ep->session) : NULL;
+	bool same;
 
 	*ret_old = old;
-	if (!old || may_take_over(old, who))
+	if (!old || old->silent || w->o.second == MU_SECOND_TAKE_OVER)
 		return true;
-	if (same_token(&old->token, who))
-		r->retry_after_s = SILENT_US / 1000000;
+	same = mu_token_same(&old->token, who);
+	if (same && left_us(old) == 0)
+		return true;
+	if (same)
+		r->retry_after_s = (int)(left_us(old) / 1000000) + 1;
 	return reply_refuse(r, 409,
 		"%s is published already, by %s since session %.6s...: end that one first", ep->id,
 		ep->subject, ep->session);
@@ -397,6 +400,12 @@ void whip_connected(struct session *s)
 		return;
 	stop_hold(s->w, s->ep);
 	mu_directory_set_state(s->w->o.directory, s->ep, MU_ENDPOINT_LIVE, "its publisher is connected");
+}
+
+void whip_silent(struct session *s, const char *why)
+{
+	if (strcmp(s->ep->session, s->id) == 0 && s->ep->state == MU_ENDPOINT_LIVE)
+		mu_directory_set_state(s->w->o.directory, s->ep, MU_ENDPOINT_LOST, why);
 }
 
 void whip_ended(struct session *s, enum session_end how, const char *why)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway import Gateway
+from gateway import Gateway, allowed_kib
 from peers import Peers, expect_whole
 
 SLOW = "test_consent.py"  # half a minute of waiting: begun first, asked last
@@ -117,7 +117,7 @@ def house(module_house):
         h.end()
     assert g.alive(), g.log()[-3000:]
     time.sleep(0.1)
-    assert g.rss_kib() - rss < 16 << 10, f"memory grew from {rss} to {g.rss_kib()} KiB"
+    assert g.rss_kib() - rss < allowed_kib(16 << 10), f"memory grew from {rss} to {g.rss_kib()} KiB"
     assert g.fds() - fds <= 4, "descriptors were left behind"
     assert g.threads() == threads
     lines = g.log()[log_at:].splitlines()

@@ -49,7 +49,7 @@ def test_s9_a_viewer_that_stops_answering_checks(consent):
     consent.wait()
     seconds = media_for(consent, consent.no_checks)
     assert LIMIT_S - 6 < seconds < LIMIT_S + SLACK_S, f"media went on for {seconds:.1f} s"
-    assert consent.no_checks.delete().status == 404
+    assert consent.no_checks.delete().status == 200  # for 10 s more an ICE restart would bring it back
 
 
 def test_s9_a_publisher_that_stops_answering_checks(consent):

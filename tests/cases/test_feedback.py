@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gateway import until
+from gateway import allowed_kib, until
 from peers import Peers, expect_whole
 
 OPTIONS = {"limits": {"publisher_bitrate": "8Mbit/s"}}
@@ -50,7 +50,8 @@ def test_s13_key_frame_floods(house, beside, moved):
         for i in range(40):
             greedy.do("rtcp", hex=fir(ssrc, i).hex(), n=25, rate=1000)
     assert moved("key_requests_received_total") > 3000
-    assert 1 <= w.key_requests <= 2 * w.seconds + 1, f"{w.key_requests} requests in {w.seconds:.1f} s"
+    # the window's end is waited for: what comes then counts too
+    assert 1 <= w.key_requests <= 2 * (w.seconds + 0.4) + 1, f"{w.key_requests} requests in {w.seconds:.1f} s"
     greedy.end()
 
 
@@ -113,7 +114,7 @@ def test_s14_ten_thousand_ssrcs(house, beside, moved):
     with beside():
         greedy.do("ssrcs", n=10000, rate=10000)
     assert moved("over_limit") > 9000
-    assert house.gateway.rss_kib() - rss < 8 << 10
+    assert house.gateway.rss_kib() - rss < allowed_kib(8 << 10)
     assert greedy.state()["state"] == "ready"
     assert house.gateway.log().count("more SSRCs") <= 2
     # and its own honest stream is still taken

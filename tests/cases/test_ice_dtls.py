@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway import until
+from gateway import allowed_kib, until
 from peers import expect_whole
 
 
@@ -13,24 +13,25 @@ def p95(ordered):
     return ordered[-1 - len(ordered) // 20]
 
 
-@pytest.mark.parametrize("kind", ["password", "integrity", "cut", "role"])
-def test_s8_bad_checks_from_a_foreign_address(house, beside, moved, kind):
+def test_s8_bad_checks_from_a_foreign_address(house, beside, moved):
     """With the right user name, USE-CANDIDATE and all: no answer, no change of path."""
     stranger = house.pair.stranger(house.publisher.port)
     with beside():
-        stranger.do("checks", kind=kind, n=500, rate=2000, **{"as": {"id": house.publisher.id}})
-        stranger.do("checks", kind=kind, n=500, rate=2000, **{"as": {"id": house.viewers[0].id}})
-    assert moved("stun_bad") >= 990  # with two workers a viewer's may be another worker's: unknown there, and bad all the same
+        for kind in ("password", "integrity", "cut", "role"):
+            stranger.do("checks", kind=kind, n=250, rate=2000, **{"as": {"id": house.publisher.id}})
+            stranger.do("checks", kind=kind, n=250, rate=2000, **{"as": {"id": house.viewers[0].id}})
+    # with two workers a viewer's may be another worker's: unknown there, and bad all the same
+    assert moved("stun_bad") >= 1990
     assert sum(stranger.state()["in"].values()) == 0, "somebody who knows no password was answered"
     stranger.leave()
 
 
-@pytest.mark.parametrize("kind", ["password", "integrity", "cut"])
-def test_s8_bad_checks_from_the_peers_own_address(house, beside, moved, kind):
+def test_s8_bad_checks_from_the_peers_own_address(house, beside, moved):
     with beside():
-        house.publisher.do("checks", kind=kind, n=500, rate=2000)
-        house.viewers[0].do("checks", kind=kind, n=500, rate=2000)
-    assert moved("stun_bad") >= 990
+        for kind in ("password", "integrity", "cut"):
+            house.publisher.do("checks", kind=kind, n=250, rate=2000)
+            house.viewers[0].do("checks", kind=kind, n=250, rate=2000)
+    assert moved("stun_bad") >= 1490
 
 
 def test_s3_a_valid_check_of_another_session_takes_no_address(house):
@@ -74,7 +75,7 @@ def test_s10_ten_thousand_unknown_sessions_from_as_many_addresses(house, beside,
         house.evil.do("spray", id=stranger.id, kind="hello", n=10000, rate=10000, addresses=100000)
     assert took < 2, f"a real call took {took:.1f} s"
     assert moved("stun_bad") >= 9900 and moved("dtls_unvalidated") >= 9900
-    assert house.gateway.rss_kib() - rss < 32 << 10
+    assert house.gateway.rss_kib() - rss < allowed_kib(32 << 10)
     assert sum(stranger.state()["in"].values()) == 0
     stranger.leave()
 
@@ -105,11 +106,11 @@ def test_s2_dtls_from_a_foreign_address_while_calls_set_up(house, beside, moved)
         return sorted(took)
 
     quiet = calls(20)
-    house.evil.start("spray", id=stranger.id, kind="dtls", n=4000, rate=1000)
+    house.evil.start("spray", id=stranger.id, kind="dtls", n=2500, rate=1000)
     with beside():
         noisy = calls(40)
     house.evil.answer()
-    assert moved("dtls_unvalidated") >= 3900
+    assert moved("dtls_unvalidated") >= 2400
     assert p95(noisy) < p95(quiet) + 0.05, (quiet, noisy)
     assert sum(stranger.state()["in"].values()) == 0
     stranger.leave()

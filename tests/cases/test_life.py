@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from gateway import free_port, jti_of, until
+from gateway import allowed_kib, free_port, jti_of, until
 from peers import expect_whole
 
 
@@ -244,7 +244,7 @@ def test_c6_sessions_up_and_down(gateway, peers):
     rss, fds, threads = g.rss_kib(), g.fds(), g.threads()
     round(100)
     until(lambda: g.metrics()["muster_transports"] == 1, 5, "transports gone")
-    assert g.rss_kib() - rss < max(0.02 * rss, 1024), f"from {rss} to {g.rss_kib()} KiB"
+    assert g.rss_kib() - rss < allowed_kib(max(0.02 * rss, 1024)), f"from {rss} to {g.rss_kib()} KiB"
     assert g.fds() <= fds + 2 and g.threads() == threads
     assert not re.search(r"\b(error|warn)\b(?!.*daemon:)", g.log())
     publisher.end()

@@ -212,8 +212,8 @@ test('a viewer whose browser is killed is gone when its consent is', { skip: mis
     const began = Date.now();
     await pause(15000);
     assert.equal((await gw.endpoint(id)).viewers, 2, 'consent lasts for 30 s');
-    await until(async () => (await gw.endpoint(id)).viewers === 1, 25000, 'the dead viewer gone');
-    assert.ok(Date.now() - began > 20000, `gone after ${Date.now() - began} ms`);
+    await until(async () => (await gw.endpoint(id)).viewers === 1, 40000, 'the dead viewer gone');
+    assert.ok(Date.now() - began > 25000, `gone after ${Date.now() - began} ms`);
     const seen = await compare(pub, stays, 3000);
     assert.ok(seen.distinct >= 0.9 * seen.sent && seen.backwards === 0, `who stayed: ${JSON.stringify(seen)}`);
   } finally {

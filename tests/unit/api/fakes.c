@@ -64,14 +64,19 @@ bool mu_token_covers(const struct mu_token *t, const char *id)
 					 : strcmp(t->endpoint, id) == 0;
 }
 
+bool mu_token_same(const struct mu_token *a, const struct mu_token *b)
+{
+	return strcmp(a->id, b->id) == 0 && strcmp(a->kid, b->kid) == 0;
+}
+
 int mu_token_verify(
 	const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e)
 {
-	char **part = g_strsplit(jwt, ",", 5);
+	char **part = g_strsplit(jwt, ",", 6);
 	int ttl_s, err = 0;
 
 	(void)k;
-	if (g_strv_length(part) != 5) {
+	if (g_strv_length(part) < 5) {
 		g_strfreev(part);
 		return mu_error_set(e, -EBADMSG, "no token");
 	}
@@ -81,6 +86,7 @@ int mu_token_verify(
 	mu_scope_parse(part[2], &ret->scopes);
 	g_strlcpy(ret->endpoint, part[3], sizeof(ret->endpoint));
 	ttl_s = atoi(part[4]);
+	g_strlcpy(ret->kid, part[5] ? part[5] : "", sizeof(ret->kid));
 	ret->expires_s = now_s + ttl_s;
 	if (strcmp(ret->id, "forged") == 0)
 		err = mu_error_set(e, -EPERM, "signature");

@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <glob.h>
 #include <cmocka.h>
@@ -251,6 +254,62 @@ static void test_unfinished_last_line_is_cut_off(void **state)
 	expect(0, 100, 3, true, 0); /* two, and the note about the repair */
 }
 
+/* A disk that is full: the file may grow no further. @return the limit before */
+static struct rlimit fill_disk(void)
+{
+	struct rlimit was, full;
+	struct stat st;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	full = was;
+	full.rlim_cur = (rlim_t)st.st_size;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	return was;
+}
+
+static json_t *find_entry(json_t *page, const char *what)
+{
+	json_t *e, *entries = json_object_get(page, "entries");
+	size_t i;
+
+	json_array_foreach(entries, i, e)
+	{
+		if (strcmp(json_string_value(json_object_get(e, "what")), what) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+/* The batch that tells of a loss may be lost in its turn. */
+static void test_entries_lost_are_all_counted(void **state)
+{
+	struct mu_audit *a = open_log();
+	struct rlimit was;
+	json_t *page, *lost;
+
+	(void)state;
+	add(a, 2);
+	json_decref(read_page(a, 0, 10));
+	was = fill_disk();
+	for (int i = 3; i > 0; i--) { /* batches of 3, 2 and 1 */
+		add(a, i);
+		json_decref(read_page(a, 0, 10));
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	add(a, 1);
+	page = read_page(a, 0, 10);
+	lost = find_entry(page, "audit.lost");
+	assert_non_null(lost);
+	assert_string_equal(
+		json_string_value(json_object_get(lost, "why")), "6 entries could not be written");
+	assert_int_equal(json_array_size(json_object_get(page, "entries")), 4);
+	assert_true(json_is_true(json_object_get(page, "verified")));
+	json_decref(page);
+	mu_audit_free(a);
+}
+
 static void count_stored(void *arg, int err, const struct mu_error *e)
 {
 	(void)e;
@@ -436,6 +495,7 @@ int main(void)
 			test_a_changed_full_file_is_found_when_it_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_files_that_are_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_crash_while_files_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_entries_lost_are_all_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_revoked_outlive_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_second_revocation_does_not_shorten_the_first, setup, teardown),

@@ -221,6 +221,24 @@ static void test_a_session_belongs_to_its_token(void **state)
 		ask(port, "DELETE", path, fake_token("boss", "admin", "", 60), NULL, NULL, "")->status, 200);
 }
 
+/* Two issuers count their tokens from 1. */
+static void test_a_session_is_not_that_of_another_keys_token(void **state)
+{
+	const struct answer *a;
+	char path[100];
+
+	(void)state;
+	a = ask(port, "POST", "/whip/city/a", "1,tester,publish,,60,east", "application/sdp", "v=0", "");
+	assert_int_equal(a->status, 201);
+	g_strlcpy(path, header(a, "Location"), sizeof(path));
+	assert_int_equal(ask(port, "DELETE", path, "1,tester,publish,,60,west", NULL, NULL, "")->status, 403);
+	assert_int_equal(ask(port, "PATCH", path, "1,tester,publish,,60,west",
+				 "application/trickle-ice-sdpfrag", "x", "If-Match: \"one\"\r\n")
+				 ->status,
+		403);
+	assert_int_equal(ask(port, "DELETE", path, "1,tester,publish,,60,east", NULL, NULL, "")->status, 200);
+}
+
 static void test_revocation_ends_what_runs(void **state)
 {
 	const char *evil = "evil,tester,publish watch,,60";
@@ -280,6 +298,16 @@ static void test_a_token_revoked_before_the_body_came(void **state)
 	a = ask(port, "POST", "/v1/tokens/revoke", fake_token("boss", "admin", "", 60), "application/json",
 		"{\"jti\":\"evil\"}", "");
 	assert_int_equal(a->status, 200);
+	expect_refused(fd);
+}
+
+static void test_a_key_withdrawn_before_the_body_came(void **state)
+{
+	int fd;
+
+	(void)state;
+	fd = open_post("j,tester,publish,,60");
+	strcpy(fake.withdrawn, "j");
 	expect_refused(fd);
 }
 
@@ -344,8 +372,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_authorizations_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endpoint_patterns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_session_belongs_to_its_token, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_session_is_not_that_of_another_keys_token, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_revocation_ends_what_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_token_revoked_before_the_body_came, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_key_withdrawn_before_the_body_came, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_token_that_expired_before_the_body_came, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bench_token_only_when_configured, setup, teardown),

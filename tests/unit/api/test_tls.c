@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <openssl/ssl.h>
 
 #include "fakes.h"
 #include "console/console.h"
@@ -178,6 +180,93 @@ static void test_many_handshakes_that_never_end(void **state)
 	client_turn(30);
 }
 
+#define CROWD 24
+
+/* As many clients as connections that were accepted; their handshakes begin when the first byte is sent. */
+static void open_crowd(SSL_CTX *ctx, SSL *ssl[CROWD], int fds[CROWD])
+{
+	for (int i = 0; i < CROWD; i++) {
+		fds[i] = client_open(port);
+		ssl[i] = SSL_new(ctx);
+		SSL_set_fd(ssl[i], fds[i]);
+	}
+	while (api->conns.n_open < CROWD)
+		g_main_context_iteration(NULL, TRUE);
+}
+
+static int n_answered(const int fds[CROWD])
+{
+	int n = 0;
+	char c;
+
+	for (int i = 0; i < CROWD; i++)
+		n += recv(fds[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	return n;
+}
+
+static gboolean busy(gpointer arg)
+{
+	++*(int *)arg;
+	return G_SOURCE_CONTINUE;
+}
+
+/* Whatever else there is to do comes first, and in one turn a crowd gets two signatures. */
+static void test_handshakes_wait_for_all_else(void **state)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int fds[CROWD], turns = 0, answered = 0;
+	SSL *ssl[CROWD];
+	guint source;
+
+	(void)state;
+	open_crowd(ctx, ssl, fds);
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(SSL_connect(ssl[i]), -1); /* ClientHello */
+	source = g_idle_add_full(G_PRIORITY_DEFAULT, busy, &turns, NULL);
+	while (turns < 20)
+		g_main_context_iteration(NULL, TRUE);
+	assert_int_equal(n_answered(fds), 0);
+	g_source_remove(source);
+	for (turns = 0; answered < CROWD; turns++) {
+		int before = answered;
+
+		g_main_context_iteration(NULL, TRUE);
+		answered = n_answered(fds);
+		assert_true(answered - before <= 2);
+	}
+	assert_true(turns >= CROWD / 2);
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(SSL_connect(ssl[i]), 1);
+		SSL_free(ssl[i]);
+		close(fds[i]);
+	}
+	SSL_CTX_free(ctx);
+	while (api->conns.n_open > 0)
+		g_main_context_iteration(NULL, TRUE);
+}
+
+/* Nobody signs for who is gone. */
+static void test_a_handshake_that_was_reset(void **state)
+{
+	struct linger none = { .l_onoff = 1 };
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int fds[CROWD], turns = 0;
+	SSL *ssl[CROWD];
+
+	(void)state;
+	open_crowd(ctx, ssl, fds);
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(SSL_connect(ssl[i]), -1);
+		SSL_free(ssl[i]);
+		setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+		close(fds[i]);
+	}
+	for (; api->conns.n_open > 0; turns++)
+		g_main_context_iteration(NULL, TRUE);
+	assert_true(turns < CROWD / 2); /* two signatures a turn took as many */
+	SSL_CTX_free(ctx);
+}
+
 static void test_end_in_the_middle_of_a_handshake(void **state)
 {
 	int fd = client_open(port);
@@ -221,6 +310,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_certificate_is_replaced_by_reload),
 		T(test_handshake_that_never_ends), T(test_many_handshakes_that_never_end),
+		T(test_handshakes_wait_for_all_else), T(test_a_handshake_that_was_reset),
 		T(test_end_in_the_middle_of_a_handshake), T(test_bad_certificate_stops_the_start),
 		T(test_address_in_use) };
 

@@ -189,6 +189,24 @@ static void hand_some(struct mu_worker *from, unsigned to, unsigned n)
 		assert_true(mu_worker_hand(from, mu_net_worker(net, to), &h));
 }
 
+static void test_hands_are_counted_by_packets(void **state)
+{
+	struct mu_hand h = { .n = 16 };
+	struct mu_worker *w[2];
+
+	(void)state;
+	assert_int_equal(net_up(2, true), 0);
+	for (unsigned i = 0; i < 2; i++)
+		w[i] = mu_net_worker(net, i);
+	assert_true(mu_worker_hand(w[0], w[1], &h));
+	hand_some(w[0], 1, 1);
+	assert_int_equal(mu_worker_stats(w[0])->handed_out, 17);
+	mu_worker_turn(w[0], 0);
+	mu_worker_turn(w[1], 0);
+	assert_int_equal(mu_worker_stats(w[1])->handed_in, 17);
+	assert_int_equal(fx.handed, 17);
+}
+
 static void test_hands_are_seen_after_the_turn(void **state)
 {
 	struct mu_worker *w[2];
@@ -388,6 +406,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_turn_does_what_is_there, reset, tidy),
+		cmocka_unit_test_setup_teardown(test_hands_are_counted_by_packets, reset, tidy),
 		cmocka_unit_test_setup_teardown(test_hands_are_seen_after_the_turn, reset, tidy),
 		cmocka_unit_test_setup_teardown(
 			test_hands_of_a_long_turn_are_seen_before_its_end, reset, tidy),

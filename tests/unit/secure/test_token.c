@@ -434,6 +434,19 @@ static void test_covers(void **state)
 	}
 }
 
+static void test_same(void **state)
+{
+	struct mu_token a = { .id = "1", .kid = "east", .subject = "one" }, b = a;
+
+	(void)state;
+	assert_true(mu_token_same(&a, &b));
+	strcpy(b.kid, "west"); /* another issuer, who counts from 1 as well */
+	assert_false(mu_token_same(&a, &b));
+	b = a;
+	strcpy(b.id, "2");
+	assert_false(mu_token_same(&a, &b));
+}
+
 static void test_scopes(void **state)
 {
 	uint32_t s = 99;
@@ -583,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_covers),
+		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_scopes),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_a_key_that_was_taken_out_is_not_known),

@@ -125,8 +125,12 @@ int peer_connect(struct peer *p, const uint8_t fingerprint[MU_FINGERPRINT_LEN])
 	uint8_t got[2000];
 	size_t len;
 	struct mu_error e;
+	enum peer_got answer = PEER_NOTHING;
 
-	if (peer_check(p, PEER_NOMINATE) != PEER_STUN)
+	/* as agents do, again and again (RFC 8445, section 14): a busy machine may take its time */
+	for (int i = 0; i < 25 && answer != PEER_STUN; i++)
+		answer = peer_check(p, PEER_NOMINATE);
+	if (answer != PEER_STUN)
 		return -ETIMEDOUT;
 	assert_int_equal(mu_dtls_new(p->dtls_ctx, false, (const uint8_t(*)[MU_FINGERPRINT_LEN])fingerprint, 1,
 				 on_dtls_send, p, &p->dtls),

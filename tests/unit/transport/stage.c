@@ -109,13 +109,6 @@ static void on_state(void *arg, enum mu_transport_state state, const char *why)
 	snprintf(s->why, sizeof(s->why), "%s", why);
 }
 
-static void on_media(void *arg, const char *mid)
-{
-	struct session *s = arg;
-
-	snprintf(s->mid, sizeof(s->mid), "%s", mid);
-}
-
 static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct session *s = arg;
@@ -124,7 +117,7 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 	s->stats_heard++;
 }
 
-const struct mu_transport_events stage_events = { on_state, on_media, on_stats };
+const struct mu_transport_events stage_events = { on_state, on_stats };
 
 void stage_stats(struct session *s)
 {
@@ -132,6 +125,16 @@ void stage_stats(struct session *s)
 
 	mu_transport_ask_stats(s->t);
 	AWAIT(s->stats_heard > heard);
+}
+
+void stage_await_packet(struct session *s, unsigned stream)
+{
+	int64_t until = mu_clock_us() + 5000000;
+
+	do {
+		assert_true(mu_clock_us() < until);
+		stage_stats(s);
+	} while (s->stats.streams[stream].packets == 0);
 }
 
 void stage_begin(

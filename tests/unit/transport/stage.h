@@ -18,7 +18,7 @@ struct session {
 	struct mu_transport *t;
 	struct peer peer;
 	enum mu_transport_state state;
-	char why[96], mid[32];
+	char why[96];
 	unsigned stats_heard;
 	struct mu_transport_stats stats;
 };
@@ -52,6 +52,8 @@ void stage_turn(void);
 void stage_on_worker(struct session *s, void (*fn)(struct mu_transport *t));
 /** Fresh figures in s->stats: by then its worker has done all that it was told before. */
 void stage_stats(struct session *s);
+/** Until its worker has taken a packet of stream number `stream`. */
+void stage_await_packet(struct session *s, unsigned stream);
 
 /** A transport and its peer, which has not said anything yet.
  *  @param spec     its streams and worker; the fingerprint is the peer's unless it has one

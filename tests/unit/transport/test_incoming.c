@@ -224,7 +224,7 @@ static void test_clock_is_the_packets_own(void **state)
 	stage_publish(&pub);
 	/* PCMA, offered behind Opus */
 	peer_rtp(&pub.peer, STAGE_AUDIO, 1, 8, 160, false, voice, sizeof(voice));
-	AWAIT(pub.mid[0] == '1');
+	stage_await_packet(&pub, 1);
 	stage_on_worker(&pub, look_at_clock);
 	assert_int_equal(clock_hz, 8000);
 	stage_end(&pub);

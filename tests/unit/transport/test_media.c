@@ -66,7 +66,6 @@ static void flows(const char *engine, unsigned workers, const enum mu_srtp_profi
 				assert_int_equal(h.seq, (uint16_t)(first + i - 1));
 		}
 	}
-	AWAIT(strcmp(pub.mid, "1") == 0 || strcmp(pub.mid, "0") == 0);
 	stage_end(&view[0]);
 	stage_end(&view[1]);
 	stage_end(&pub);

@@ -341,7 +341,7 @@ static void test_no_remb_beside_twcc(void **state)
 	mu_ext_map_set(&spec.in[1].exts, MU_EXT_TWCC, 5);
 	stage_connect(&pub, &spec);
 	stage_send_video(&pub, 1, true);
-	AWAIT(pub.mid[0]);
+	stage_await_packet(&pub, 0);
 	stage_hear(&pub, &both, &h, &h.done);
 	assert_true(h.rrtr != 0);
 	assert_int_equal(h.remb, 0);
@@ -361,6 +361,14 @@ static void consent_ends_soon(struct mu_transport *t)
 	mu_timer_set(t->worker, &t->tick_timer, report_next_us(t, now));
 }
 
+static void silence_is_over_soon(struct mu_transport *t)
+{
+	assert_true(t->silent);
+	assert_false(t->sendable);
+	t->silent_us -= 9900000;
+	session_fall_silent(t, mu_clock_us());
+}
+
 static void test_sending_stops_when_consent_ends(void **state)
 {
 	struct session view;
@@ -371,10 +379,52 @@ static void test_sending_stops_when_consent_ends(void **state)
 	stage_watch(&view);
 	begun = mu_clock_us();
 	stage_on_worker(&view, consent_ends_soon);
-	AWAIT(view.state == MU_TRANSPORT_CLOSED);
+	AWAIT(view.state == MU_TRANSPORT_SILENT);
 	assert_true(mu_clock_us() - begun < 1000000); /* and not with the next report */
 	assert_non_null(strstr(view.why, "consent"));
+	stage_on_worker(&view, silence_is_over_soon);
+	AWAIT(view.state == MU_TRANSPORT_CLOSED);
+	assert_non_null(strstr(view.why, "consent"));
 	stage_end(&view);
+	stage_down();
+}
+
+/* RELIABILITY S9: with new credentials only (RFC 7675, section 5.1). */
+static void test_ice_restart_brings_a_silent_session_back(void **state)
+{
+	struct session pub, view;
+	struct mu_rtp_header h;
+	uint8_t pkt[2000];
+	size_t len;
+
+	(void)state;
+	stage_up();
+	stage_publish(&pub);
+	stage_watch(&view);
+	stage_send_video(&pub, 1, true);
+	assert_true(stage_take(&view, 120, &h, pkt, &len));
+	stage_on_worker(&view, consent_ends_soon);
+	AWAIT(view.state == MU_TRANSPORT_SILENT);
+	stage_send_video(&pub, 2, true);
+	assert_false(stage_take(&view, 120, &h, pkt, &len));
+	assert_int_equal(peer_check(&view.peer, PEER_NOMINATE), PEER_STUN);
+	stage_stats(&view);
+	assert_int_equal(view.state, MU_TRANSPORT_SILENT);
+	assert_int_equal(mu_transport_restart_ice(view.t), 0);
+	peer_aim(&view.peer, view.t);
+	assert_int_equal(peer_check(&view.peer, PEER_NOMINATE), PEER_STUN);
+	AWAIT(view.state == MU_TRANSPORT_CONNECTED);
+	stage_send_video(&pub, 3, true);
+	assert_true(stage_take(&view, 120, &h, pkt, &len));
+	/* and one that was under way already */
+	assert_int_equal(mu_transport_restart_ice(view.t), 0);
+	peer_aim(&view.peer, view.t);
+	stage_on_worker(&view, consent_ends_soon);
+	AWAIT(view.state == MU_TRANSPORT_SILENT);
+	assert_int_equal(peer_check(&view.peer, PEER_NOMINATE), PEER_STUN);
+	AWAIT(view.state == MU_TRANSPORT_CONNECTED);
+	stage_end(&view);
+	stage_end(&pub);
 	stage_down();
 }
 
@@ -427,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_remb_names_the_limit_and_less_under_loss),
 		cmocka_unit_test(test_no_remb_beside_twcc),
 		cmocka_unit_test(test_sending_stops_when_consent_ends),
+		cmocka_unit_test(test_ice_restart_brings_a_silent_session_back),
 		cmocka_unit_test(test_fir_said_again_asks_for_nothing_new),
 	};
 

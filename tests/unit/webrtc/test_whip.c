@@ -207,6 +207,23 @@ static void test_life(void **state)
 		"session.closed: deleted\nendpoint.idle: deleted\n");
 }
 
+/* Without consent a publisher is lost at once; an ICE restart brings it back under the same session. */
+static void test_silent_and_back(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *t = publish(f, "chromium-whip.sdp");
+
+	fake_fire(t, MU_TRANSPORT_SILENT, "no consent");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	assert_null(fake.timer); /* the session's own end comes first */
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LIVE);
+	fake_fire(t, MU_TRANSPORT_SILENT, "no consent");
+	fake_fire(t, MU_TRANSPORT_CLOSED, "no consent");
+	assert_int_equal(cam(f)->state, MU_ENDPOINT_LOST);
+	assert_non_null(fake.timer);
+}
+
 static void test_lost_held_and_back(void **state)
 {
 	struct fixture *f = *state;
@@ -381,7 +398,7 @@ static void test_a_shared_token_is_by_policy(void **state)
 	assert_int_equal(f->r.status, 201);
 }
 
-static void test_a_silent_session_yields_to_its_own_token_only(void **state)
+static void test_an_unheard_session_yields_to_its_own_token_only(void **state)
 {
 	struct fixture *f = *state;
 
@@ -391,6 +408,37 @@ static void test_a_silent_session_yields_to_its_own_token_only(void **state)
 	whip_file(f, "city/cam", "chromium-whip.sdp");
 	assert_int_equal(f->r.status, 409);
 	assert_int_equal(f->r.retry_after_s, 0);
+}
+
+/* Muted for a while it is missed later: only checks and reports tell that it is there. */
+static void test_a_paused_session_is_missed_later(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *old = publish(f, "chromium-whip.sdp");
+
+	figures(old, 100, 0);
+	for (int i = 0; i < 3; i++)
+		figures(old, 100, fake.now_us);
+	for (int i = 0; i < 5; i++)
+		figures(old, 100, 0);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 409);
+	assert_int_equal(f->r.retry_after_s, 2);
+	figures(old, 100, 0);
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+}
+
+static void test_a_session_without_consent_is_in_nobodys_way(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *old = publish(f, "chromium-whip.sdp");
+
+	fake_fire(old, MU_TRANSPORT_SILENT, "no consent");
+	snprintf(f->token.id, sizeof(f->token.id), "another");
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_int_equal(f->r.status, 201);
+	assert_true(old->closing);
 }
 
 /* --- ended from outside --- */
@@ -513,6 +561,7 @@ int main(void)
 		T(test_room_kept_for_publishers_and_operators),
 		T(test_transport_fails),
 		T(test_life),
+		T(test_silent_and_back),
 		T(test_lost_held_and_back),
 		T(test_lost_for_good),
 		T(test_hold_ends_while_it_returns),
@@ -523,7 +572,9 @@ int main(void)
 		T(test_second_takes_over),
 		T(test_same_client_returns_unnoticed),
 		T(test_a_shared_token_is_by_policy),
-		T(test_a_silent_session_yields_to_its_own_token_only),
+		T(test_a_paused_session_is_missed_later),
+		T(test_a_session_without_consent_is_in_nobodys_way),
+		T(test_an_unheard_session_yields_to_its_own_token_only),
 		T(test_token_ends),
 		T(test_sessions_one_by_one),
 		T(test_withdrawn_key_ends),
