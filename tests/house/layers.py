@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-ORDER = ["base", "net", "ice", "secure", "rtp", "relay", "transport", "directory", "webrtc", "console", "api", "daemon",
+ORDER = ["base", "net", "ice", "secure", "rtp", "adapt", "relay", "transport", "directory", "conference", "webrtc", "console", "api", "daemon",
          "ctl"]
 # The media side knows no GLib main loop, no HTTP and no JSON, with these exceptions and their reasons.
 FOREIGN = re.compile(r"^(glib|gio|gobject|libsoup|jansson|gst)\b|^(glib|gio|libsoup|gst)/")

@@ -1,0 +1,144 @@
+/* conference: who is in a conference, in what role, who has the floor, what each sees and hears. Control thread only.
+ *
+ * Plain logic over endpoint ids: nothing here touches media, sockets or disks. Whatever changes is told as an event of the
+ * directory ("conference.floor", ...) and handed to the store's save as JSON; what each member is to receive is asked for
+ * by mu_conference_seen after a change.
+ *
+ * An act names its actor: a member's endpoint id, or NULL for an operator, who may do all. A chair may do all within its
+ * conference; anyone may act on itself. Of two who want the same thing the one of higher rank (0 is the highest) gets it.
+ */
+#ifndef MU_CONFERENCE_H
+#define MU_CONFERENCE_H
+
+#include "directory/directory.h"
+
+#define MU_MEMBERS_MAX	   512
+#define MU_CONFERENCES_MAX 1024
+#define MU_MEMBER_NAME_MAX 128 /* bytes of UTF-8 */
+#define MU_RANK_MAX	   15
+#define MU_LOUDEST_DEFAULT 5
+
+enum mu_role { MU_ROLE_CHAIR, MU_ROLE_PARTICIPANT, MU_ROLE_LISTENER };
+const char *mu_role_name(enum mu_role r);
+/** @return 0, -EINVAL */
+int mu_role_parse(const char *text, enum mu_role *ret);
+
+enum mu_layout {
+	MU_LAYOUT_EQUAL,   /* all alike */
+	MU_LAYOUT_SPEAKER, /* who speaks is large */
+	MU_LAYOUT_CHOICE,  /* whom the chair broadcasts is large */
+};
+const char *mu_layout_name(enum mu_layout l);
+int mu_layout_parse(const char *text, enum mu_layout *ret);
+
+struct mu_member {
+	char endpoint[MU_ID_MAX];
+	char name[MU_MEMBER_NAME_MAX]; /* for people */
+	enum mu_role role;
+	unsigned rank;
+	bool present; /* connected; else its place is kept */
+	bool muted;
+	bool muted_by_chair; /* only a chair may undo it */
+	int64_t since_us;    /* present or absent since; wall clock */
+	int64_t hand_us;     /* asks for the floor since; 0: does not */
+	char views[MU_ID_MAX]; /* whom this member alone watches large; "": what all see */
+};
+struct mu_conference;
+struct mu_conferences;
+
+/** Keeps what must outlive a restart. save with NULL: the conference ended. Called after each change, never blocks. */
+struct mu_conference_store {
+	void (*save)(void *arg, const char *id, const json_t *state);
+	void *arg;
+};
+int mu_conferences_new(struct mu_directory *d, const struct mu_conference_store *store, struct mu_conferences **ret);
+void mu_conferences_free(struct mu_conferences *cs);
+/** Take a saved conference back after a restart: all members absent. @return 0, -EBADMSG (e says what is wrong), -EEXIST */
+int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struct mu_error *e);
+struct mu_conference *mu_conferences_find(struct mu_conferences *cs, const char *id);
+/** Ordered by id: visit until false. */
+void mu_conferences_each(struct mu_conferences *cs, bool (*fn)(void *arg, struct mu_conference *c), void *arg);
+
+struct mu_conference_spec {
+	const char *id;	   /* [A-Za-z0-9._-], 1..64 */
+	const char *title; /* for people */
+	bool moderated;	   /* who has not the floor and is no chair is not heard */
+	unsigned loudest;  /* audio tracks forwarded at most; 0: the default */
+	enum mu_layout layout;
+};
+/** @return 0, -EINVAL, -EEXIST, -ENOSPC, -ENOMEM; e says what and what to do */
+int mu_conference_create(struct mu_conferences *cs, const struct mu_conference_spec *spec, struct mu_conference **ret,
+	struct mu_error *e);
+/** Everybody is told; c is gone. @return 0, -EPERM */
+int mu_conference_end(struct mu_conference *c, const char *actor, struct mu_error *e);
+const char *mu_conference_id(const struct mu_conference *c);
+/** State as the API shows it and the store keeps it; a new reference. */
+json_t *mu_conference_json(const struct mu_conference *c);
+
+/* --- members.c -------------------------------------------------------------------------------------------------------------- */
+
+/** Come in, or come back: a member that was there before keeps role, mute and place in the queue.
+ *  @return 0, -EACCES (locked, and it was not there before), -ENOSPC, -EINVAL, -ENOMEM */
+int mu_conference_join(struct mu_conference *c, const char *endpoint, const char *name, enum mu_role role, unsigned rank,
+	struct mu_error *e);
+/** Leave for good. The floor, the screen and the hand are let go. @return 0, -ENOENT */
+int mu_conference_leave(struct mu_conference *c, const char *endpoint);
+/** Its connection is lost: its place is kept, the floor is let go. */
+void mu_conference_absent(struct mu_conference *c, const char *endpoint);
+/** Chairs and operators. @return 0, -EPERM, -ENOENT */
+int mu_conference_remove(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e);
+int mu_conference_set_role(struct mu_conference *c, const char *actor, const char *endpoint, enum mu_role role,
+	struct mu_error *e);
+int mu_conference_lock(struct mu_conference *c, const char *actor, bool locked, struct mu_error *e);
+/** Oneself, or a chair anyone. Whom a chair muted only a chair unmutes: -EPERM. */
+int mu_conference_mute(struct mu_conference *c, const char *actor, const char *endpoint, bool muted, struct mu_error *e);
+/** All but chairs. */
+int mu_conference_mute_all(struct mu_conference *c, const char *actor, bool muted, struct mu_error *e);
+const struct mu_member *mu_conference_member(const struct mu_conference *c, const char *endpoint);
+size_t mu_conference_members(const struct mu_conference *c);
+const struct mu_member *mu_conference_member_at(const struct mu_conference *c, size_t i);
+
+/* --- floor.c ------------------------------------------------------------------------------------------------------------------ */
+
+/** Ask for the floor. It is granted at once when it is free and the conference is not moderated, or to a chair, or when the
+ *  holder's rank is lower: that one is told it was taken over. Else the hand is up, in a queue by rank, then time.
+ *  @return 1 granted, 0 queued, -ENOENT, -EPERM (a listener) */
+int mu_floor_request(struct mu_conference *c, const char *endpoint, struct mu_error *e);
+/** Give it back, or take the hand down. The next in the queue gets it where the conference is not moderated. */
+int mu_floor_release(struct mu_conference *c, const char *endpoint, struct mu_error *e);
+/** A chair gives it to someone, hand up or not / takes it from the holder. @return 0, -EPERM, -ENOENT */
+int mu_floor_grant(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e);
+int mu_floor_revoke(struct mu_conference *c, const char *actor, struct mu_error *e);
+/** @return endpoint id, "" nobody */
+const char *mu_floor_holder(const struct mu_conference *c);
+
+/* --- stage.c ------------------------------------------------------------------------------------------------------------------ */
+
+/** Start sharing a screen. One at a time: a higher rank takes over, else -EBUSY. */
+int mu_screen_start(struct mu_conference *c, const char *endpoint, struct mu_error *e);
+/** Oneself, or a chair. */
+int mu_screen_stop(struct mu_conference *c, const char *actor, struct mu_error *e);
+/** Show an endpoint large to all; NULL or "": nobody in particular. Chairs. */
+int mu_conference_broadcast(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e);
+/** Watch an endpoint large oneself; NULL or "": what all see. */
+int mu_conference_view(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e);
+int mu_conference_set_layout(struct mu_conference *c, const char *actor, enum mu_layout layout, struct mu_error *e);
+/** Who speaks now, from the audio levels; not kept by the store. */
+void mu_conference_speaks(struct mu_conference *c, const char *endpoint);
+
+/** How urgent a track is to a member: what mu_claim.rank counts by. */
+enum mu_urgency { MU_URGENT_COMMAND, MU_URGENT_SOS, MU_URGENT_SPEAKER, MU_URGENT_CONFERENCE, MU_URGENT_MONITOR };
+/** One track that a member is to receive. */
+struct mu_seen {
+	const char *endpoint; /* the conference's: valid until its next change */
+	const char *label;    /* "audio", "video", "screen" */
+	enum mu_urgency urgency;
+	bool large;
+};
+/** What member `endpoint` is to receive: of everyone else present, large ones first. Audio only of those who are heard.
+ *  @return how many there are; at most max are written */
+size_t mu_conference_seen(const struct mu_conference *c, const char *endpoint, struct mu_seen *ret, size_t max);
+/** Whether the conference lets others hear it: present, not muted, no listener, and where moderated holder or chair. */
+bool mu_conference_heard(const struct mu_conference *c, const char *endpoint);
+
+#endif

@@ -1,0 +1,94 @@
+/* A conference taken back from what the store kept. The store's content is read as any outside data is: every
+ * field is looked at. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "conference/conference_internal.h"
+
+static bool flag(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+/* An id of a member; anything else is forgotten. */
+static void member_id(const struct mu_conference *c, const json_t *o, const char *key, char ret[MU_ID_MAX])
+{
+	const char *id = text(o, key);
+
+	set_id(ret, member_find(c, id) ? id : "");
+}
+
+static int restore_member(struct mu_conference *c, const json_t *o, struct mu_error *e)
+{
+	const char *endpoint = text(o, "endpoint");
+	json_int_t rank = json_integer_value(json_object_get(o, "rank"));
+	enum mu_role role;
+	struct mu_member *m;
+
+	if (!mu_endpoint_id_valid(endpoint) || member_find(c, endpoint) ||
+		mu_role_parse(text(o, "role"), &role) < 0 || rank < 0 || rank > MU_RANK_MAX)
+		return mu_error_set(
+			e, -EBADMSG, "conference %s: a member without a valid endpoint, role or rank", c->id);
+	m = c->n_members < MU_MEMBERS_MAX ? member_add(c, endpoint) : NULL;
+	if (!m)
+		return mu_error_set(e, -ENOMEM, "conference %s: too many members", c->id);
+	set_name(m, text(o, "name"));
+	m->role = role;
+	m->rank = (unsigned)rank;
+	m->muted = flag(o, "muted");
+	m->muted_by_chair = m->muted && flag(o, "muted_by_chair");
+	m->since_us = mu_clock_wall_us();
+	return 0;
+}
+
+static int restore_members(struct mu_conference *c, const json_t *state, struct mu_error *e)
+{
+	json_t *o, *members = json_object_get(state, "members");
+	size_t i;
+
+	json_array_foreach(members, i, o)
+	{
+		int err = restore_member(c, o, e);
+
+		if (err < 0)
+			return err;
+	}
+	json_array_foreach(members, i, o) member_id(c, o, "views", c->members[i]->views);
+	return 0;
+}
+
+int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struct mu_error *e)
+{
+	struct mu_conference_store store = cs->store;
+	struct mu_conference_spec spec = {
+		.id = text(state, "id"),
+		.title = text(state, "title"),
+		.moderated = flag(state, "moderated"),
+		.loudest = (unsigned)MU_MIN(
+			json_integer_value(json_object_get(state, "loudest")), (json_int_t)64),
+	};
+	struct mu_conference *c;
+	int err;
+
+	if (mu_layout_parse(text(state, "layout"), &spec.layout) < 0)
+		return mu_error_set(e, -EBADMSG, "conference '%.64s': no such layout", spec.id);
+	cs->store.save = NULL; /* what comes from the store need not go there */
+	err = mu_conference_create(cs, &spec, &c, e);
+	if (err == 0) {
+		c->locked = flag(state, "locked");
+		err = restore_members(c, state, e);
+		if (err == 0)
+			member_id(c, state, "broadcast", c->broadcast);
+		else
+			mu_conference_end(c, NULL, NULL);
+	}
+	cs->store = store;
+	return err;
+}

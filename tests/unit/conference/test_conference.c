@@ -1,0 +1,450 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "conference/conference.h"
+
+#define HALL  "city/hall"
+#define EAST  "city/east"
+#define WEST  "city/west"
+#define NORTH "city/north"
+
+struct world {
+	struct mu_directory *d;
+	struct mu_conferences *cs;
+	struct mu_conference *c;
+	struct mu_error e;
+	json_t *saved; /* last state, NULL: ended */
+	unsigned saves;
+	struct mu_event_listener listener;
+	char last[64], last_endpoint[MU_ID_MAX], last_why[64];
+};
+
+static void save(void *arg, const char *id, const json_t *state)
+{
+	struct world *w = arg;
+
+	assert_string_equal(id, "morning");
+	json_decref(w->saved);
+	w->saved = json_deep_copy(state);
+	w->saves++;
+}
+
+static void heard(struct mu_event_listener *l, const struct mu_event *ev)
+{
+	struct world *w = MU_CONTAINER_OF(l, struct world, listener);
+	const char *endpoint = json_string_value(json_object_get(ev->data, "endpoint"));
+	const char *why = json_string_value(json_object_get(ev->data, "why"));
+
+	snprintf(w->last, sizeof(w->last), "%s", ev->kind);
+	snprintf(w->last_endpoint, sizeof(w->last_endpoint), "%s", endpoint ? endpoint : "");
+	snprintf(w->last_why, sizeof(w->last_why), "%s", why ? why : "");
+}
+
+static void make(struct world *w, bool moderated)
+{
+	struct mu_conference_store store = { save, w };
+	struct mu_conference_spec spec = { .id = "morning", .title = "晨会", .moderated = moderated };
+
+	assert_int_equal(mu_conferences_new(w->d, &store, &w->cs), 0);
+	assert_int_equal(mu_conference_create(w->cs, &spec, &w->c, &w->e), 0);
+	assert_int_equal(mu_conference_join(w->c, HALL, "指挥大厅", MU_ROLE_CHAIR, 1, &w->e), 0);
+	assert_int_equal(mu_conference_join(w->c, EAST, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	assert_int_equal(mu_conference_join(w->c, WEST, "West", MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	assert_int_equal(mu_conference_join(w->c, NORTH, "North", MU_ROLE_LISTENER, 5, &w->e), 0);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	*state = w;
+	if (mu_directory_new("city", &w->d) < 0)
+		return -1;
+	w->listener.fn = heard;
+	mu_directory_listen(w->d, &w->listener);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	mu_conferences_free(w->cs);
+	mu_directory_unlisten(w->d, &w->listener);
+	mu_directory_free(w->d);
+	json_decref(w->saved);
+	free(w);
+	return 0;
+}
+
+/* --- making
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void test_ids(void **state)
+{
+	static const char *const bad[] = { "", ".x", "a/b", "a b", "会", "../x" };
+	struct world *w = *state;
+	struct mu_conference *c;
+
+	assert_int_equal(mu_conferences_new(w->d, NULL, &w->cs), 0);
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
+		struct mu_conference_spec spec = { .id = bad[i] };
+
+		assert_int_equal(mu_conference_create(w->cs, &spec, &c, &w->e), -EINVAL);
+	}
+	for (unsigned i = 0; i < MU_CONFERENCES_MAX; i++) {
+		char id[16];
+		struct mu_conference_spec spec = { .id = id };
+
+		snprintf(id, sizeof(id), "c%u", i * 7 % MU_CONFERENCES_MAX);
+		assert_int_equal(mu_conference_create(w->cs, &spec, &c, &w->e), 0);
+		assert_int_equal(mu_conference_create(w->cs, &spec, &c, &w->e), -EEXIST);
+		assert_ptr_equal(mu_conferences_find(w->cs, id), c);
+	}
+	assert_int_equal(mu_conference_create(w->cs, &(struct mu_conference_spec){ .id = "more" }, &c, &w->e),
+		-ENOSPC);
+	assert_null(mu_conferences_find(w->cs, "more"));
+}
+
+static void test_only_chairs_and_operators_lead(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	assert_int_equal(mu_conference_lock(w->c, EAST, true, &w->e), -EPERM);
+	assert_string_equal(w->e.text, "only a chair of conference morning may lock it");
+	assert_int_equal(mu_conference_mute_all(w->c, EAST, true, &w->e), -EPERM);
+	assert_int_equal(mu_conference_remove(w->c, EAST, WEST, &w->e), -EPERM);
+	assert_int_equal(mu_conference_set_role(w->c, EAST, EAST, MU_ROLE_CHAIR, &w->e), -EPERM);
+	assert_int_equal(mu_floor_grant(w->c, "city/nobody", EAST, &w->e), -EPERM);
+	assert_int_equal(mu_floor_revoke(w->c, EAST, &w->e), -EPERM);
+	assert_int_equal(mu_conference_broadcast(w->c, EAST, EAST, &w->e), -EPERM);
+	assert_int_equal(mu_conference_set_layout(w->c, EAST, MU_LAYOUT_SPEAKER, &w->e), -EPERM);
+	assert_int_equal(mu_conference_end(w->c, EAST, &w->e), -EPERM);
+	assert_int_equal(mu_conference_lock(w->c, HALL, true, &w->e), 0);
+	assert_int_equal(mu_conference_end(w->c, NULL, &w->e), 0);
+	assert_string_equal(w->last, "conference.ended");
+	assert_null(w->saved);
+	assert_null(mu_conferences_find(w->cs, "morning"));
+}
+
+/* --- members
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void test_join_leave_and_come_back(void **state)
+{
+	struct world *w = *state;
+	const struct mu_member *m;
+
+	make(w, false);
+	assert_int_equal(mu_conference_members(w->c), 4);
+	m = mu_conference_member(w->c, EAST);
+	assert_string_equal(m->name, EAST); /* none was given */
+	mu_conference_mute(w->c, HALL, EAST, true, &w->e);
+	mu_conference_absent(w->c, EAST);
+	assert_string_equal(w->last, "conference.absent");
+	assert_false(m->present);
+	assert_int_equal(mu_conference_join(w->c, EAST, "East", MU_ROLE_CHAIR, 0, &w->e), 0);
+	assert_true(m->present);
+	assert_true(m->muted_by_chair);
+	assert_int_equal(m->role, MU_ROLE_PARTICIPANT); /* coming back promotes nobody */
+	assert_int_equal(m->rank, 5);
+	assert_string_equal(m->name, "East");
+	assert_int_equal(mu_conference_leave(w->c, EAST), 0);
+	assert_int_equal(mu_conference_leave(w->c, EAST), -ENOENT);
+	assert_int_equal(mu_conference_join(w->c, "no site", NULL, MU_ROLE_CHAIR, 0, &w->e), -EINVAL);
+	assert_int_equal(mu_conference_join(w->c, "city/x", NULL, MU_ROLE_CHAIR, 16, &w->e), -EINVAL);
+}
+
+static void test_locked(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	mu_conference_absent(w->c, WEST);
+	mu_conference_lock(w->c, HALL, true, &w->e);
+	assert_int_equal(mu_conference_join(w->c, "city/late", NULL, MU_ROLE_LISTENER, 9, &w->e), -EACCES);
+	assert_int_equal(
+		mu_conference_join(w->c, WEST, NULL, MU_ROLE_LISTENER, 9, &w->e), 0); /* it was in before */
+	mu_conference_lock(w->c, HALL, false, &w->e);
+	assert_int_equal(mu_conference_join(w->c, "city/late", NULL, MU_ROLE_LISTENER, 9, &w->e), 0);
+}
+
+static void test_names_are_whole_characters(void **state)
+{
+	struct world *w = *state;
+	char name[200] = "";
+
+	make(w, false);
+	for (int i = 0; i < 60; i++)
+		strcat(name, "县");
+	mu_conference_join(w->c, EAST, name, MU_ROLE_LISTENER, 0, &w->e);
+	assert_int_equal(strlen(mu_conference_member(w->c, EAST)->name), 126);
+	mu_conference_join(w->c, EAST, "a\x1b[2J\nb\xff\xc3", MU_ROLE_LISTENER, 0, &w->e);
+	assert_string_equal(mu_conference_member(w->c, EAST)->name, "a[2Jb");
+}
+
+static void test_mutes(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	assert_true(mu_conference_heard(w->c, EAST));
+	assert_false(mu_conference_heard(w->c, NORTH)); /* a listener */
+	assert_int_equal(mu_conference_mute(w->c, EAST, EAST, true, &w->e), 0);
+	assert_false(mu_conference_heard(w->c, EAST));
+	assert_int_equal(mu_conference_mute(w->c, EAST, EAST, false, &w->e), 0);
+	assert_int_equal(mu_conference_mute(w->c, EAST, WEST, true, &w->e), -EPERM);
+	assert_int_equal(mu_conference_mute_all(w->c, HALL, true, &w->e), 0);
+	assert_false(mu_conference_heard(w->c, WEST));
+	assert_true(mu_conference_heard(w->c, HALL));
+	assert_int_equal(mu_conference_mute(w->c, EAST, EAST, false, &w->e), -EPERM);
+	assert_int_equal(mu_conference_mute(w->c, HALL, EAST, false, &w->e), 0);
+	assert_true(mu_conference_heard(w->c, EAST));
+	assert_int_equal(mu_conference_mute(w->c, HALL, "city/nobody", false, &w->e), -ENOENT);
+}
+
+/* --- floor
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static void test_open_floor_is_a_queue(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	assert_int_equal(mu_floor_request(w->c, EAST, &w->e), 1);
+	assert_int_equal(mu_floor_request(w->c, EAST, &w->e), 1);
+	assert_int_equal(mu_floor_request(w->c, WEST, &w->e), 0);
+	assert_int_equal(mu_floor_request(w->c, NORTH, &w->e), -EPERM);
+	assert_string_equal(mu_floor_holder(w->c), EAST);
+	assert_int_equal(mu_floor_release(w->c, EAST, &w->e), 0);
+	assert_string_equal(mu_floor_holder(w->c), WEST);
+	assert_string_equal(w->last_why, "next in the queue");
+	mu_conference_absent(w->c, WEST);
+	assert_string_equal(mu_floor_holder(w->c), "");
+}
+
+static void test_rank_takes_over(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	mu_conference_join(w->c, "city/mayor", NULL, MU_ROLE_PARTICIPANT, 0, &w->e);
+	mu_floor_request(w->c, EAST, &w->e);
+	assert_int_equal(mu_floor_request(w->c, "city/mayor", &w->e), 1);
+	assert_string_equal(mu_floor_holder(w->c), "city/mayor");
+	assert_string_equal(w->last_why, "taken over by rank");
+	assert_int_equal(mu_floor_request(w->c, EAST, &w->e), 0);
+	assert_int_equal(mu_floor_request(w->c, HALL, &w->e), 1); /* a chair */
+}
+
+static void test_queue_is_by_rank_then_time(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	mu_conference_join(w->c, "city/a", NULL, MU_ROLE_PARTICIPANT, 7, &w->e);
+	mu_conference_join(w->c, "city/b", NULL, MU_ROLE_PARTICIPANT, 6, &w->e);
+	mu_floor_request(w->c, EAST, &w->e);
+	mu_floor_request(w->c, "city/a", &w->e);
+	mu_floor_request(w->c, "city/b", &w->e);
+	mu_floor_release(w->c, EAST, &w->e);
+	assert_string_equal(mu_floor_holder(w->c), "city/b");
+	mu_floor_release(w->c, "city/a", &w->e); /* hand down */
+	mu_floor_release(w->c, "city/b", &w->e);
+	assert_string_equal(mu_floor_holder(w->c), "");
+}
+
+static void test_moderated(void **state)
+{
+	struct world *w = *state;
+
+	make(w, true);
+	assert_false(mu_conference_heard(w->c, EAST));
+	assert_int_equal(mu_floor_request(w->c, EAST, &w->e), 0); /* the hand is up, no more */
+	mu_conference_mute_all(w->c, HALL, true, &w->e);
+	assert_int_equal(mu_floor_grant(w->c, HALL, EAST, &w->e), 0);
+	assert_true(mu_conference_heard(w->c, EAST));
+	assert_int_equal(mu_conference_member(w->c, EAST)->hand_us, 0);
+	assert_int_equal(mu_floor_grant(w->c, HALL, NORTH, &w->e), -EPERM);
+	assert_int_equal(mu_floor_grant(w->c, HALL, "city/nobody", &w->e), -ENOENT);
+	assert_int_equal(mu_floor_revoke(w->c, HALL, &w->e), 0);
+	assert_false(mu_conference_heard(w->c, EAST));
+	assert_int_equal(mu_floor_revoke(w->c, HALL, &w->e), 0);
+}
+
+/* --- stage
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static const struct mu_seen *seen(const struct mu_seen *s, size_t n, const char *endpoint, const char *label)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(s[i].endpoint, endpoint) == 0 && strcmp(s[i].label, label) == 0)
+			return &s[i];
+	}
+	return NULL;
+}
+
+static void test_who_sees_what(void **state)
+{
+	struct world *w = *state;
+	struct mu_seen s[32];
+	size_t n;
+
+	make(w, false);
+	n = mu_conference_seen(w->c, EAST, s, 32);
+	assert_int_equal(n, 4); /* voice and picture of the hall and the west; not itself, no listener */
+	assert_int_equal(seen(s, n, HALL, "audio")->urgency, MU_URGENT_COMMAND);
+	assert_int_equal(seen(s, n, WEST, "audio")->urgency, MU_URGENT_CONFERENCE);
+	assert_null(seen(s, n, EAST, "video"));
+	assert_null(seen(s, n, NORTH, "video"));
+	assert_int_equal(mu_conference_seen(w->c, NORTH, s, 32), 6); /* who listens sees all */
+	assert_int_equal(mu_conference_seen(w->c, "city/nobody", s, 32), 0);
+	assert_int_equal(mu_conference_seen(w->c, EAST, s, 1), 4);
+	mu_conference_mute(w->c, HALL, WEST, true, &w->e);
+	mu_conference_absent(w->c, HALL);
+	n = mu_conference_seen(w->c, EAST, s, 32);
+	assert_int_equal(n, 1);
+	assert_non_null(seen(s, n, WEST, "video"));
+}
+
+static void test_large_ones(void **state)
+{
+	struct world *w = *state;
+	struct mu_seen s[32];
+	size_t n;
+
+	make(w, false);
+	mu_conference_set_layout(w->c, HALL, MU_LAYOUT_SPEAKER, &w->e);
+	mu_conference_speaks(w->c, WEST);
+	assert_string_equal(w->last, "conference.speaker");
+	n = mu_conference_seen(w->c, EAST, s, 32);
+	assert_string_equal(s[0].endpoint, WEST);
+	assert_true(s[0].large);
+	assert_int_equal(s[0].urgency, MU_URGENT_SPEAKER);
+	assert_int_equal(mu_conference_broadcast(w->c, HALL, HALL, &w->e), 0);
+	mu_conference_seen(w->c, EAST, s, 32);
+	assert_string_equal(s[0].endpoint, HALL);
+	assert_int_equal(mu_conference_view(w->c, EAST, WEST, &w->e), 0);
+	mu_conference_seen(w->c, EAST, s, 32);
+	assert_string_equal(s[0].endpoint, WEST);
+	assert_int_equal(mu_conference_view(w->c, EAST, "city/nobody", &w->e), -ENOENT);
+	mu_conference_leave(w->c, WEST);
+	n = mu_conference_seen(w->c, EAST, s, 32);
+	assert_string_equal(s[0].endpoint, HALL);
+	assert_int_equal(n, 2);
+	assert_int_equal(mu_conference_broadcast(w->c, HALL, NULL, &w->e), 0);
+}
+
+static void test_one_screen(void **state)
+{
+	struct world *w = *state;
+	struct mu_seen s[32];
+	size_t n;
+
+	make(w, false);
+	assert_int_equal(mu_screen_start(w->c, EAST, &w->e), 0);
+	assert_int_equal(mu_screen_start(w->c, EAST, &w->e), 0);
+	assert_int_equal(mu_screen_start(w->c, WEST, &w->e), -EBUSY);
+	assert_int_equal(mu_screen_start(w->c, NORTH, &w->e), -EPERM);
+	n = mu_conference_seen(w->c, WEST, s, 32);
+	assert_string_equal(s[0].label, "screen");
+	assert_true(s[0].large);
+	assert_null(seen(s, mu_conference_seen(w->c, EAST, s, 32), EAST, "screen"));
+	assert_int_equal(mu_screen_start(w->c, HALL, &w->e), 0);
+	assert_int_equal(mu_screen_stop(w->c, EAST, &w->e), -EPERM);
+	assert_int_equal(mu_screen_stop(w->c, HALL, &w->e), 0);
+	assert_int_equal(mu_screen_start(w->c, WEST, &w->e), 0);
+	mu_conference_absent(w->c, WEST);
+	n = mu_conference_seen(w->c, EAST, s, 32);
+	assert_null(seen(s, n, WEST, "screen"));
+}
+
+/* --- restart
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static void test_state_survives(void **state)
+{
+	struct world *w = *state;
+	struct mu_conferences *again;
+	struct mu_conference *c;
+	const struct mu_member *m;
+
+	make(w, true);
+	mu_conference_mute(w->c, HALL, EAST, true, &w->e);
+	mu_conference_broadcast(w->c, HALL, WEST, &w->e);
+	mu_conference_lock(w->c, HALL, true, &w->e);
+	assert_int_equal(mu_conferences_new(w->d, NULL, &again), 0);
+	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), 0);
+	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), -EEXIST);
+	c = mu_conferences_find(again, "morning");
+	assert_int_equal(mu_conference_members(c), 4);
+	m = mu_conference_member(c, EAST);
+	assert_true(m->muted_by_chair);
+	assert_false(m->present);
+	m = mu_conference_member(c, HALL);
+	assert_int_equal(m->role, MU_ROLE_CHAIR);
+	assert_string_equal(m->name, "指挥大厅");
+	assert_int_equal(
+		mu_conference_join(c, EAST, NULL, MU_ROLE_LISTENER, 9, &w->e), 0); /* locked, but it was in */
+	assert_int_equal(mu_conference_join(c, "city/new", NULL, MU_ROLE_LISTENER, 9, &w->e), -EACCES);
+	mu_conferences_free(again);
+}
+
+static void test_broken_state_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"{}",
+		"[]",
+		"7",
+		"{\"id\": \"a/b\", \"layout\": \"equal\"}",
+		"{\"id\": \"a\", \"layout\": \"round\"}",
+		"{\"id\": \"a\", \"layout\": \"equal\", \"members\": [{}]}",
+		"{\"id\": \"a\", \"layout\": \"equal\", \"members\": [{\"endpoint\": \"city/x\", \"role\": \"king\"}]}",
+		"{\"id\": \"a\", \"layout\": \"equal\", \"members\": [{\"endpoint\": \"city/x\", \"role\": \"chair\", \"rank\": -1}]}",
+	};
+	struct world *w = *state;
+
+	assert_int_equal(mu_conferences_new(w->d, NULL, &w->cs), 0);
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
+		json_t *o = json_loads(bad[i], JSON_DECODE_ANY, NULL);
+
+		assert_true(mu_conferences_restore(w->cs, o, &w->e) < 0);
+		assert_null(mu_conferences_find(w->cs, "a"));
+		json_decref(o);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_only_chairs_and_operators_lead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_join_leave_and_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names_are_whole_characters, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mutes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_open_floor_is_a_queue, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rank_takes_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_queue_is_by_rank_then_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moderated, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_sees_what, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_ones, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_screen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_state_survives, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_broken_state_is_refused, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
