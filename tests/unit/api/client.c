@@ -1,9 +1,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "fakes.h"
 
@@ -149,4 +153,20 @@ const struct answer *ask(uint16_t port, const char *method, const char *path, co
 	client_turn(2);
 	check_described(method, path, a.status);
 	return &a;
+}
+
+/* --- a server --- */
+
+void fake_serve(struct mu_api **ret, uint16_t *ret_port)
+{
+	struct mu_addr at = { .in4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+	struct mu_api_options o = { .listen = &at, .n_listen = 1, .site = "city" };
+	struct mu_error e;
+
+	fake_init();
+	strcpy(fake.endpoints[0].id, "city/a");
+	fake.endpoints[0].state = MU_ENDPOINT_LIVE;
+	fake.n_endpoints = 1;
+	assert_int_equal(mu_api_new(&o, ret, &e), 0);
+	*ret_port = mu_api_port(*ret, 0);
 }

@@ -57,4 +57,7 @@ void check_described(const char *method, const char *path, int status);
 /** The value of a header, or NULL. Static buffer. */
 const char *header(const struct answer *a, const char *name);
 
+/** Fakes afresh, and a server of site "city" with one live endpoint, city/a, on a port of its own. The caller frees it. */
+void fake_serve(struct mu_api **ret, uint16_t *ret_port);
+
 #endif

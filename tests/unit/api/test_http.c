@@ -19,17 +19,8 @@ static const char *all = "j,boss,admin,,60";
 
 static int setup(void **state)
 {
-	struct mu_addr at = { .in4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
-	struct mu_api_options o = { .listen = &at, .n_listen = 1, .site = "city" };
-	struct mu_error e;
-
 	(void)state;
-	fake_init();
-	strcpy(fake.endpoints[0].id, "city/a");
-	fake.endpoints[0].state = MU_ENDPOINT_LIVE;
-	fake.n_endpoints = 1;
-	assert_int_equal(mu_api_new(&o, &api, &e), 0);
-	port = mu_api_port(api, 0);
+	fake_serve(&api, &port);
 	return 0;
 }
 
