@@ -214,6 +214,19 @@ enum mu_packet_flag {
 	MU_PACKET_REPAIRED = 1 << 2, /* came by retransmission */
 	MU_PACKET_FRAME    = 1 << 3, /* first packet of a frame */
 };
+/** What a video packet's place among the layers of its stream (temporal, and spatial in one SSRC: SVC) means to whoever
+ *  takes some of them only. Where the codec's header says nothing: MU_LAYER_START and _END at a frame's ends, nothing else. */
+enum mu_layer_flag {
+	MU_LAYER_START	      = 1 << 0, /* first packet of its layer's frame */
+	MU_LAYER_END	      = 1 << 1, /* last packet of its layer's frame */
+	MU_LAYER_UP	      = 1 << 2, /* who took lower temporal layers only may take this one from here on */
+	MU_LAYER_INTRA	      = 1 << 3, /* its layer's frame is not predicted from pictures before: who took lower spatial layers
+					   only may take this one from here on */
+	MU_LAYER_UNREFERENCED = 1 << 4, /* no other frame is predicted from it */
+};
+#define MU_LAYERS_MAX	3 /* encodings of one source in streams of their own (simulcast, RFC 8853) */
+#define MU_SPATIAL_MAX	3 /* spatial layers within a stream */
+#define MU_TEMPORAL_MAX 4
 /** Where one header-extension element lies. */
 struct mu_packet_ext {
 	uint8_t type; /* enum mu_rtp_ext (rtp/rtp.h), 0 unknown */
@@ -238,6 +251,8 @@ struct mu_packet {
 	uint8_t flags;          /* enum mu_packet_flag */
 	uint8_t n_ext;
 	uint8_t lead;           /* with MU_PACKET_KEY: track numbers from the frame's first packet to this one */
+	uint8_t spatial, temporal; /* its layer, 0 the base */
+	uint8_t layer;          /* enum mu_layer_flag */
 	struct mu_packet_ext ext[MU_PACKET_EXTS];
 	uint8_t data[MU_PACKET_MAX];
 };

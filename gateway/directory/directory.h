@@ -25,8 +25,12 @@ const char *mu_endpoint_state_name(enum mu_endpoint_state s);
 
 /** Tracks persist while the endpoint is live or lost, so that viewers outlive a publisher that returns. */
 struct mu_endpoint_track {
-	struct mu_track *track; /* a reference */
-	char label[16];		/* "video", "audio" */
+	struct mu_track *track; /* a reference; of several layers the first */
+	struct mu_track *layers[MU_LAYERS_MAX]; /* references: the encodings of one picture, in the publisher's order; layers[0] is
+						   track */
+	char rids[MU_LAYERS_MAX][17];		/* "": not simulcast */
+	unsigned n_layers;
+	char label[16];		/* "video", "audio", "screen" */
 	enum mu_kind kind;
 	struct mu_format *formats; /* of the present publisher, best first; the endpoint's */
 	unsigned n_formats;

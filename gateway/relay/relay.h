@@ -100,6 +100,28 @@ struct mu_track_stats {
 /** Counters of the branch on w (packets_in, key_* and unhanded only at home). */
 void mu_track_stats(const struct mu_track *t, const struct mu_worker *w, struct mu_track_stats *ret);
 
+/* --- what a track is like and who wants it: any thread ---------------------------------------------------------------------- */
+
+/** As measured at home over the last half second or so; written there, read anywhere. */
+struct mu_shape {
+	bool flows;		   /* packets came within the last second */
+	uint16_t width, height;	   /* of the last key frame (its highest spatial layer); 0: the codec's header was not read */
+	uint8_t spatials, temporals; /* layers seen; 1 where there are none */
+	/** Bits a second, RTP payload, of the layers up to [spatial][temporal] together. */
+	uint32_t bps[MU_SPATIAL_MAX][MU_TEMPORAL_MAX];
+	uint8_t fps[MU_TEMPORAL_MAX]; /* frames a second up to this temporal layer */
+};
+void mu_track_shape(const struct mu_track *t, struct mu_shape *ret);
+/** How loud an audio track is, from its audio-level extension (RFC 6464): 127 minus the level in -dBov, smoothed over some
+ *  200 ms; 0: silent, or nothing came for half a second, or no level is sent. */
+unsigned mu_track_loudness(const struct mu_track *t, int64_t now_us);
+/** Sinks on all workers. */
+unsigned mu_track_users(const struct mu_track *t);
+/** Be told on the control thread when the first sink came or the last one went: fn(arg, t) looks at mu_track_users. Calls
+ *  under way at the same time become one. NULL ends it: fn is not called any more. Control thread.
+ *  @param in  the control thread's */
+void mu_track_watch(struct mu_track *t, struct mu_inbox *in, void (*fn)(void *arg, struct mu_track *t), void *arg);
+
 /* --- per-worker relay state, driven by the net ops of the module above --------------------------------------------------------- */
 
 struct mu_relay; /* one a worker */

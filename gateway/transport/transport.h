@@ -12,7 +12,8 @@
 #include "rtp/rtp.h"
 #include "secure/secure.h"
 
-#define MU_STREAMS_MAX 16 /* media streams in each direction of a transport */
+#define MU_STREAMS_MAX 16 /* media streams in each direction that a transport begins with */
+#define MU_STREAMS_LATER_MAX 96 /* those added later included */
 
 /* --- one for the process ------------------------------------------------------------------------------------------------ */
 
@@ -45,6 +46,7 @@ unsigned mu_media_pick_worker(struct mu_media *m);
 struct mu_stream_in {
 	struct mu_track *track; /* where it goes, at home on the transport's worker; a reference is taken */
 	char mid[32];
+	char rid[17]; /* of simulcast (RFC 8852): each encoding is a stream of its own with the same mid; "": none */
 	struct mu_format formats[MU_FORMATS_MAX];
 	uint8_t rtx_pt[MU_FORMATS_MAX]; /* payload type of each format's RTX, 0 none */
 	unsigned n_formats;
@@ -64,8 +66,18 @@ struct mu_stream_out {
 	uint32_t ssrc, rtx_ssrc; /* rtx_ssrc 0: lost packets are sent again as they were */
 	struct mu_stream_format formats[MU_FORMATS_MAX];
 	unsigned n_formats;
-	struct mu_ext_map exts;
+	struct mu_ext_map exts; /* with MU_EXT_TWCC where the peer answers by transport-wide feedback */
 	bool nack;
+	uint8_t red_pt; /* audio RED (RFC 2198) of Opus: used when the peer loses packets; 0: not taken */
+};
+/** What a stream out carries, and how much it matters. */
+struct mu_feed {
+	struct mu_track *layers[MU_LAYERS_MAX]; /* encodings of one source, in any order: their shapes tell which is which; the
+						   transport takes references. Of one kind, that of the stream */
+	unsigned n_layers;	/* 0: the stream rests */
+	unsigned urgency;	/* enum mu_urgency: 0 is served first */
+	unsigned width, height; /* of the tile in pixels: no layer is sent that is larger than needed; 0: as large as there is */
+	bool never_paused;
 };
 
 enum mu_transport_state {
@@ -74,8 +86,19 @@ enum mu_transport_state {
 	MU_TRANSPORT_SILENT,	/* no consent for 30 s (RFC 7675): nothing is sent or taken; an ICE restart within 10 s brings it back */
 	MU_TRANSPORT_CLOSED,	/* for good; the control side frees it now */
 };
+/** Why a viewer gets of a source what it gets. */
+enum mu_choice {
+	MU_CHOICE_WHOLE,  /* all there is */
+	MU_CHOICE_TILE,	  /* its tile needs no more */
+	MU_CHOICE_LINK,	  /* its link bears no more */
+	MU_CHOICE_PAUSED, /* its link bears not even the least of it, others come first */
+	MU_CHOICE_WAITS,  /* a key frame of the layer chosen is on its way */
+	MU_CHOICE_RESTS,  /* no feed, or its source sends nothing */
+};
+const char *mu_choice_name(enum mu_choice c);
 struct mu_stream_stats {
 	char mid[32];
+	char rid[17];
 	bool out;
 	enum mu_kind kind;
 	enum mu_codec codec;
@@ -83,6 +106,22 @@ struct mu_stream_stats {
 	uint64_t packets, bytes, lost, nacks, retransmitted, repaired, key_requests, key_frames, dropped;
 	uint32_t jitter_us, rtt_us;
 	uint32_t remote_fraction_lost; /* of the last report, 1/256 */
+	/* of a stream out that is fitted to its link */
+	enum mu_choice choice;
+	uint16_t width, height; /* of the layer that is sent */
+	uint8_t layer, n_layers, spatial, temporal; /* by size, 0 the smallest */
+	uint32_t bps, switches;
+};
+/** What the link to a fitted peer bears, and why. */
+struct mu_link_stats {
+	bool known; /* feedback came */
+	uint32_t estimate_bps, acked_bps, wanted_bps, spent_bps;
+	float loss; /* 0..1 */
+	uint32_t queue_us, rtt_us; /* waiting on the link as far as the delays tell; in our pacer: paced_us */
+	uint32_t paced_us;
+	uint8_t limit;	/* enum mu_limit (adapt.h) */
+	uint8_t red;	/* copies of earlier audio that each audio packet carries */
+	uint32_t probes;
 };
 struct mu_transport_stats {
 	enum mu_srtp_profile profile;
@@ -90,6 +129,7 @@ struct mu_transport_stats {
 	int64_t connected_us; /* from new to DTLS up; -1 not yet */
 	int64_t last_check_us, last_rtcp_us; /* valid ones; 0 none yet */
 	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;
+	struct mu_link_stats link;
 	unsigned n_streams;
 	struct mu_stream_stats streams[2 * MU_STREAMS_MAX];
 };
@@ -112,6 +152,9 @@ struct mu_transport_spec {
 	struct mu_stream_out out[MU_STREAMS_MAX];
 	unsigned n_out;
 	int64_t connect_timeout_us; /* gives up when DTLS is not up by then; 0: 30 s */
+	/** What is sent is fitted to the peer's link: layers, pace, redundancy; streams out may be fed anew. For whoever watches
+	 *  many, or a source of several layers; a viewer of one plain stream costs less without. */
+	bool fitted;
 };
 struct mu_transport;
 /** Control thread. Copies spec. Events begin after return.
@@ -132,6 +175,21 @@ void mu_transport_close(struct mu_transport *t, const char *why);
 void mu_transport_free(struct mu_transport *t);
 /** The answer comes as an event. Control thread. */
 void mu_transport_ask_stats(struct mu_transport *t);
+
+/* --- streams that come and go while it runs; control thread ------------------------------------------------------------- */
+
+/** The peer sends one more (another m-section of a new offer, or an encoding of one). Copies s.
+ *  @return 0, -ENOMEM, -EINVAL (the track has its home on another worker), -ENOSPC (MU_STREAMS_LATER_MAX) */
+int mu_transport_add_in(struct mu_transport *t, const struct mu_stream_in *s);
+/** It does not send this m-section any more, with all its encodings; the tracks are let go. */
+void mu_transport_remove_in(struct mu_transport *t, const char *mid);
+/** One more goes to the peer, of a transport that is `fitted`: s->track is NULL, what it carries is said by
+ *  mu_transport_feed. Copies s. @return 0, -ENOMEM, -ENOSPC, -EINVAL */
+int mu_transport_add_out(struct mu_transport *t, const struct mu_stream_out *s);
+/** From now on this stream out carries f, from the next key frame on where it is video; the others are not touched. Numbers,
+ *  time stamps and picture ids go on without a seam. The same layers as before: only what the feed says of them changes.
+ *  @return 0, -ENOENT (no such stream), -ENOMEM, -EINVAL (kind) */
+int mu_transport_feed(struct mu_transport *t, const char *mid, const struct mu_feed *f);
 
 /* --- counters of the media plane ---------------------------------------------------------------------------------------------- */
 

@@ -95,6 +95,26 @@ void mu_webrtc_each_session(
  *  a new reference. */
 json_t *mu_session_json(const struct mu_session_info *s);
 
+/* --- the console session (docs/signalling.md) ------------------------------------------------------------------------------- */
+
+/** A WebSocket as the session sees it. */
+struct mu_console_socket {
+	/** Send a text frame; takes the reference. Never blocks: a client that does not read is closed by the socket's owner. */
+	void (*send)(void *arg, json_t *message);
+	/** Close it after what was sent; mu_console_lost follows or was called. */
+	void (*close)(void *arg, const char *why);
+	void *arg;
+};
+struct mu_console;
+/** A client connected; nothing is known of it yet. Consoles that sent no valid hello within 10 s are closed.
+ *  @param from  its address, for log and audit
+ *  @return 0, -ENOSPC (draining, or the limit), -ENOMEM */
+int mu_console_new(struct mu_webrtc *w, const struct mu_console_socket *s, const char *from, struct mu_console **ret);
+/** A text frame came. */
+void mu_console_text(struct mu_console *c, const char *text, size_t len);
+/** The WebSocket is gone, and c with it. The session behind goes on for 30 s and waits for its client. */
+void mu_console_lost(struct mu_console *c);
+
 /* --- SDP (RFC 8866, 8829, 8843), as far as WHIP and WHEP need it ------------------------------------------------------------ */
 
 #define MU_SDP_SIZE_MAX	    65536
