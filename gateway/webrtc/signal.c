@@ -39,6 +39,11 @@ static const struct {
 	[MU_ACT_END] = { "end", NOTHING },
 };
 
+const char *mu_act_name(enum mu_act a)
+{
+	return acts[a].name;
+}
+
 /* --- members --- */
 
 /* A string member; "" where it is absent and need not be there. */

@@ -4,7 +4,7 @@
 
 #include "webrtc/webrtc.h"
 
-#define MU_SIGNAL_SIZE_MAX  262144
+#define MU_SIGNAL_SIZE_MAX  MU_CONSOLE_MESSAGE_MAX
 #define MU_SIGNAL_DEPTH_MAX 8
 #define MU_SIGNAL_VIEWS_MAX 64
 #define MU_SIGNAL_SENT_MAX  64 /* m-sections that an offer names */
@@ -77,6 +77,8 @@ struct mu_signal {
  * act that is not known); e says what is wrong and what is allowed */
 int mu_signal_parse(const char *text, size_t len, struct mu_signal *ret, struct mu_error *e);
 void mu_signal_done(struct mu_signal *s);
+/** "floor.request" and so on. */
+const char *mu_act_name(enum mu_act a);
 
 /** {"type": "ok", "id"}; a new reference. */
 json_t *mu_signal_ok(uint32_t id);
