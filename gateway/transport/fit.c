@@ -70,6 +70,15 @@ static void let_go(struct fit *f, struct fit_source **which)
 	s->track = mu_track_unref(s->track);
 }
 
+static bool flows(const struct mu_track *t)
+{
+	struct mu_shape shape;
+
+	mu_track_shape(t, &shape);
+	return shape.flows;
+}
+
+/* Where there is a picture, the next source begins with one of the same moment; where there is none, with the first there is. */
 static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 {
 	struct fit_source *s = &f->sources[f->present == &f->sources[0]];
@@ -79,6 +88,7 @@ static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 	s->track = mu_track_ref(track);
 	s->number = ++f->last_number;
 	s->sink.deliver = deliver;
+	s->sink.afresh = f->present && flows(f->present->track);
 	f->next = s;
 	mu_track_add_sink(track, f->out->t->worker, &s->sink, now_us);
 }
@@ -111,7 +121,7 @@ void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 	for (unsigned i = 0; i < old.n_layers; i++)
 		same |= is_fed(&f->feed, old.layers[i]);
 	if (f->present && !is_fed(&f->feed, f->present->track)) {
-		f->held.pkt = mu_packet_unref(f->held.pkt);
+		f->held.empty = true;
 		let_go(f, &f->present);
 	}
 	if (f->next && !is_fed(&f->feed, f->next->track))
@@ -124,6 +134,7 @@ void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 
 void fit_release(struct out_stream *o)
 {
+	o->fit->held.pkt = mu_packet_unref(o->fit->held.pkt);
 	let_go(o->fit, &o->fit->present);
 	let_go(o->fit, &o->fit->next);
 	fit_feed_done(&o->fit->feed);
@@ -442,6 +453,19 @@ static void deliver(struct mu_sink *sink, struct mu_burst *b)
 
 /* --- all of a transport's -------------------------------------------------------------------------------------------------------- */
 
+#define COUNT_US 900000
+
+static void count_bits(struct fit *f, int64_t now_us)
+{
+	int64_t span = now_us - f->counted_us;
+
+	if (span < COUNT_US)
+		return;
+	f->bps = (uint32_t)((f->out->bytes - f->counted_bytes) * 8 * 1000000 / (uint64_t)span);
+	f->counted_bytes = f->out->bytes;
+	f->counted_us = now_us;
+}
+
 static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 {
 	struct fitted *q = MU_CONTAINER_OF(timer, struct fitted, timer);
@@ -451,6 +475,7 @@ static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 		struct fit *f = t->out[i]->fit;
 
 		wire_log_expire(&f->log, now_us);
+		count_bits(f, now_us);
 		if (f->lapsed && t->sendable)
 			fit_resume(f->out, now_us);
 		else
