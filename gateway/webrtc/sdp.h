@@ -32,6 +32,7 @@ bool text_is_token(struct text t, size_t max);
 struct lines {
 	const char *at, *end;
 	unsigned number; /* of the line last read */
+	unsigned max;	 /* lines; 0: MU_SDP_LINES_MAX */
 	char type;
 	struct text value;
 };
@@ -67,6 +68,8 @@ struct sdp_parser {
 	uint32_t fid[16][2];
 	unsigned n_fids;
 };
+/** An answer to an offer of ours, which may have many m-sections: larger than what mu_sdp_parse takes. */
+int sdp_parse_answer(const char *text, size_t len, struct mu_sdp *ret, struct mu_error *e);
 /** What is wrong with the line being read. @return err */
 int sdp_wrong(const struct sdp_parser *p, int err, const char *fmt, ...) MU_PRINTF(3, 4);
 /** m=. */

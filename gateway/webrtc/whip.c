@@ -155,7 +155,7 @@ static void take_formats(
 	}
 }
 
-static bool take_section(struct plan *p, unsigned i, struct mu_web_reply *r)
+bool whip_take_section(struct plan *p, unsigned i, struct mu_web_reply *r)
 {
 	const struct mu_sdp_media *m = &p->offer.media[i];
 	struct sdp_section *s = &p->answer.sections[i];
@@ -185,7 +185,7 @@ static bool take_sections(struct plan *p, struct mu_web_reply *r)
 	if (!find_wanted(&p->offer, wanted, r) || !plan_check(p, wanted, r))
 		return false;
 	for (unsigned i = 0; i < p->offer.n_media; i++) {
-		if (wanted[i] && !take_section(p, i, r))
+		if (wanted[i] && !whip_take_section(p, i, r))
 			return false;
 	}
 	return true;
@@ -220,7 +220,7 @@ static int64_t left_us(const struct session *old)
 /* A client that returns before its old session was found dead is the same publisher, whatever the policy. But a token may be
  * shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody has come back. A session without
  * consent stands in nobody's way. */
-static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
+bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
 	struct session **ret_old, struct mu_web_reply *r)
 {
 	struct session *old = ep->session[0] ? session_find(w, ep->session) : NULL;
@@ -302,7 +302,7 @@ static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_e
 	snprintf(ep->session, sizeof(ep->session), "%s", s->id);
 	snprintf(ep->subject, sizeof(ep->subject), "%s", who->subject);
 	if (old)
-		session_end(old, SESSION_LOST, "another publisher took over");
+		publisher_replace(old);
 	session_tell(s, "session.created", NULL);
 	if (give_tracks(ep, home, &p->spec) < 0) {
 		mu_web_reply_done(r);
