@@ -12,6 +12,7 @@
 
 #define FIT_TICK_US 200000 /* how often is looked whether the layers flow */
 #define FIT_BUMPS   32
+#define FIT_NUMBERS 256
 
 /* --- one packet of a fitted stream ---------------------------------------------------------------------------------------- */
 
@@ -100,6 +101,8 @@ struct fit {
 	struct mu_renumber numbers;
 	struct mu_vp8_map vp8;
 	/* of what went out */
+	uint64_t high;		 /* the next index */
+	bool given[FIT_NUMBERS]; /* which of those before it a packet went out as, by index modulo */
 	uint32_t last_ts;
 	int64_t last_arrival_us;
 	struct wire_log log;
