@@ -104,10 +104,13 @@ void fit_follow(struct fit *f, int64_t now_us)
 		let_go(f, &f->next);
 	if (!track)
 		return;
-	if (f->present && f->present->track == track)
+	if (f->present && f->present->track == track) {
 		f->want = f->target.depth;
-	else if (!f->next)
+		if (f->out->kind == MU_VIDEO)
+			thin_ask(f, now_us);
+	} else if (!f->next) {
 		begin(f, track, now_us);
+	}
 }
 
 void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
@@ -500,6 +503,7 @@ static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 
 		wire_log_expire(&f->log, now_us);
 		count_bits(f, now_us);
+		thin_tick(f, now_us);
 		if (f->lapsed && t->sendable)
 			fit_resume(f->out, now_us);
 		else

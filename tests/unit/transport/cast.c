@@ -146,7 +146,6 @@ struct mu_packet *cast_packet(struct cast *c, unsigned i, const uint8_t *data, s
 	p->pt = c->l[i].format.pt;
 	p->wire_ts = ts;
 	p->arrival_us = c->now_us;
-	p->spatial = p->temporal = p->layer = 0;
 	return p;
 }
 
@@ -218,13 +217,9 @@ static void video_packet(struct cast *c, unsigned layer, unsigned i, bool key, i
 
 	mu_put16(d + 2, 0x8000 | l->picture);
 	d[4] = l->tl0;
-	d[5] = (uint8_t)(temporal << 6 | (temporal > 0 ? 0x20 : 0));
+	d[5] = (uint8_t)(temporal << 6 | (temporal > 0 && !l->no_sync ? 0x20 : 0));
 	stamp(l, d + DESCRIPTOR, i, l->packets, key);
 	p = cast_packet(c, layer, d, 300 + (l->frame + i) % 300, media_time(l, c->now_us));
-	p->temporal = (uint8_t)temporal;
-	p->layer = (uint8_t)((i == 0 ? MU_LAYER_START : 0) | (i == l->packets - 1 ? MU_LAYER_END : 0));
-	if (temporal > 0)
-		p->layer |= MU_LAYER_UP;
 	if (i == l->packets - 1) {
 		p->flags |= MU_PACKET_MARKER;
 		p->data[1] |= 0x80;
@@ -281,7 +276,7 @@ void cast_run(struct cast *c, int64_t us)
 
 /* --- viewers --- */
 
-void eye_up(struct eye *e, struct cast *c, enum mu_kind kind, enum mu_srtp_profile profile, bool rtx)
+static void eye_open(struct eye *e, struct cast *c, enum mu_codec codec, enum mu_srtp_profile profile, bool rtx)
 {
 	struct mu_transport_spec spec = { .id = "eye", .dtls_server = true, .fitted = true };
 	struct mu_stream_out out = { .mid = "0", .ssrc = CAST_SSRC, .n_formats = 1, .nack = true };
@@ -289,14 +284,24 @@ void eye_up(struct eye *e, struct cast *c, enum mu_kind kind, enum mu_srtp_profi
 	memset(e, 0, sizeof(*e));
 	e->c = c;
 	out.rtx_ssrc = rtx ? CAST_RTX : 0;
-	out.formats[0].format = (struct mu_format){ .codec = kind == MU_VIDEO ? MU_CODEC_VP8 : MU_CODEC_OPUS,
-		.pt = CAST_PT,
-		.channels = kind == MU_VIDEO ? 0 : 2 };
+	out.formats[0].format = (struct mu_format){
+		.codec = codec, .pt = CAST_PT, .channels = codec == MU_CODEC_OPUS ? 2 : 0
+	};
 	out.formats[0].rtx_pt = rtx ? CAST_RTX_PT : 0;
 	viewer_attach(&e->v, c->media, &spec);
 	assert_int_equal(mu_transport_add_out(e->v.t, &out), 0);
 	cast_turn(c);
 	viewer_connect(&e->v, profile);
+}
+
+void eye_up(struct eye *e, struct cast *c, enum mu_kind kind, enum mu_srtp_profile profile, bool rtx)
+{
+	eye_open(e, c, kind == MU_VIDEO ? MU_CODEC_VP8 : MU_CODEC_OPUS, profile, rtx);
+}
+
+void eye_up_as(struct eye *e, struct cast *c, enum mu_codec codec)
+{
+	eye_open(e, c, codec, MU_SRTP_AEAD_AES_128_GCM, true);
 }
 
 void eye_down(struct eye *e)

@@ -24,7 +24,8 @@ struct layer {
 	unsigned asked, keys;
 	int64_t asked_us[64];
 	bool begun, sends, want_key;
-	bool deaf; /* answers no key requests */
+	bool deaf;    /* answers no key requests */
+	bool no_sync; /* its upper temporal layers say no switching points */
 	unsigned packets; /* of a frame */
 	unsigned temporals; /* 1..3 */
 	uint64_t seq;
@@ -88,6 +89,8 @@ struct eye {
 };
 /** A viewer with a fitted stream "0" of kind; fed with nothing. */
 void eye_up(struct eye *e, struct cast *c, enum mu_kind kind, enum mu_srtp_profile profile, bool rtx);
+/** The same with RTX, GCM and a stream of this codec. */
+void eye_up_as(struct eye *e, struct cast *c, enum mu_codec codec);
 void eye_down(struct eye *e);
 void eye_feed(struct eye *e, const unsigned *layers, unsigned n, unsigned height);
 #define FEED(e, height, ...) \
