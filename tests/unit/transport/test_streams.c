@@ -290,13 +290,14 @@ static void test_reports_and_goodbyes_of_many(void **state)
 /* What a fitted transport begins with is fed by its track, and may be fed anew. */
 static void test_fitted_from_the_beginning(void **state)
 {
-	struct mu_transport_spec spec = stage_viewer();
 	struct mu_feed none = { .n_layers = 0 };
+	struct mu_transport_spec spec;
 	struct session pub, view;
 
 	(void)state;
 	stage_up();
 	stage_publish(&pub);
+	spec = stage_viewer();
 	spec.fitted = true;
 	stage_connect(&view, &spec);
 	stage_send_video(&pub, 1, true);
