@@ -456,6 +456,71 @@ static void test_audio(void **state)
 	down();
 }
 
+static unsigned rnd;
+
+static unsigned dice(unsigned n)
+{
+	rnd = rnd * 1103515245u + 12345u;
+	return (rnd >> 16) % n;
+}
+
+/* A packet of anything: descriptors cut short, times and numbers that leap, formats that are not there. */
+static void push_junk(unsigned layer)
+{
+	uint8_t d[64];
+	struct mu_packet *p;
+	size_t len = dice(20) ? 1 + dice(sizeof(d)) : 0;
+
+	for (size_t i = 0; i < len; i++)
+		d[i] = (uint8_t)dice(256);
+	if (len > 8 && dice(2)) { /* a key frame now and then */
+		d[0] = 0x90;
+		d[1] = (uint8_t)(dice(2) ? 0xf0 : 0x80);
+		d[6] &= dice(2) ? 0xfe : 0xff;
+	}
+	p = cast_packet(&c, layer, d, len, c.l[layer].frame * 3000 + (dice(30) ? 0 : dice(1u << 15) << 16));
+	p->codec = (uint8_t)(dice(40) ? 0 : dice(256));
+	p->flags = (uint8_t)dice(2);
+	c.l[layer].frame += dice(3) == 0;
+	c.l[layer].seq += dice(100) ? 0 : dice(dice(4) ? 50 : 20000);
+	cast_push(&c, layer, p);
+}
+
+/* Whatever the sources send: what leaves is well formed, and no number leaves twice but as the same bytes,
+ * for which the viewer's replay window is the witness. */
+static void test_hostile_sources(void **state)
+{
+	struct mu_rtp_header h;
+	uint8_t pkt[2000];
+	size_t len;
+	unsigned n = 0;
+
+	(void)state;
+	up(true, 2);
+	c.l[0].sends = c.l[1].sends = false;
+	c.late = 10;
+	FEED(&e, 0, 0, 1);
+	for (unsigned i = 0; i < 20000; i++) {
+		push_junk(dice(2));
+		if (dice(50) == 0)
+			fit_target(eye_out(&e), (int)dice(3) - 1, dice(4), dice(5), MU_CHOICE_LINK, c.now_us);
+		if (dice(10))
+			continue;
+		c.now_us += dice(20) ? 1000 : 100000;
+		mu_clock_drive(c.now_us);
+		e.v.t->ice.last_check_us = c.now_us;
+		cast_turn(&c);
+		for (; viewer_take(&e.v, &h, pkt, &len); n++) {
+			uint16_t asked = (uint16_t)(h.seq - dice(200));
+
+			if (h.pt == CAST_PT)
+				viewer_nack(&e.v, &asked, 1, c.now_us);
+		}
+	}
+	assert_true(n > 5000);
+	down();
+}
+
 /* All that may be under way when it ends. */
 static void test_ends_with_a_change_under_way(void **state)
 {
@@ -516,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_a_viewer_asks_for_a_key_frame),
 		cmocka_unit_test(test_goes_on_after_silence),
 		cmocka_unit_test(test_audio),
+		cmocka_unit_test(test_hostile_sources),
 		cmocka_unit_test(test_ends_with_a_change_under_way),
 		cmocka_unit_test(test_last_reference),
 	};
