@@ -186,12 +186,22 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, c
 	mu_list_init(&t->ufrags[1].link);
 	mu_list_init(&t->dirty);
 	mu_ice_init(&t->ice);
+	if (spec->ufrag[0]) {
+		memcpy(t->ice.ufrag, spec->ufrag, sizeof(t->ice.ufrag));
+		memcpy(t->ice.pwd, spec->pwd, sizeof(t->ice.pwd));
+	}
 	memcpy(t->control_ufrag, t->ice.ufrag, sizeof(t->control_ufrag));
 	memcpy(t->control_pwd, t->ice.pwd, sizeof(t->control_pwd));
 	msg = transport_msg_new(t, session_attach_msg);
 	mu_worker_post(t->worker, &msg->msg);
 	*ret = t;
 	return 0;
+}
+
+void mu_transport_credentials(char ret_ufrag[MU_ICE_UFRAG + 1], char ret_pwd[MU_ICE_PWD + 1])
+{
+	mu_random_text(ret_ufrag, MU_ICE_UFRAG);
+	mu_random_text(ret_pwd, MU_ICE_PWD);
 }
 
 const char *mu_transport_ufrag(const struct mu_transport *t)
@@ -215,8 +225,7 @@ int mu_transport_restart_ice(struct mu_transport *t)
 
 	if (t->closing || t->closed)
 		return -EPROTO;
-	mu_random_text(t->control_ufrag, MU_ICE_UFRAG);
-	mu_random_text(t->control_pwd, MU_ICE_PWD);
+	mu_transport_credentials(t->control_ufrag, t->control_pwd);
 	m = transport_msg_new(t, session_restart_msg);
 	memcpy(m->ufrag, t->control_ufrag, sizeof(m->ufrag));
 	memcpy(m->pwd, t->control_pwd, sizeof(m->pwd));

@@ -147,6 +147,8 @@ struct mu_transport_spec {
 	unsigned n_fingerprints;
 	bool dtls_server;
 	char cname[64];
+	/* our ICE credentials, where they were offered before the peer was known (mu_transport_credentials); "": new ones */
+	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
 	struct mu_stream_in in[MU_STREAMS_MAX];
 	unsigned n_in;
 	struct mu_stream_out out[MU_STREAMS_MAX];
@@ -162,6 +164,8 @@ struct mu_transport;
  *  another worker) */
 int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev, void *arg,
 	struct mu_transport **ret);
+/** ICE credentials for an offer of ours, whose transport is made once it was answered. Any thread. */
+void mu_transport_credentials(char ret_ufrag[MU_ICE_UFRAG + 1], char ret_pwd[MU_ICE_PWD + 1]);
 /** Our ICE credentials, for the answer. Control thread. */
 const char *mu_transport_ufrag(const struct mu_transport *t);
 const char *mu_transport_pwd(const struct mu_transport *t);
