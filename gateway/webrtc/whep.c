@@ -95,7 +95,8 @@ static void take_formats(const struct mu_sdp_media *m, const struct mu_endpoint_
 	}
 }
 
-/* --- what is fitted to the viewer's link: what there is something to choose from of. All others cost less as they are --- */
+/* --- what is fitted to the viewer's link: what there is something to choose from of. All others cost less as
+ * they are --- */
 
 static bool ext_flows(const struct mu_sdp_media *m, unsigned i)
 {
@@ -136,8 +137,8 @@ static void feed(struct session *s, const char *mid, const struct mu_endpoint_tr
 		f.layers[i] = et->layers[i];
 	err = mu_transport_feed(s->t, mid, &f);
 	if (err < 0 && err != -EPROTO)
-		mu_warn(TOPIC, s->id, "cannot choose among what %s has now: %s; what it got before goes on", s->ep->id,
-			g_strerror(-err));
+		mu_warn(TOPIC, s->id, "cannot choose among what %s has now: %s; what it got before goes on",
+			s->ep->id, g_strerror(-err));
 }
 
 static void feed_all(struct session *s)
@@ -174,12 +175,14 @@ static void begin_feeding(struct session *s, const struct plan *p)
 
 /* --- one section --- */
 
-static void take_exts(const struct mu_sdp_media *m, bool twcc, struct sdp_section *s, struct mu_stream_out *out)
+static void take_exts(
+	const struct mu_sdp_media *m, bool twcc, struct sdp_section *s, struct mu_stream_out *out)
 {
 	for (unsigned i = 0; i < m->n_exts; i++) {
 		enum mu_sdp_direction d = m->exts[i].direction;
 
-		if (!ext_flows(m, i) || !(mu_ext_travels(m->exts[i].type) || (twcc && m->exts[i].type == MU_EXT_TWCC)))
+		if (!ext_flows(m, i) ||
+			!(mu_ext_travels(m->exts[i].type) || (twcc && m->exts[i].type == MU_EXT_TWCC)))
 			continue;
 		s->exts[s->n_exts].type = m->exts[i].type;
 		s->exts[s->n_exts].id = m->exts[i].id;
@@ -285,7 +288,9 @@ static bool take_sections(struct plan *p, struct mu_endpoint *ep, struct mu_web_
 		p->spec.fitted |= et[k] && wants_fitting(m, et[k]);
 	}
 	for (unsigned i = 0; i < p->offer.n_media; i++) {
-		const struct mu_endpoint_track *of = (int)i == chosen[0] ? et[0] : (int)i == chosen[1] ? et[1] : NULL;
+		const struct mu_endpoint_track *of = (int)i == chosen[0] ? et[0]
+			: (int)i == chosen[1]                            ? et[1]
+									 : NULL;
 
 		if (usable[i] && !(of && take_section(p, i, of)))
 			plan_idle_section(p, i);

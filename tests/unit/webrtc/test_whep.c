@@ -88,8 +88,8 @@ static void test_viewers_outlive_a_lost_publisher(void **state)
 	assert_ptr_equal(v->spec.out[0].track, fake.t[3]->spec.in[1].track);
 }
 
-/* The session of a viewer ends with the hold, so long its own DELETE finds it; after that it is gone, as RFC 9110 has it for
- * what is gone. */
+/* The session of a viewer ends with the hold, so long its own DELETE finds it; after that it is gone, as RFC
+ * 9110 has it for what is gone. */
 static void test_delete_after_the_publisher(void **state)
 {
 	struct fixture *f = *state;
@@ -143,7 +143,8 @@ static void test_publishing_offer(void **state)
 	assert_contains(f->r.detail, "WHIP");
 }
 
-/* --- viewers that choose ------------------------------------------------------------------------------------ */
+/* --- viewers that choose
+ * ------------------------------------------------------------------------------------ */
 
 static void test_plain_source_plain_viewer(void **state)
 {
@@ -177,10 +178,12 @@ static void test_simulcast_is_fitted(void **state)
 	assert_true(fake_out(v, audio->mid)->feed.urgency < fake_out(v, video->mid)->feed.urgency);
 	assert_true(video->exts.id_of[MU_EXT_TWCC]);
 	assert_contains(f->r.body, "a=rtcp-fb:96 transport-cc\r\n");
-	assert_contains(f->r.body, "a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01");
+	assert_contains(f->r.body,
+		"a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01");
 }
 
-/* Of who tells nothing of arrivals layers are chosen all the same, and no extension comes that was not asked for. */
+/* Of who tells nothing of arrivals layers are chosen all the same, and no extension comes that was not asked
+ * for. */
 static void test_simulcast_without_feedback(void **state)
 {
 	struct fixture *f = *state;
@@ -206,7 +209,8 @@ static void test_layers_within_a_stream(void **state)
 	fake.shape.spatials = 0;
 }
 
-/* The publisher returns with fewer encodings, then with more: its viewers stay, and choose among what there is. */
+/* The publisher returns with fewer encodings, then with more: its viewers stay, and choose among what there
+ * is. */
 static void test_fed_anew_when_the_publisher_returns(void **state)
 {
 	struct fixture *f = *state;
