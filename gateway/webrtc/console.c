@@ -338,6 +338,11 @@ int mu_console_new(
 	return 0;
 }
 
+bool mu_console_known(const struct mu_console *l)
+{
+	return l->c != NULL;
+}
+
 void mu_console_lost(struct mu_console *l)
 {
 	if (!l)

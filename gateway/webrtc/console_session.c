@@ -115,19 +115,16 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct pc *pc = arg;
 	struct session *s = pc->c->s;
-	struct mu_transport_stats *old = pc->before;
 
 	if (pc->up && !pc->over) { /* whether a publisher is there: another with its token may take over else */
 		if (packets_in(stats) > packets_in(pc->stats))
 			s->heard_us = s->media_us = s->w->now_us();
 		s->heard_us = MU_MAX(s->heard_us, MU_MAX(stats->last_check_us, stats->last_rtcp_us));
 	}
+	free(pc->before);
 	pc->before = pc->stats;
 	pc->before_us = pc->stats_us;
-	pc->stats = old ? old : malloc(sizeof(*pc->stats));
-	if (!pc->stats)
-		return;
-	*pc->stats = *stats;
+	pc->stats = stats_copy(stats);
 	pc->stats_us = s->w->now_us();
 }
 

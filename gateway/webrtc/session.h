@@ -124,6 +124,8 @@ void whip_ended(struct session *s, enum session_end how, const char *why);
 void whip_stop_holds(struct mu_webrtc *w);
 void whep_ended(struct session *s);
 
+/** Figures kept after the event that told them. @return malloc'ed in one piece, NULL: no memory */
+struct mu_transport_stats *stats_copy(const struct mu_transport_stats *from);
 /** Host candidates of a worker: advertised addresses, else those it listens on. */
 void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_candidates *ret);
 

@@ -136,6 +136,8 @@ struct mu_console;
 int mu_console_new(struct mu_webrtc *w, const struct mu_console_socket *s, const char *from, struct mu_console **ret);
 /** A text frame came. */
 void mu_console_text(struct mu_console *c, const char *text, size_t len);
+/** Whether its hello was accepted, and its session goes on. */
+bool mu_console_known(const struct mu_console *c);
 /** The WebSocket is gone, and c with it. The session behind goes on for 30 s and waits for its client. */
 void mu_console_lost(struct mu_console *c);
 
