@@ -1,52 +1,7 @@
-/* The VP8 payload descriptor (RFC 7741, section 4.2). Its picture ids belong to the encoder of one layer; a
- * viewer must see them go on by one, whatever was switched or left out. */
-#include <errno.h>
+/* Picture ids in the VP8 payload descriptor (RFC 7741, section 4.2) belong to the encoder of one layer; a viewer must see them
+ * go on by one, whatever was switched or left out. */
 
 #include "adapt/adapt.h"
-
-int mu_vp8_parse(const uint8_t *p, size_t len, struct mu_vp8 *ret)
-{
-	struct mu_vp8 d = { .temporal = -1 };
-	size_t at = 1;
-	uint8_t ext;
-
-	if (len < 1)
-		return -EBADMSG;
-	d.no_reference = p[0] & 0x20;
-	d.start = (p[0] & 0x17) == 0x10;
-	if (p[0] & 0x80) {
-		if (len < 2)
-			return -EBADMSG;
-		ext = p[at++];
-		if (ext & 0x80) {
-			if (len < at + 1 || (p[at] & 0x80 && len < at + 2))
-				return -EBADMSG;
-			d.picture_at = (uint8_t)at;
-			d.picture_bits = p[at] & 0x80 ? 15 : 7;
-			d.picture = p[at] & 0x80 ? mu_get16(p + at) & 0x7fff : p[at];
-			at += d.picture_bits == 15 ? 2 : 1;
-		}
-		if (ext & 0x40) {
-			if (len < at + 1)
-				return -EBADMSG;
-			d.tl0_at = (uint8_t)at;
-			d.tl0 = p[at++];
-		}
-		if (ext & 0x30) {
-			if (len < at + 1)
-				return -EBADMSG;
-			if (ext & 0x20) {
-				d.temporal = p[at] >> 6;
-				d.sync = p[at] & 0x20;
-			}
-			at++;
-		}
-	}
-	d.len = (uint8_t)at;
-	d.key = d.start && len > at && !(p[at] & 1); /* the frame header's first bit: 0 is a key frame */
-	*ret = d;
-	return 0;
-}
 
 /* A picture's number in 16 bits, by those near it: seven bits come around every few seconds. */
 static uint16_t number(const struct mu_vp8_map *m, const struct mu_vp8 *d)

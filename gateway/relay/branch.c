@@ -350,6 +350,7 @@ void mu_track_add_sink(struct mu_track *t, struct mu_worker *w, struct mu_sink *
 	s->waiting_key = s->catching_up = false;
 	s->first_seq = b->cache.high;
 	mu_list_append(&b->sinks, &s->link);
+	shape_users(t, 1);
 	if (b->n_sinks++ == 0 && w != t->home)
 		set_wanted(b, true);
 	if (t->kind == MU_VIDEO)
@@ -361,6 +362,7 @@ void mu_track_remove_sink(struct mu_track *t, struct mu_worker *w, struct mu_sin
 	struct branch *b = branch_of(t, w);
 
 	mu_list_remove(&s->link);
+	shape_users(t, -1);
 	if (s->catching_up)
 		end_catch_up(b, s);
 	if (--b->n_sinks == 0) {
