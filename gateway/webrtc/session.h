@@ -107,6 +107,11 @@ void session_tell(const struct session *s, const char *kind, const char *why);
 bool whip_take_section(struct plan *p, unsigned i, struct mu_web_reply *r);
 /** A section where nothing flows: it stays open, with any one format of its own. */
 void plan_idle_section(struct plan *p, unsigned i);
+/** The first half of publish_tracks: nothing shows yet. in[].track are references, the caller's, also on error (NULL: none). */
+int publish_find_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, const char *label, struct mu_stream_in *in,
+	unsigned n);
+/** The second half. */
+int publish_show_tracks(struct mu_endpoint *ep, const char *label, const struct mu_stream_in *in, unsigned n);
 /** Tracks for the streams of one m-section, those that the endpoint has of this label or new ones, at home on worker
  *  `home`; the endpoint shows them. @return 0, -ENOMEM, -ENOSPC; in[].track are references, the caller's */
 int publish_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, const char *label, struct mu_stream_in *in,

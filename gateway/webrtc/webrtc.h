@@ -147,6 +147,8 @@ void mu_console_lost(struct mu_console *c);
 #define MU_SDP_MEDIA_MAX    64	/* m-sections */
 #define MU_SDP_CODECS_MAX   48	/* payload types of one m-section */
 #define MU_SDP_LINES_MAX    4096
+#define MU_SDP_LAYERS_MAX   8	/* encodings of one m-section that are looked at */
+#define MU_SDP_RID_MAX	    16
 struct mu_sdp_codec {
 	uint8_t pt;
 	char name[24]; /* of rtpmap */
@@ -172,6 +174,9 @@ struct mu_sdp_media {
 	char msid[130]; /* of the first a=msid */
 	bool msids_differ; /* another one names another MediaStream */
 	unsigned n_rids; /* a=rid ... send */
+	/* what a=simulcast sends (RFC 8853): of each encoding the first alternative, if it has an a=rid, in the offerer's order */
+	char layers[MU_SDP_LAYERS_MAX][MU_SDP_RID_MAX + 1];
+	unsigned n_layers;
 	/* effective values: own or the session's */
 	char ufrag[257], pwd[257];
 	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];

@@ -28,6 +28,12 @@ const char *fake_token(const char *jti, const char *scopes, const char *endpoint
 	return t;
 }
 
+void mu_track_shape(const struct mu_track *t, struct mu_shape *ret)
+{
+	(void)t;
+	*ret = (struct mu_shape){ .flows = true, .spatials = 1, .temporals = 1 };
+}
+
 /* --- secure --- */
 
 static const char *const scope_names[] = { "publish", "watch", "conference", "operate", "admin" };

@@ -91,6 +91,12 @@ enum mu_kind mu_track_kind(const struct mu_track *t)
 	return t->kind;
 }
 
+void mu_track_shape(const struct mu_track *t, struct mu_shape *ret)
+{
+	(void)t;
+	*ret = (struct mu_shape){ .flows = true, .spatials = 1, .temporals = 1 };
+}
+
 unsigned mu_track_loudness(const struct mu_track *t, int64_t now)
 {
 	(void)now;
