@@ -220,8 +220,6 @@ static void feed(struct console *c, const struct wish *w)
 
 	for (unsigned i = 0; i < f.n_layers; i++)
 		f.layers[i] = w->et->layers[i];
-	if (f.n_layers == 0)
-		f.layers[f.n_layers++] = w->et->track;
 	w->slot->urgency = w->urgency;
 	if (!c->down.pc || same_feed(&f, &w->slot->fed))
 		return;
