@@ -26,8 +26,8 @@ static void audit(void *arg, const char *who, const char *from, const char *what
 	if (!a->audit || n == 0)
 		return;
 	if (n > 1)
-		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)", why ? why : "",
-			n - 1);
+		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)",
+			why ? why : "", n - 1);
 	mu_audit_add(a->audit,
 		&(struct mu_audit_entry){ .who = who,
 			.from = from,

@@ -176,7 +176,8 @@ static gboolean tell_state(gpointer arg)
 
 static void state_is_due(struct room *r)
 {
-	int64_t gap_us = STATE_US + (int64_t)STATE_US_EACH * r->n_consoles * (int64_t)mu_conference_members(r->conference);
+	int64_t gap_us = STATE_US +
+		(int64_t)STATE_US_EACH * r->n_consoles * (int64_t)mu_conference_members(r->conference);
 	int64_t left_us = r->told_us + gap_us - r->w->now_us();
 
 	if (!r->timer)
@@ -217,13 +218,15 @@ static void ended(struct room *r)
 {
 	/* the last one that is put out frees it */
 	for (unsigned n = r->n_consoles; n > 0; n--)
-		put_out(MU_CONTAINER_OF(r->consoles.next, struct console, room_link), "the conference has ended");
+		put_out(MU_CONTAINER_OF(r->consoles.next, struct console, room_link),
+			"the conference has ended");
 }
 
 static void happened(struct room *r, const struct mu_event *ev)
 {
 	const char *endpoint = json_string_value(json_object_get(ev->data, "endpoint"));
-	bool left = strcmp(ev->kind, "conference.left") == 0, speaker = strcmp(ev->kind, "conference.speaker") == 0;
+	bool left = strcmp(ev->kind, "conference.left") == 0,
+	     speaker = strcmp(ev->kind, "conference.speaker") == 0;
 	struct console *who = left ? console_of(r, endpoint) : NULL;
 	bool last = who && r->n_consoles == 1;
 
@@ -320,7 +323,8 @@ void console_join(struct console *c, const struct mu_signal *m)
 		return;
 	role_of(&c->s->token, &role, &rank);
 	err = mu_conference_join(conference, c->s->ep->id, m->name, role, rank, &e);
-	console_audit(c, "conference.join", m->conference, err < 0 ? "denied" : "done", err < 0 ? e.text : c->s->ep->id);
+	console_audit(c, "conference.join", m->conference, err < 0 ? "denied" : "done",
+		err < 0 ? e.text : c->s->ep->id);
 	if (err < 0) {
 		console_refuse(c, m->id, status_of(err), "%s", e.text);
 		return;

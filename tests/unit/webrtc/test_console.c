@@ -55,7 +55,8 @@ static void test_hello_refused(void **state)
 	for (size_t i = 0; i < MU_ARRAY_LEN(table); i++) {
 		client_open(&a);
 		if (table[i].endpoint[0])
-			client_say(&a, "hello", "{ss ss}", "token", table[i].token, "endpoint", table[i].endpoint);
+			client_say(&a, "hello", "{ss ss}", "token", table[i].token, "endpoint",
+				table[i].endpoint);
 		else
 			client_say(&a, "hello", "{ss}", "token", table[i].token);
 		client_refused(&a, table[i].status, table[i].part);
@@ -265,7 +266,8 @@ static void test_shown(void **state)
 	json_decref(seen.last);
 	mu_webrtc_refresh_stats(kit.f->w);
 	/* what WHIP's sessions can, it cannot */
-	mu_session_patch(kit.f->w, a.session, "application/trickle-ice-sdpfrag", "*", "a=ice-ufrag:x\r\n", 15, &r);
+	mu_session_patch(
+		kit.f->w, a.session, "application/trickle-ice-sdpfrag", "*", "a=ice-ufrag:x\r\n", 15, &r);
 	assert_int_equal(r.status, 404);
 	mu_session_delete(kit.f->w, a.session, &r);
 	assert_int_equal(r.status, 200);

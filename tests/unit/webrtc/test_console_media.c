@@ -71,15 +71,17 @@ static void test_offer_again(void **state)
 	assert_int_equal(t->restarts, 0);
 	assert_int_equal(fake.n, 1);
 	/* the video stops */
-	offer(&a, sdp_replace(sdp_load("chromium-whip.sdp"), "a=sendonly\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f",
-			  "a=inactive\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f"),
+	offer(&a,
+		sdp_replace(sdp_load("chromium-whip.sdp"),
+			"a=sendonly\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f",
+			"a=inactive\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f"),
 		false);
 	assert_non_null(client_got(&a, "answer"));
 	assert_int_equal(t->n_in, 1);
 	assert_string_equal(t->in[0].mid, "0");
 	/* and comes again, as a screen */
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")), "tracks", "mid", "1", "label",
-		"screen");
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+		"tracks", "mid", "1", "label", "screen");
 	assert_non_null(client_got(&a, "answer"));
 	assert_int_equal(t->n_in, 2);
 	assert_non_null(mu_endpoint_find_track(endpoint("city/a"), "screen"));
@@ -153,8 +155,8 @@ static void test_offers_refused(void **state)
 	}
 	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_IDLE);
 	assert_string_equal(endpoint("city/a")->session, "");
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")), "tracks", "mid", "0", "label",
-		"screen");
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+		"tracks", "mid", "0", "label", "screen");
 	client_refused(&a, 400, "audio");
 	client_enter(&b, "t2,watch,city/b", "city/b");
 	offer(&b, sdp_load("chromium-whip.sdp"), false);
@@ -328,7 +330,8 @@ static void test_codec_not_taken(void **state)
 			memcpy(p, "XXXX", 4);
 		for (p = sdp; (p = strstr(p, "AV1/90000")); p++)
 			memcpy(p, "XXX", 3);
-		client_say(&b, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp", sdp);
+		client_say(&b, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp",
+			sdp);
 		client_ok(&b);
 		free(sdp);
 	}
@@ -501,7 +504,8 @@ static void test_resume_tells_again(void **state)
 	assert_false(t->closing);
 	client_flush(&b);
 	client_open(&b);
-	client_say(&b, "hello", "{ss ss ss}", "token", "t2,conference,city/b", "endpoint", "city/b", "session", b.session);
+	client_say(&b, "hello", "{ss ss ss}", "token", "t2,conference,city/b", "endpoint", "city/b",
+		"session", b.session);
 	assert_non_null(client_got(&b, "welcome"));
 	assert_non_null(client_mid(&b, "city/a", "audio"));
 	client_answer(&b, NULL, NULL); /* the offer that it may not have had */
@@ -532,8 +536,8 @@ static void test_many_views(void **state)
 	client_answer(&b, NULL, NULL);
 	o = json_array_get(b.got, json_array_size(b.got) - 1);
 	assert_int_equal(json_array_size(json_object_get(o, "tracks")), 64);
-	json_array_foreach(json_object_get(o, "missing"), i, tracks)
-		full += strcmp(text_of(tracks, "why"), "full") == 0;
+	json_array_foreach(json_object_get(o, "missing"), i, tracks) full +=
+		strcmp(text_of(tracks, "why"), "full") == 0;
 	assert_int_equal(full, 5);
 	assert_null(client_got(&b, "offer"));
 }
