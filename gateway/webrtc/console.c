@@ -88,6 +88,16 @@ void console_audit(
 	audit(c->s->w, &c->s->token, c->link ? c->link->from : NULL, what, target, result, why);
 }
 
+bool console_may_do(struct console *c, uint32_t id)
+{
+	const struct mu_console_host *host = c->s->w->host;
+
+	if (host && host->allows(host->arg, &c->s->token))
+		return true;
+	console_refuse(c, id, 429, "this token changes something too often: wait a second");
+	return false;
+}
+
 static void close_link(struct mu_console *l, unsigned code, const char *why)
 {
 	if (l->closed)
@@ -140,8 +150,7 @@ static void welcome(struct console *c, uint32_t id, bool resumed)
 			mu_directory_site(c->s->w->o.directory), "ice_servers"));
 	if (!resumed)
 		return;
-	if (c->room)
-		console_tell_conference(c);
+	console_tell_conference(c);
 	console_down_tell_again(c);
 }
 
@@ -182,6 +191,10 @@ static struct console *greet(struct mu_console *l, const struct mu_signal *m, st
 	endpoint = endpoint_of(who, m->endpoint, r);
 	if (!endpoint)
 		return NULL;
+	if (!l->w->host->allows(l->w->host->arg, who)) {
+		reply_refuse(r, 429, "this token is used too often: wait a second");
+		return NULL;
+	}
 	c = find_session(l->w, m->session, who, endpoint);
 	*ret_resumed = c != NULL;
 	return c ? c : console_new(l->w, who, endpoint, r);

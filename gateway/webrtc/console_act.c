@@ -120,6 +120,8 @@ void console_act(struct console *c, const struct mu_signal *m)
 		console_refuse(c, m->id, 409, "%s is in no conference: join one first", c->s->ep->id);
 		return;
 	}
+	if (is_of_note(c, m) && !console_may_do(c, m->id))
+		return;
 	g_strlcpy(id, mu_conference_id(room_conference(c->room)), sizeof(id));
 	err = act(room_conference(c->room), c->s->ep->id, m, &e);
 	if (is_of_note(c, m))

@@ -87,7 +87,7 @@ static json_t *up_json(const struct console *c)
 
 void console_quality(struct console *c)
 {
-	if (!c->link || (!c->up.pc && !c->down.pc))
+	if (!c->link)
 		return;
 	console_send(c,
 		json_pack("{ss so so so}", "type", "quality", "link", link_json(c->down.pc), "down",

@@ -130,7 +130,7 @@ static void keep_slots(struct settling *s)
 			struct slot *slot = d->slots[k];
 
 			if (slot->ep && slot->answered && slot->kind == s->wishes[i].kind &&
-				is_of(slot, &s->wishes[i]))
+				is_of(slot, &s->wishes[i]) && slot_takes(slot, s->wishes[i].et))
 				s->wishes[i].slot = slot;
 		}
 	}

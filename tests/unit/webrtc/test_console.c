@@ -49,6 +49,7 @@ static void test_hello_refused(void **state)
 		{ "t,conference,", "", 400, "which one" },
 		{ "t,conference,city/duty-*", "city/hall", 403, "not for city/hall" },
 		{ "t,conference,", "north/hall", 403, "city" },
+		{ "hasty,conference,city/hall", "", 429, "too often" },
 	};
 
 	(void)state;
@@ -154,6 +155,15 @@ static void test_resume(void **state)
 	fake_pass(60000);
 	assert_int_equal(sessions(), 1);
 	assert_contains(kit.audit, "console.resume");
+	/* put out while it was away: it is told when it is back */
+	client_lose(&a);
+	assert_int_equal(mu_conference_remove(kit.c, NULL, "city/hall", NULL), 0);
+	client_flush(&a);
+	client_open(&a);
+	client_say(&a, "hello", "{ss ss}", "token", "t1,conference,city/hall", "session", session);
+	assert_string_equal(text_of(client_got(&a, "conference"), "why"), "removed by the chair");
+	client_join(&a);
+	client_flush(&a);
 	/* lost for good */
 	client_lose(&a);
 	fake_pass(30100);

@@ -111,6 +111,75 @@ static void test_stop_publishing(void **state)
 	assert_int_equal(fake.n, 1);
 }
 
+static char *simulcast(void)
+{
+	return sdp_load("chromium-simulcast.sdp");
+}
+
+static const char *wanted(struct client *k)
+{
+	static char text[32];
+	const json_t *list = json_object_get(client_got(k, "layers"), "wanted"), *one;
+	size_t i;
+
+	text[0] = '\0';
+	if (!list)
+		return "-";
+	json_array_foreach(list, i, one) g_strlcat(text, json_string_value(one), sizeof(text));
+	return text;
+}
+
+static void test_simulcast(void **state)
+{
+	struct mu_inbox *inbox = (struct mu_inbox *)state; /* never looked into */
+	struct mu_endpoint_track *et;
+	struct mu_transport *t;
+
+	kit.f->w->o.control = inbox;
+	client_enter(&a, "t1,publish conference,city/a", "city/a");
+	offer(&a, simulcast(), false);
+	assert_contains(text_of(client_got(&a, "answer"), "sdp"), "a=simulcast:recv h;m;l\r\n");
+	t = fake_last();
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(t->n_in, 4);
+	et = mu_endpoint_find_track(endpoint("city/a"), "video");
+	assert_int_equal(et->n_layers, 3);
+	/* nobody looks: after a while all but the smallest may rest */
+	mu_webrtc_refresh_stats(kit.f->w);
+	fake_pass(4000);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "-");
+	fake_pass(1100);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "l");
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "-");
+	/* somebody does: at once */
+	fake_users(et->layers[0], 1);
+	assert_string_equal(wanted(&a), "hl");
+	fake_users(et->layers[0], 0);
+	assert_string_equal(wanted(&a), "-");
+	mu_webrtc_refresh_stats(kit.f->w);
+	fake_pass(5100);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "l");
+	/* a viewer is fed all of them, and picks by its tile */
+	client_join(&a);
+	client_enter(&b, "t2,conference,city/b", "city/b");
+	client_join(&b);
+	client_view(&b, "city/a", "video", 320, 180);
+	client_answer(&b, NULL, NULL);
+	client_answer(&b, NULL, NULL);
+	assert_int_equal(fake_out(fake_last(), client_mid(&b, "city/a", "video"))->feed.n_layers, 3);
+	/* the same offer again changes nothing */
+	offer(&a, simulcast(), false);
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(t->n_in, 4);
+	client_done(&a);
+	fake_pass(30100);
+	fake_users(et->layers[0], 1); /* nobody hears it any more */
+}
+
 /* RELIABILITY S11 */
 static void test_another_certificate(void **state)
 {
@@ -564,6 +633,7 @@ int main(void)
 		TEST(test_publish),
 		TEST(test_offer_again),
 		TEST(test_stop_publishing),
+		TEST(test_simulcast),
 		TEST(test_another_certificate),
 		TEST(test_offers_refused),
 		TEST(test_second_publisher),
