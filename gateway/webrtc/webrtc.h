@@ -1,4 +1,4 @@
-/* webrtc: SDP, and the sessions that WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) make. Control thread only.
+/* webrtc: SDP, the sessions that WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) make, and consoles. Control thread only.
  *
  * Knows nothing of HTTP libraries: a request comes as strings, the answer goes as a struct mu_web_reply, so the whole is
  * tested without a server.
