@@ -80,7 +80,7 @@ static void test_offer_again(void **state)
 	assert_int_equal(t->n_in, 1);
 	assert_string_equal(t->in[0].mid, "0");
 	/* and comes again, as a screen */
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"),
 		"tracks", "mid", "1", "label", "screen");
 	assert_non_null(client_got(&a, "answer"));
 	assert_int_equal(t->n_in, 2);
@@ -224,7 +224,7 @@ static void test_offers_refused(void **state)
 	}
 	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_IDLE);
 	assert_string_equal(endpoint("city/a")->session, "");
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"),
 		"tracks", "mid", "0", "label", "screen");
 	client_refused(&a, 400, "audio");
 	client_enter(&b, "t2,watch,city/b", "city/b");

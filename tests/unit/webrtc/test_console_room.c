@@ -377,7 +377,7 @@ static void test_one_presenter(void **state)
 {
 	(void)state;
 	enter_all();
-	client_say(&b, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+	client_say(&b, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"),
 		"tracks", "mid", "1", "label", "screen");
 	assert_non_null(client_got(&b, "answer"));
 	client_view(&c, "city/b", "screen", 1920, 1080);
