@@ -5,8 +5,13 @@
 
 #include "webrtc/console.h"
 
-#define AWAITED_MS	30000 /* a session without its client */
-#define AWAITED_MAX_TOKEN 8   /* of those, of one token: a client that comes back as another again and again */
+#define AWAITED_MS 30000 /* a session without its client */
+#define AWAITED_MAX_TOKEN                                                                \
+	8 /* of those, of one token: a client that comes back as another again and again \
+	   */
+
+#define CROWD    100 /* consoles */
+#define CROWD_MS 50
 
 static const struct mu_transport_events events;
 
@@ -115,19 +120,17 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct pc *pc = arg;
 	struct session *s = pc->c->s;
-	struct mu_transport_stats *old = pc->before;
 
-	if (pc->up && !pc->over) { /* whether a publisher is there: another with its token may take over else */
+	if (pc->up &&
+		!pc->over) { /* whether a publisher is there: another with its token may take over else */
 		if (packets_in(stats) > packets_in(pc->stats))
 			s->heard_us = s->media_us = s->w->now_us();
 		s->heard_us = MU_MAX(s->heard_us, MU_MAX(stats->last_check_us, stats->last_rtcp_us));
 	}
+	free(pc->before);
 	pc->before = pc->stats;
 	pc->before_us = pc->stats_us;
-	pc->stats = old ? old : malloc(sizeof(*pc->stats));
-	if (!pc->stats)
-		return;
-	*pc->stats = *stats;
+	pc->stats = stats_copy(stats);
 	pc->stats_us = s->w->now_us();
 }
 
@@ -154,7 +157,8 @@ static void limit_awaited(struct mu_webrtc *w, const struct mu_token *who)
 	mu_list_for_each (it, &w->sessions) {
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
-		if (s->kind != SESSION_CONSOLE || s->ended || s->console->link || !mu_token_same(&s->token, who))
+		if (s->kind != SESSION_CONSOLE || s->ended || s->console->link ||
+			!mu_token_same(&s->token, who))
 			continue;
 		n++;
 		if (!oldest)
@@ -273,8 +277,8 @@ void console_touch(struct console *c)
 	struct mu_webrtc *w = c->s->w;
 
 	c->dirty = true;
-	if (!w->settle_timer)
-		w->settle_timer = w->timer_add(0, settle, w);
+	if (!w->settle_timer) /* a crowd's changes come together: one look at all of them does */
+		w->settle_timer = w->timer_add(w->n_consoles > CROWD ? CROWD_MS : 0, settle, w);
 }
 
 static bool watches(const struct console *c, const char *endpoint)
@@ -283,7 +287,7 @@ static bool watches(const struct console *c, const char *endpoint)
 		if (strcmp(c->down.views[i].endpoint, endpoint) == 0)
 			return true;
 	}
-	return c->room && mu_conference_member(room_conference(c->room), endpoint);
+	return false;
 }
 
 void consoles_endpoint_changed(struct mu_webrtc *w, const char *endpoint)
@@ -294,6 +298,7 @@ void consoles_endpoint_changed(struct mu_webrtc *w, const char *endpoint)
 		if (s->kind == SESSION_CONSOLE && !s->ended && watches(s->console, endpoint))
 			console_touch(s->console);
 	}
+	rooms_endpoint_changed(w, endpoint);
 }
 
 /* --- figures --- */

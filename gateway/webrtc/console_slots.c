@@ -1,8 +1,9 @@
 /* Which source is in which m-section of the down connection.
  *
- * What the client is to receive is collected as wishes: audio of its conference by loudness, and what it views as far as it
- * may. A wish keeps the slot that it has, so that nothing flickers; new ones take slots that rest, and where none is left
- * more m-sections are offered, some in advance. So that most changes of what is seen need no offer.
+ * What the client is to receive is collected as wishes: audio of its conference by loudness, and what it
+ * views as far as it may. A wish keeps the slot that it has, so that nothing flickers; new ones take slots
+ * that rest, and where none is left more m-sections are offered, some in advance. So that most changes of
+ * what is seen need no offer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,32 +17,74 @@ struct settling {
 	struct wish *wishes;
 	unsigned n, n_room; /* n_room: of a conference's audio, which is not asked for */
 	struct mu_seen *seen;
-	size_t n_seen;
+	GHashTable *known; /* endpoint that may be wished for -> struct known */
+};
+/** What the conference says of an endpoint. */
+struct known {
+	const struct mu_seen *audio, *video, *screen;
 };
 
 /* --- what it is to receive --- */
 
+static void may_be_wished(struct settling *s, const char *endpoint)
+{
+	if (!g_hash_table_contains(s->known, endpoint))
+		g_hash_table_insert(s->known, (gpointer)(uintptr_t)endpoint, g_new0(struct known, 1));
+}
+
+static const struct mu_seen **place_of(struct known *k, const char *label)
+{
+	if (strcmp(label, "audio") == 0)
+		return &k->audio;
+	return strcmp(label, "video") == 0 ? &k->video : strcmp(label, "screen") == 0 ? &k->screen : NULL;
+}
+
+/* Of a large conference only what is looked at: this runs for each of its consoles whenever anything happens.
+ */
 static void see(struct settling *s)
 {
 	struct mu_conference *conference = s->c->room ? room_conference(s->c->room) : NULL;
-	size_t max = conference ? 2 * mu_conference_members(conference) + 2 : 0;
+	size_t max = conference ? 2 * mu_conference_members(conference) + 2 : 0, n;
+	const char *const *chosen;
+	unsigned n_chosen = conference ? room_chosen(s->c->room, &chosen) : 0;
 
-	s->seen = max > 0 ? g_new(struct mu_seen, max) : NULL;
-	s->n_seen = max > 0 ? MU_MIN(mu_conference_seen(conference, s->c->s->ep->id, s->seen, max), max) : 0;
+	s->known = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+	for (unsigned i = 0; i < s->c->down.n_views; i++)
+		may_be_wished(s, s->c->down.views[i].endpoint);
+	for (unsigned i = 0; i < n_chosen; i++)
+		may_be_wished(s, chosen[i]);
+	if (!conference || g_hash_table_size(s->known) == 0)
+		return;
+	s->seen = g_new(struct mu_seen, max);
+	n = MU_MIN(mu_conference_seen(conference, s->c->s->ep->id, s->seen, max), max);
+	for (size_t i = 0; i < n; i++) {
+		struct known *k = g_hash_table_lookup(s->known, s->seen[i].endpoint);
+		const struct mu_seen **place = k ? place_of(k, s->seen[i].label) : NULL;
+
+		if (place)
+			*place = &s->seen[i];
+	}
 }
 
 static const struct mu_seen *seen_of(const struct settling *s, const char *endpoint, const char *label)
 {
-	for (size_t i = 0; i < s->n_seen; i++) {
-		if (strcmp(s->seen[i].label, label) == 0 && strcmp(s->seen[i].endpoint, endpoint) == 0)
-			return &s->seen[i];
-	}
-	return NULL;
+	struct known *k = g_hash_table_lookup(s->known, endpoint);
+	const struct mu_seen **place = k ? place_of(k, label) : NULL;
+
+	return place ? *place : NULL;
+}
+
+static bool is_member(const struct console *c, const char *endpoint)
+{
+	const struct mu_member *m = c->room ? mu_conference_member(room_conference(c->room), endpoint) : NULL;
+
+	return m && m->present;
 }
 
 static bool may_watch(const struct console *c, const char *endpoint)
 {
-	return c->s->token.scopes & (MU_SCOPE_WATCH | MU_SCOPE_ADMIN) && mu_token_covers(&c->s->token, endpoint);
+	return c->s->token.scopes & (MU_SCOPE_WATCH | MU_SCOPE_ADMIN) &&
+		mu_token_covers(&c->s->token, endpoint);
 }
 
 static void wish_for(struct settling *s, const char *endpoint, const char *label, enum mu_urgency urgency,
@@ -68,17 +111,17 @@ static void wish_for(struct settling *s, const char *endpoint, const char *label
 static void wish_for_view(struct settling *s, const struct mu_signal_view *v)
 {
 	const struct mu_seen *seen = seen_of(s, v->endpoint, v->label);
-	const struct mu_member *member =
-		s->c->room ? mu_conference_member(room_conference(s->c->room), v->endpoint) : NULL;
+	const struct console *c = s->c;
 
-	if (member && member->present && strcmp(v->label, "audio") == 0)
+	if (strcmp(v->label, "audio") == 0 && is_member(c, v->endpoint))
 		return; /* comes by itself, and as the conference says */
 	if (seen)
 		wish_for(s, v->endpoint, v->label, seen->urgency, v->width, v->height, NULL);
-	else if (may_watch(s->c, v->endpoint))
+	else if (may_watch(c, v->endpoint))
 		wish_for(s, v->endpoint, v->label, MU_URGENT_MONITOR, v->width, v->height, NULL);
 	else
-		wish_for(s, v->endpoint, v->label, MU_URGENT_MONITOR, 0, 0, member ? "idle" : "forbidden");
+		wish_for(s, v->endpoint, v->label, MU_URGENT_MONITOR, 0, 0,
+			is_member(c, v->endpoint) ? "idle" : "forbidden");
 }
 
 static void wish_for_room(struct settling *s)
@@ -127,7 +170,8 @@ static void keep_slots(struct settling *s)
 		for (unsigned k = 0; k < d->n_slots && s->wishes[i].et && !s->wishes[i].slot; k++) {
 			struct slot *slot = d->slots[k];
 
-			if (slot->ep && slot->answered && slot->kind == s->wishes[i].kind && is_of(slot, &s->wishes[i]))
+			if (slot->ep && slot->answered && slot->kind == s->wishes[i].kind &&
+				is_of(slot, &s->wishes[i]) && slot_takes(slot, s->wishes[i].et))
 				s->wishes[i].slot = slot;
 		}
 	}
@@ -220,8 +264,6 @@ static void feed(struct console *c, const struct wish *w)
 
 	for (unsigned i = 0; i < f.n_layers; i++)
 		f.layers[i] = w->et->layers[i];
-	if (f.n_layers == 0)
-		f.layers[f.n_layers++] = w->et->track;
 	w->slot->urgency = w->urgency;
 	if (!c->down.pc || same_feed(&f, &w->slot->fed))
 		return;
@@ -251,7 +293,8 @@ static bool add_slot(struct down *d, enum mu_kind kind)
 	do {
 		slot->ssrc = mu_random_u32();
 		slot->rtx_ssrc = kind == MU_VIDEO ? mu_random_u32() : 0;
-	} while (slot->ssrc == 0 || slot->ssrc == slot->rtx_ssrc || (kind == MU_VIDEO && slot->rtx_ssrc == 0));
+	} while (
+		slot->ssrc == 0 || slot->ssrc == slot->rtx_ssrc || (kind == MU_VIDEO && slot->rtx_ssrc == 0));
 	d->slots[d->n_slots++] = slot;
 	d->wants_offer = true;
 	return true;
@@ -273,7 +316,9 @@ static void grow(struct settling *s, enum mu_kind kind, unsigned need, unsigned 
 /* What finds no slot that is offered waits for none. */
 static void mark_full(struct settling *s)
 {
-	unsigned left[] = { [MU_AUDIO] = unanswered(&s->c->down, MU_AUDIO), [MU_VIDEO] = unanswered(&s->c->down, MU_VIDEO) };
+	unsigned left[] = {
+		[MU_AUDIO] = unanswered(&s->c->down, MU_AUDIO), [MU_VIDEO] = unanswered(&s->c->down, MU_VIDEO)
+	};
 
 	for (unsigned i = 0; i < s->n; i++) {
 		struct wish *w = &s->wishes[i];
@@ -292,11 +337,14 @@ static void grow_slots(struct settling *s)
 	unsigned need[] = { [MU_AUDIO] = 0, [MU_VIDEO] = 0 }, audio = 0;
 
 	for (unsigned i = 0; i < s->n; i++)
-		need[s->wishes[i].kind] += s->wishes[i].et && !s->wishes[i].slot && strcmp(s->wishes[i].why, "opening") == 0;
+		need[s->wishes[i].kind] +=
+			s->wishes[i].et && !s->wishes[i].slot && strcmp(s->wishes[i].why, "opening") == 0;
 	for (unsigned k = 0; k < s->c->down.n_slots; k++)
 		audio += s->c->down.slots[k]->kind == MU_AUDIO && !s->c->down.slots[k]->refused;
 	if (s->c->room) /* all that a conference may need, before anybody speaks */
-		need[MU_AUDIO] = MU_MAX(need[MU_AUDIO] + audio, mu_conference_loudest(room_conference(s->c->room))) - audio;
+		need[MU_AUDIO] =
+			MU_MAX(need[MU_AUDIO] + audio, mu_conference_loudest(room_conference(s->c->room))) -
+			audio;
 	grow(s, MU_AUDIO, need[MU_AUDIO], 1);
 	grow(s, MU_VIDEO, need[MU_VIDEO], GROW_VIDEO);
 	mark_full(s);
@@ -323,7 +371,8 @@ static json_t *tracks_json(const struct settling *s)
 
 		if (w->why)
 			json_array_append_new(missing,
-				json_pack("{ss ss ss}", "endpoint", w->endpoint, "label", w->label, "why", w->why));
+				json_pack("{ss ss ss}", "endpoint", w->endpoint, "label", w->label, "why",
+					w->why));
 	}
 	return json_pack("{ss so so}", "type", "tracks", "tracks", tracks, "missing", missing);
 }
@@ -364,6 +413,7 @@ void console_down_settle(struct console *c)
 	console_down_offer(c);
 	g_free(s.wishes);
 	g_free(s.seen);
+	g_hash_table_unref(s.known);
 }
 
 void console_slots_reset(struct console *c)

@@ -127,7 +127,7 @@ static uint64_t packets_in(const struct mu_transport_stats *st)
 }
 
 /* In one block. */
-static struct mu_transport_stats *copy_stats(const struct mu_transport_stats *from)
+struct mu_transport_stats *stats_copy(const struct mu_transport_stats *from)
 {
 	size_t len = from->n_streams * sizeof(from->streams[0]);
 	struct mu_transport_stats *s = malloc(sizeof(*s) + len);
@@ -147,7 +147,7 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 		s->heard_us = s->media_us = s->w->now_us();
 	s->heard_us = MU_MAX(s->heard_us, MU_MAX(stats->last_check_us, stats->last_rtcp_us));
 	free(s->stats);
-	s->stats = copy_stats(stats);
+	s->stats = stats_copy(stats);
 }
 
 static const struct mu_transport_events events = { .state = on_state, .stats = on_stats };

@@ -136,6 +136,8 @@ void whep_ended(struct session *s);
 /** A publisher came with other encodings of what the endpoint has: its fitted viewers choose from those. */
 void whep_feed_viewers(struct mu_webrtc *w, const struct mu_endpoint *ep);
 
+/** Figures kept after the event that told them. @return malloc'ed in one piece, NULL: no memory */
+struct mu_transport_stats *stats_copy(const struct mu_transport_stats *from);
 /** Host candidates of a worker: advertised addresses, else those it listens on. */
 void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_candidates *ret);
 

@@ -272,6 +272,65 @@ json_t *mu_session_json(const struct mu_session_info *s)
 		((const struct fake_session *)s->session)->id, "endpoint", s->endpoint);
 }
 
+/* --- consoles --- */
+
+void mu_webrtc_set_host(struct mu_webrtc *w, const struct mu_console_host *h)
+{
+	(void)w;
+	fake.host = h ? *h : (struct mu_console_host){ .check = NULL };
+}
+
+int mu_console_new(
+	struct mu_webrtc *w, const struct mu_console_socket *s, const char *from, struct mu_console **ret)
+{
+	unsigned i = 0;
+
+	(void)w;
+	while (i < MU_ARRAY_LEN(fake.consoles) && fake.consoles[i].used)
+		i++;
+	if (fake.no_consoles || i == MU_ARRAY_LEN(fake.consoles))
+		return -ENOSPC;
+	*ret = &fake.consoles[i];
+	**ret = (struct mu_console){ .socket = *s, .used = true };
+	g_strlcpy((*ret)->from, from, sizeof((*ret)->from));
+	fake.n_consoles++;
+	return 0;
+}
+
+/* "hello" makes it known, "close" closes, "flood" sends a megabyte and more; everything comes back in "heard". */
+void mu_console_text(struct mu_console *c, const char *text, size_t len)
+{
+	g_strlcpy(c->last, text, sizeof(c->last));
+	c->last_len = len;
+	fake.n_texts++;
+	if (strcmp(text, "close") == 0) {
+		c->socket.close(c->socket.arg, 1000, "bye");
+		return;
+	}
+	c->known |= strcmp(text, "hello") == 0;
+	for (int i = 0; strcmp(text, "flood") == 0 && i < 40; i++) {
+		char *big = g_strnfill(65536, 'x');
+
+		c->socket.send(c->socket.arg, json_pack("{ss}", "big", big));
+		g_free(big);
+	}
+	c->socket.send(c->socket.arg, json_pack("{ss}", "heard", c->last));
+}
+
+bool mu_console_known(const struct mu_console *c)
+{
+	return c->known;
+}
+
+void mu_console_lost(struct mu_console *c)
+{
+	if (!c->used)
+		abort();
+	c->used = false;
+	fake.n_consoles--;
+	fake.n_consoles_lost++;
+}
+
 /* --- media --- */
 
 static struct {
