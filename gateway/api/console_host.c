@@ -15,6 +15,11 @@ static int check(void *arg, const char *token, struct mu_token *ret, struct mu_e
 	return err < 0 ? mu_error_set(e, err == -ETIME ? err : -EPERM, "%s", why) : 0;
 }
 
+static bool allows(void *arg, const struct mu_token *who)
+{
+	return mu_rate_take(arg, who);
+}
+
 static void audit(void *arg, const char *who, const char *from, const char *what, const char *target,
 	const char *result, const char *why)
 {
@@ -26,8 +31,8 @@ static void audit(void *arg, const char *who, const char *from, const char *what
 	if (!a->audit || n == 0)
 		return;
 	if (n > 1)
-		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)", why ? why : "",
-			n - 1);
+		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)",
+			why ? why : "", n - 1);
 	mu_audit_add(a->audit,
 		&(struct mu_audit_entry){ .who = who,
 			.from = from,
@@ -39,7 +44,7 @@ static void audit(void *arg, const char *who, const char *from, const char *what
 
 void mu_console_host_start(struct mu_api *a)
 {
-	const struct mu_console_host host = { .check = check, .audit = audit, .arg = a };
+	const struct mu_console_host host = { .check = check, .allows = allows, .audit = audit, .arg = a };
 
 	mu_webrtc_set_host(a->webrtc, &host);
 }

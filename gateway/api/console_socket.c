@@ -1,22 +1,22 @@
 /* WebSockets of consoles: taken from the HTTP server after the handshake, read and written without blocking.
  *
- * A client costs at most one message in the making (MU_CONSOLE_MESSAGE_MAX), a queue (QUEUE_MAX) and as much work as it
- * may send bytes a second: past that it is not read from until its time has come. One that does not answer, does not read, or
- * breaks a rule is closed with a code that says so.
+ * A client costs at most one message in the making (MU_CONSOLE_MESSAGE_MAX), a queue (QUEUE_MAX) and as much
+ * work as it may send bytes a second: past that it is not read from until its time has come. One that does
+ * not answer, does not read, or breaks a rule is closed with a code that says so.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "api/console_socket.h"
 
-#define QUEUE_MAX	(1 << 20) /* bytes that wait for the client */
-#define READ_MAX	16384	  /* in one turn of the loop */
-#define BYTES_A_SECOND	262144	  /* it may send */
-#define BYTES_BURST	(1 << 20)
-#define PING_US		INT64_C(15000000)
-#define SILENT_US	INT64_C(30000000) /* without a pong */
-#define MESSAGE_US	INT64_C(30000000) /* from a message's first byte to its last */
-#define GOODBYE_US	INT64_C(2000000)  /* from our goodbye to its */
+#define QUEUE_MAX      (1 << 20) /* bytes that wait for the client */
+#define READ_MAX       16384     /* in one turn of the loop */
+#define BYTES_A_SECOND 262144    /* it may send */
+#define BYTES_BURST    (1 << 20)
+#define PING_US        INT64_C(15000000)
+#define SILENT_US      INT64_C(30000000) /* without a pong */
+#define MESSAGE_US     INT64_C(30000000) /* from a message's first byte to its last */
+#define GOODBYE_US     INT64_C(2000000)  /* from our goodbye to its */
 
 struct socket {
 	struct mu_list link;
@@ -30,7 +30,7 @@ struct socket {
 	GSource *readable, *writable;
 	guint paused, end; /* timers: read on; free it */
 	GByteArray *out;
-	guint written;	 /* of out */
+	guint written;                                    /* of out */
 	int64_t pong_us, ping_us, closing_us, message_us; /* 0: not */
 	double credit;
 	int64_t credit_us;
@@ -197,7 +197,8 @@ static void on_send(void *arg, json_t *message)
 
 	json_decref(message);
 	if (text && !queue(s, MU_WS_OP_TEXT, text, strlen(text))) {
-		mu_warn("api", s->from, "a console does not read what it is sent: %d bytes wait, it is closed", QUEUE_MAX);
+		mu_warn("api", s->from,
+			"a console does not read what it is sent: %d bytes wait, it is closed", QUEUE_MAX);
 		end(s); /* there is no room for a goodbye either */
 	}
 	free(text);
@@ -286,7 +287,8 @@ static guint pay(struct socket *s, size_t bytes)
 {
 	int64_t now_us = mu_clock_us();
 
-	s->credit = MU_MIN(s->credit + (double)(now_us - s->credit_us) / 1e6 * BYTES_A_SECOND, (double)BYTES_BURST) -
+	s->credit = MU_MIN(s->credit + (double)(now_us - s->credit_us) / 1e6 * BYTES_A_SECOND,
+			    (double)BYTES_BURST) -
 		(double)bytes;
 	s->credit_us = now_us;
 	return s->credit >= 0 ? 0 : (guint)(-s->credit * 1000 / BYTES_A_SECOND) + 1;
@@ -298,7 +300,8 @@ static gboolean on_readable(GObject *stream, gpointer arg)
 	uint8_t data[READ_MAX];
 	GError *e = NULL;
 	gssize n = g_pollable_input_stream_read_nonblocking(
-		G_POLLABLE_INPUT_STREAM(g_io_stream_get_input_stream(s->stream)), data, sizeof(data), NULL, &e);
+		G_POLLABLE_INPUT_STREAM(g_io_stream_get_input_stream(s->stream)), data, sizeof(data), NULL,
+		&e);
 	guint wait_ms;
 
 	(void)stream;
@@ -374,8 +377,9 @@ static bool has_room(struct mu_req *r)
 	if (!full && (address < MU_SOCKETS_ADDRESS || mu_conn_shared(r->msg)))
 		return true;
 	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Retry-After", "10");
-	mu_reply_problem(r, full ? 503 : 429, "Too many consoles", "%u consoles are connected%s: close some, or try again later.",
-		full ? a->n_sockets : address, full ? "" : " from your address");
+	mu_reply_problem(r, full ? 503 : 429, "Too many consoles",
+		"%u consoles are connected%s: close some, or try again later.", full ? a->n_sockets : address,
+		full ? "" : " from your address");
 	return false;
 }
 
@@ -412,8 +416,10 @@ void mu_on_console_socket(struct mu_req *r)
 	to.arg = s;
 	if (mu_console_new(r->api->webrtc, &to, r->from, &console) < 0) {
 		g_free(s);
-		soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Retry-After", "10");
-		mu_reply_problem(r, 503, "Not available", "The gateway takes no more consoles now: try again later.");
+		soup_message_headers_replace(
+			soup_server_message_get_response_headers(r->msg), "Retry-After", "10");
+		mu_reply_problem(
+			r, 503, "Not available", "The gateway takes no more consoles now: try again later.");
 	} else if (!socket_begin(s, r, console)) {
 		mu_console_lost(console);
 		g_free(s);

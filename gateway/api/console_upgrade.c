@@ -28,7 +28,8 @@ static bool origin_allowed(struct mu_req *r)
 
 	if (!origin || same_host(origin, soup_message_headers_get_one(asked(r), "Host")))
 		return true;
-	mu_reply_problem(r, 403, "Not allowed", "A page of %.100s may not open a console here: only this gateway's own.", origin);
+	mu_reply_problem(r, 403, "Not allowed",
+		"A page of %.100s may not open a console here: only this gateway's own.", origin);
 	return false;
 }
 
@@ -36,15 +37,16 @@ static bool is_upgrade(struct mu_req *r)
 {
 	SoupMessageHeaders *h = soup_server_message_get_response_headers(r->msg);
 	bool websocket = strcmp(soup_server_message_get_method(r->msg), "GET") == 0 &&
-		soup_server_message_get_http_version(r->msg) == SOUP_HTTP_1_1 && has_word(r, "Upgrade", "websocket") &&
-		has_word(r, "Connection", "upgrade");
+		soup_server_message_get_http_version(r->msg) == SOUP_HTTP_1_1 &&
+		has_word(r, "Upgrade", "websocket") && has_word(r, "Connection", "upgrade");
 	const char *version = soup_message_headers_get_one(asked(r), "Sec-WebSocket-Version");
 
 	if (websocket && version && strcmp(version, "13") == 0)
 		return true;
 	soup_message_headers_replace(h, "Upgrade", "websocket");
 	soup_message_headers_replace(h, "Sec-WebSocket-Version", "13");
-	mu_reply_problem(r, 426, "Upgrade required", "This is served by WebSocket (RFC 6455, version 13) only.");
+	mu_reply_problem(
+		r, 426, "Upgrade required", "This is served by WebSocket (RFC 6455, version 13) only.");
 	return false;
 }
 
@@ -53,7 +55,8 @@ static bool protocol_known(struct mu_req *r)
 	if (has_word(r, "Sec-WebSocket-Protocol", MU_CONSOLE_PROTOCOL))
 		return true;
 	mu_reply_problem(r, 400, "Unknown subprotocol",
-		"Sec-WebSocket-Protocol has to offer " MU_CONSOLE_PROTOCOL ", which is all that this gateway speaks.");
+		"Sec-WebSocket-Protocol has to offer " MU_CONSOLE_PROTOCOL
+		", which is all that this gateway speaks.");
 	return false;
 }
 
@@ -95,8 +98,9 @@ char *mu_ws_handshake(struct mu_req *r)
 	if (!key)
 		return NULL;
 	accept = mu_ws_accept(key);
-	text = g_strdup_printf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			       "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: " MU_CONSOLE_PROTOCOL "\r\n\r\n",
+	text = g_strdup_printf(
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: " MU_CONSOLE_PROTOCOL "\r\n\r\n",
 		accept);
 	g_free(accept);
 	return text;

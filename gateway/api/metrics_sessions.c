@@ -41,6 +41,8 @@ static void stream_rows(struct pass *p, const char *endpoint, const struct mu_st
 		g_string_append_printf(p->rows[m], "muster_%s{", per_stream[m].name);
 		mu_metric_label(p->rows[m], "endpoint", endpoint);
 		mu_metric_label(p->rows[m], ",mid", s->mid);
+		if (s->rid[0])
+			mu_metric_label(p->rows[m], ",rid", s->rid);
 		mu_metric_label(p->rows[m], ",kind", s->kind == MU_AUDIO ? "audio" : "video");
 		g_string_append_c(p->rows[m], '}');
 		mu_metric_value(p->rows[m], per_stream[m].fn(s));

@@ -64,6 +64,8 @@ struct mu_req;
 
 /** Whether this request's token may change something now; else it was answered with 429. Control thread. */
 bool mu_rate_allows(struct mu_req *r);
+/** The same for what is no request. @return false: too often */
+bool mu_rate_take(struct mu_api *a, const struct mu_token *who);
 
 /* --- request.c: one request, from its header to its answer --- */
 

@@ -3,11 +3,11 @@
 #include <glib.h>
 #include <stdlib.h>
 
-#define FIN	  0x80
-#define RSV	  0x70
-#define MASKED	  0x80
-#define LEN_16	  126
-#define LEN_64	  127
+#define FIN    0x80
+#define RSV    0x70
+#define MASKED 0x80
+#define LEN_16 126
+#define LEN_64 127
 
 static bool is_control(uint8_t opcode)
 {
@@ -32,7 +32,9 @@ static unsigned check_opcode(const struct mu_ws *ws)
 	if (op == MU_WS_OP_BINARY)
 		return MU_WS_NO_TEXT;
 	if (is_control(op))
-		return op > MU_WS_OP_PONG || !(ws->head[0] & FIN) || (ws->head[1] & 0x7f) > MU_WS_CONTROL_MAX ? MU_WS_PROTOCOL : 0;
+		return op > MU_WS_OP_PONG || !(ws->head[0] & FIN) || (ws->head[1] & 0x7f) > MU_WS_CONTROL_MAX
+			? MU_WS_PROTOCOL
+			: 0;
 	if (op > MU_WS_OP_BINARY || (op == MU_WS_OP_MORE) != ws->message)
 		return MU_WS_PROTOCOL;
 	return 0;
@@ -143,7 +145,8 @@ static unsigned end_message(struct mu_ws *ws, const struct mu_ws_ops *ops, void 
 /* Section 7.4: codes that a peer may send. */
 static bool is_code(unsigned code)
 {
-	return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) || (code >= 3000 && code <= 4999);
+	return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+		(code >= 3000 && code <= 4999);
 }
 
 static unsigned end_close(struct mu_ws *ws, const struct mu_ws_ops *ops, void *arg)

@@ -1,7 +1,7 @@
 /* ws: frames of a WebSocket (RFC 6455) as a server reads and writes them. Plain logic: no socket, no clock.
  *
- * The library's own is not used: in Debian 12 (libsoup 3.2.3) it bounds a frame but not a message of many, nor what waits to be
- * sent, and nothing tells how much that is.
+ * The library's own is not used: in Debian 12 (libsoup 3.2.3) it bounds a frame but not a message of many,
+ * nor what waits to be sent, and nothing tells how much that is.
  */
 #ifndef MU_API_WS_H
 #define MU_API_WS_H
@@ -29,7 +29,7 @@ enum mu_ws_opcode {
 	MU_WS_OP_PONG = 10,
 };
 #define MU_WS_CONTROL_MAX 125 /* bytes of a control frame's data */
-#define MU_WS_HEAD_MAX	  10  /* bytes of a server's frame header */
+#define MU_WS_HEAD_MAX    10  /* bytes of a server's frame header */
 
 /** What was read. Each says whether to read on: after false nothing is called any more. */
 struct mu_ws_ops {
@@ -48,7 +48,7 @@ struct mu_ws {
 	unsigned head_len;
 	bool in_frame, fin, over;
 	uint8_t opcode; /* of the frame */
-	bool message;	/* a message has begun */
+	bool message;   /* a message has begun */
 	uint8_t mask[4];
 	uint64_t left, at; /* bytes of the frame that are to come; that came */
 	char *text;
@@ -56,7 +56,8 @@ struct mu_ws {
 };
 /** Take bytes from a client.
  *  @return 0; else the code to close with: nothing may be fed any more */
-unsigned mu_ws_feed(struct mu_ws *ws, const uint8_t *data, size_t len, const struct mu_ws_ops *ops, void *arg);
+unsigned mu_ws_feed(
+	struct mu_ws *ws, const uint8_t *data, size_t len, const struct mu_ws_ops *ops, void *arg);
 /** Whether a message or a frame has begun and is not whole. */
 bool mu_ws_unfinished(const struct mu_ws *ws);
 void mu_ws_done(struct mu_ws *ws);

@@ -7,7 +7,7 @@
 
 #define HELLO_MS      10000
 #define RATE_A_SECOND 50
-#define BURST	      200
+#define BURST         200
 #define OVER_MAX      1000 /* whoever does not heed that many refusals is no client of this kind */
 
 /* RFC 6455, section 7.4.1 */
@@ -88,6 +88,16 @@ void console_audit(
 	audit(c->s->w, &c->s->token, c->link ? c->link->from : NULL, what, target, result, why);
 }
 
+bool console_may_do(struct console *c, uint32_t id)
+{
+	const struct mu_console_host *host = c->s->w->host;
+
+	if (host && host->allows(host->arg, &c->s->token))
+		return true;
+	console_refuse(c, id, 429, "this token changes something too often: wait a second");
+	return false;
+}
+
 static void close_link(struct mu_console *l, unsigned code, const char *why)
 {
 	if (l->closed)
@@ -135,13 +145,12 @@ static struct console *find_session(
 static void welcome(struct console *c, uint32_t id, bool resumed)
 {
 	console_send(c,
-		json_pack("{ss sI ss sb ss ss s[]}", "type", "welcome", "id", (json_int_t)id, "session", c->s->id,
-			"resumed", resumed, "endpoint", c->s->ep->id, "site",
+		json_pack("{ss sI ss sb ss ss s[]}", "type", "welcome", "id", (json_int_t)id, "session",
+			c->s->id, "resumed", resumed, "endpoint", c->s->ep->id, "site",
 			mu_directory_site(c->s->w->o.directory), "ice_servers"));
 	if (!resumed)
 		return;
-	if (c->room)
-		console_tell_conference(c);
+	console_tell_conference(c);
 	console_down_tell_again(c);
 }
 
@@ -161,8 +170,8 @@ static void attach(struct mu_console *l, struct console *c)
 }
 
 /* @return NULL: refused, told in r */
-static struct console *greet(
-	struct mu_console *l, const struct mu_signal *m, struct mu_token *who, bool *ret_resumed, struct mu_web_reply *r)
+static struct console *greet(struct mu_console *l, const struct mu_signal *m, struct mu_token *who,
+	bool *ret_resumed, struct mu_web_reply *r)
 {
 	struct mu_error e = { "" };
 	struct console *c;
@@ -182,6 +191,10 @@ static struct console *greet(
 	endpoint = endpoint_of(who, m->endpoint, r);
 	if (!endpoint)
 		return NULL;
+	if (!l->w->host->allows(l->w->host->arg, who)) {
+		reply_refuse(r, 429, "this token is used too often: wait a second");
+		return NULL;
+	}
 	c = find_session(l->w, m->session, who, endpoint);
 	*ret_resumed = c != NULL;
 	return c ? c : console_new(l->w, who, endpoint, r);
@@ -197,8 +210,8 @@ static void hello(struct mu_console *l, const struct mu_signal *m)
 
 	if (!c) {
 		snprintf(why, sizeof(why), "%d %s", r.status, r.detail);
-		audit(l->w, who.id[0] ? &who : NULL, l->from, "console.hello", m->endpoint[0] ? m->endpoint : NULL,
-			"denied", why);
+		audit(l->w, who.id[0] ? &who : NULL, l->from, "console.hello",
+			m->endpoint[0] ? m->endpoint : NULL, "denied", why);
 		refuse_text(l, m->id, r.status, r.detail);
 		close_link(l, CLOSE_POLICY, "the hello was refused");
 		mu_web_reply_done(&r);
@@ -211,8 +224,8 @@ static void hello(struct mu_console *l, const struct mu_signal *m)
 
 /* --- heard --- */
 
-/* ICE lite answers where checks come from: the client's candidates tell us nothing, and their names may even be
- * unresolvable on purpose (mDNS). */
+/* ICE lite answers where checks come from: the client's candidates tell us nothing, and their names may even
+ * be unresolvable on purpose (mDNS). */
 static void candidate(struct console *c, const struct mu_signal *m)
 {
 	console_ok(c, m->id);
@@ -271,7 +284,8 @@ static bool has_credit(struct mu_console *l)
 static void take(struct mu_console *l, const struct mu_signal *m, int err, const struct mu_error *e)
 {
 	if (!l->c && (err < 0 || m->type != MU_SIGNAL_HELLO)) {
-		refuse(l, m->id, err < 0 ? 400 : 401, "%s", err < 0 ? e->text : "the first message has to be hello");
+		refuse(l, m->id, err < 0 ? 400 : 401, "%s",
+			err < 0 ? e->text : "the first message has to be hello");
 		close_link(l, CLOSE_POLICY, "no hello");
 	} else if (err < 0) {
 		refuse(l, m->id, 400, "%s", e->text);

@@ -127,6 +127,8 @@ struct console {
 	struct down down;
 	struct room *room; /* NULL: in no conference */
 	struct mu_list room_link;
+	bool put_out; /* of one that it was in, and why */
+	char put_out_why[96];
 };
 
 /* --- console.c: the WebSocket --- */
@@ -136,6 +138,8 @@ void console_send(struct console *c, json_t *message);
 void console_ok(struct console *c, uint32_t id);
 /** Answer a request: it was not done, and why. */
 void console_refuse(struct console *c, uint32_t id, int status, const char *fmt, ...) MU_PRINTF(4, 5);
+/** Whether it may do something now that is noted; else it was refused. */
+bool console_may_do(struct console *c, uint32_t id);
 /** Note a deed of this console's. */
 void console_audit(struct console *c, const char *what, const char *target, const char *result, const char *why);
 
@@ -208,7 +212,7 @@ void console_join(struct console *c, const struct mu_signal *m);
 void console_leave(struct console *c, uint32_t id);
 /** It is lost or over: the member's place is kept. */
 void console_absent(struct console *c);
-/** Tell it the state of its conference now. */
+/** Tell it the state of its conference now, or that it is in none any more. */
 void console_tell_conference(struct console *c);
 void rooms_event(struct mu_webrtc *w, const struct mu_event *ev);
 void rooms_free(struct mu_webrtc *w);

@@ -39,13 +39,14 @@ static bool is_of_note(const struct console *c, const struct mu_signal *m)
 	}
 }
 
-static void note(struct console *c, const struct mu_signal *m, const char *id, int err, const struct mu_error *e)
+static void note(
+	struct console *c, const struct mu_signal *m, const char *id, int err, const struct mu_error *e)
 {
 	char what[64], why[400];
 
 	g_snprintf(what, sizeof(what), "conference.%s", mu_act_name(m->act));
-	g_snprintf(why, sizeof(why), "%s%s%s%s%s", m->endpoint, m->value[0] ? " " : "", m->value, err < 0 ? ": " : "",
-		err < 0 ? e->text : "");
+	g_snprintf(why, sizeof(why), "%s%s%s%s%s", m->endpoint, m->value[0] ? " " : "", m->value,
+		err < 0 ? ": " : "", err < 0 ? e->text : "");
 	console_audit(c, what, id, err < 0 ? "denied" : "done", why[0] ? why : NULL);
 }
 
@@ -59,6 +60,8 @@ void console_act(struct console *c, const struct mu_signal *m)
 		console_refuse(c, m->id, 409, "%s is in no conference: join one first", c->s->ep->id);
 		return;
 	}
+	if (is_of_note(c, m) && !console_may_do(c, m->id))
+		return;
 	g_strlcpy(id, mu_conference_id(room_conference(c->room)), sizeof(id));
 	err = mu_conference_act(room_conference(c->room), c->s->ep->id, m->act, m->endpoint, m->value, &e);
 	if (is_of_note(c, m))

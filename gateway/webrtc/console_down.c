@@ -1,7 +1,8 @@
 /* The down connection: offered by us, answered by the client, its slots filled in console_slots.c.
  *
- * One offer at a time. Until the first answer there is no transport, for it needs the client's fingerprint; only its ICE
- * credentials exist, in the offer. Each further offer has all slots, more than before, or new credentials.
+ * One offer at a time. Until the first answer there is no transport, for it needs the client's fingerprint;
+ * only its ICE credentials exist, in the offer. Each further offer has all slots, more than before, or new
+ * credentials.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,7 +43,8 @@ static char *write_offer(struct console *c)
 	for (unsigned k = 0; k < d->n_slots; k++) {
 		const struct slot *slot = d->slots[k];
 
-		sections[k] = (struct sdp_offer_section){ slot->mid, slot->kind, slot->refused, slot->ssrc, slot->rtx_ssrc };
+		sections[k] = (struct sdp_offer_section){ slot->mid, slot->kind, slot->refused, slot->ssrc,
+			slot->rtx_ssrc };
 	}
 	return sdp_offer_write(&o);
 }
@@ -75,7 +77,8 @@ void console_down_offer(struct console *c)
 	for (unsigned k = 0; k < d->n_slots; k++)
 		d->slots[k]->offered = true;
 	sdp = write_offer(c);
-	d->outstanding = json_pack("{ss sI ss sb}", "type", "offer", "n", (json_int_t)d->n, "sdp", sdp, "fresh", fresh);
+	d->outstanding = json_pack(
+		"{ss sI ss sb}", "type", "offer", "n", (json_int_t)d->n, "sdp", sdp, "fresh", fresh);
 	d->wants_offer = false;
 	g_free(sdp);
 	console_send(c, json_incref(d->outstanding));
@@ -108,7 +111,8 @@ void console_down_restart(struct console *c, bool fresh)
 		console_down_settle(c);
 	} else if (d->outstanding) {
 		console_send(c, json_incref(d->outstanding));
-		d->wants_restart = d->pc != NULL; /* what is outstanding may have been made before the network changed */
+		d->wants_restart =
+			d->pc != NULL; /* what is outstanding may have been made before the network changed */
 	} else if (d->pc) {
 		d->wants_restart = true;
 		console_down_offer(c);
@@ -200,9 +204,11 @@ static bool check_sections(const struct down *d, const struct mu_sdp *a, struct 
 		n += d->slots[k]->offered;
 		if (d->slots[k]->offered &&
 			(!m || strcmp(m->type, d->slots[k]->kind == MU_AUDIO ? "audio" : "video") != 0))
-			return reply_refuse(r, 400, "the answer lacks the m-section %s of the offer", d->slots[k]->mid);
+			return reply_refuse(
+				r, 400, "the answer lacks the m-section %s of the offer", d->slots[k]->mid);
 	}
-	return a->n_media == n || reply_refuse(r, 400, "the answer has %u m-sections, the offer %u", a->n_media, n);
+	return a->n_media == n ||
+		reply_refuse(r, 400, "the answer has %u m-sections, the offer %u", a->n_media, n);
 }
 
 static bool check_answer(struct console *c, const struct mu_sdp *a, struct mu_web_reply *r)
@@ -215,13 +221,16 @@ static bool check_answer(struct console *c, const struct mu_sdp *a, struct mu_we
 	if (!m) /* the client refuses all of it */
 		return true;
 	if (a->ice_lite)
-		return reply_refuse(r, 400, "a=ice-lite: the gateway is ICE lite itself, so the client must be a full agent");
+		return reply_refuse(r, 400,
+			"a=ice-lite: the gateway is ICE lite itself, so the client must be a full agent");
 	if (!m->ufrag[0] || !m->pwd[0] || m->n_fingerprints == 0)
-		return reply_refuse(r, 400, "the answer lacks a=ice-ufrag, a=ice-pwd or a=fingerprint:sha-256");
+		return reply_refuse(
+			r, 400, "the answer lacks a=ice-ufrag, a=ice-pwd or a=fingerprint:sha-256");
 	if (!m->has_setup || m->setup == MU_SDP_ACTPASS)
 		return reply_refuse(r, 400, "a=setup of an answer is active or passive (RFC 5763)");
 	if (d->pc && !same_fingerprints(d, m)) {
-		console_audit(c, "console.answer", c->s->ep->id, "denied", "another certificate's fingerprint");
+		console_audit(
+			c, "console.answer", c->s->ep->id, "denied", "another certificate's fingerprint");
 		return reply_refuse(r, 403,
 			"the answer names another certificate than before: a new connection begins with 'restart', 'fresh' true");
 	}
@@ -270,7 +279,8 @@ static void take_formats(struct slot *slot, const struct mu_sdp_media *m, struct
 		const struct mu_sdp_codec *codec = &m->codecs[i], *rtx = sdp_rtx_of(m, codec->pt);
 		int k = format_of(slot->kind, codec);
 
-		if (codec->pt == sdp_offer_red() && slot->kind == MU_AUDIO && g_ascii_strcasecmp(codec->name, "red") == 0)
+		if (codec->pt == sdp_offer_red() && slot->kind == MU_AUDIO &&
+			g_ascii_strcasecmp(codec->name, "red") == 0)
 			out->red_pt = codec->pt;
 		if (k < 0)
 			continue;

@@ -15,12 +15,14 @@ static json_t *link_json(const struct pc *down)
 
 	if (!l || !l->known)
 		return json_null();
-	return json_pack("{sI sI sf si ss}", "estimate", (json_int_t)l->estimate_bps, "sent", (json_int_t)l->spent_bps, "loss",
-		(double)MU_MIN(MU_MAX(l->loss, 0.f), 1.f), "rtt_ms", (int)(l->rtt_us / 1000), "limit",
+	return json_pack("{sI sI sf si ss}", "estimate", (json_int_t)l->estimate_bps, "sent",
+		(json_int_t)l->spent_bps, "loss", (double)MU_MIN(MU_MAX(l->loss, 0.f), 1.f), "rtt_ms",
+		(int)(l->rtt_us / 1000), "limit",
 		l->limit < MU_ARRAY_LEN(limits) ? limits[l->limit] : "none");
 }
 
-static const struct mu_stream_stats *stream_of(const struct mu_transport_stats *st, const char *mid, const char *rid)
+static const struct mu_stream_stats *stream_of(
+	const struct mu_transport_stats *st, const char *mid, const char *rid)
 {
 	for (unsigned i = 0; st && i < st->n_streams; i++) {
 		if (strcmp(st->streams[i].mid, mid) == 0 && strcmp(st->streams[i].rid, rid) == 0)
@@ -40,10 +42,10 @@ static json_t *down_json(const struct console *c)
 
 		if (s)
 			json_array_append_new(list,
-				json_pack("{ss ss ss si si sI si si ss}", "mid", slot->mid, "endpoint", slot->ep->id,
-					"label", slot->label, "width", s->width, "height", s->height, "bps",
-					(json_int_t)s->bps, "layer", s->layer, "layers", s->n_layers, "why",
-					mu_choice_name(s->choice)));
+				json_pack("{ss ss ss si si sI si si ss}", "mid", slot->mid, "endpoint",
+					slot->ep->id, "label", slot->label, "width", s->width, "height",
+					s->height, "bps", (json_int_t)s->bps, "layer", s->layer, "layers",
+					s->n_layers, "why", mu_choice_name(s->choice)));
 	}
 	return list;
 }
@@ -66,8 +68,9 @@ static void add_up(json_t *list, const struct pc *pc, const struct up_section *u
 		if (s->out || strcmp(s->mid, u->mid) != 0)
 			continue;
 		json_array_append_new(list,
-			json_pack("{ss ss sI sI si}", "label", u->label, "rid", s->rid, "bps", (json_int_t)rate_bps(pc, s),
-				"lost", (json_int_t)s->lost, "rtt_ms", (int)(s->rtt_us / 1000)));
+			json_pack("{ss ss sI sI si}", "label", u->label, "rid", s->rid, "bps",
+				(json_int_t)rate_bps(pc, s), "lost", (json_int_t)s->lost, "rtt_ms",
+				(int)(s->rtt_us / 1000)));
 	}
 }
 
@@ -84,8 +87,9 @@ static json_t *up_json(const struct console *c)
 
 void console_quality(struct console *c)
 {
-	if (!c->link || (!c->up.pc && !c->down.pc))
+	if (!c->link)
 		return;
-	console_send(c, json_pack("{ss so so so}", "type", "quality", "link", link_json(c->down.pc), "down", down_json(c), "up",
-				up_json(c)));
+	console_send(c,
+		json_pack("{ss so so so}", "type", "quality", "link", link_json(c->down.pc), "down",
+			down_json(c), "up", up_json(c)));
 }

@@ -105,6 +105,7 @@ static void room_free(struct room *r)
 static void enter(struct console *c, struct room *r)
 {
 	c->room = r;
+	c->put_out = false;
 	mu_list_append(&r->consoles, &c->room_link);
 	r->n_consoles++;
 }
@@ -149,10 +150,22 @@ static json_t *state_json(const struct console *c, json_t *state)
 	return json_pack("{ss sO so}", "type", "conference", "state", state, "me", me);
 }
 
+static void tell_put_out(struct console *c)
+{
+	console_send(c,
+		json_pack("{ss sn sn ss}", "type", "conference", "state", "me", "why", c->put_out_why));
+}
+
 void console_tell_conference(struct console *c)
 {
-	json_t *state = mu_conference_json(c->room->conference);
+	json_t *state;
 
+	if (!c->room) {
+		if (c->put_out)
+			tell_put_out(c);
+		return;
+	}
+	state = mu_conference_json(c->room->conference);
 	console_send(c, state_json(c, state));
 	json_decref(state);
 }
@@ -176,7 +189,8 @@ static gboolean tell_state(gpointer arg)
 
 static void state_is_due(struct room *r)
 {
-	int64_t gap_us = STATE_US + (int64_t)STATE_US_EACH * r->n_consoles * (int64_t)mu_conference_members(r->conference);
+	int64_t gap_us = STATE_US +
+		(int64_t)STATE_US_EACH * r->n_consoles * (int64_t)mu_conference_members(r->conference);
 	int64_t left_us = r->told_us + gap_us - r->w->now_us();
 
 	if (!r->timer)
@@ -198,8 +212,9 @@ static void tell_speaker(struct console *c, const char *endpoint)
 static void put_out(struct console *c, const char *why)
 {
 	leave_room(c);
-	console_send(c,
-		json_pack("{ss sn sn ss}", "type", "conference", "state", "me", "why", why ? why : "left"));
+	c->put_out = true;
+	g_strlcpy(c->put_out_why, why ? why : "left", sizeof(c->put_out_why));
+	tell_put_out(c);
 }
 
 static struct console *console_of(struct room *r, const char *endpoint)
@@ -217,13 +232,15 @@ static void ended(struct room *r)
 {
 	/* the last one that is put out frees it */
 	for (unsigned n = r->n_consoles; n > 0; n--)
-		put_out(MU_CONTAINER_OF(r->consoles.next, struct console, room_link), "the conference has ended");
+		put_out(MU_CONTAINER_OF(r->consoles.next, struct console, room_link),
+			"the conference has ended");
 }
 
 static void happened(struct room *r, const struct mu_event *ev)
 {
 	const char *endpoint = json_string_value(json_object_get(ev->data, "endpoint"));
-	bool left = strcmp(ev->kind, "conference.left") == 0, speaker = strcmp(ev->kind, "conference.speaker") == 0;
+	bool left = strcmp(ev->kind, "conference.left") == 0,
+	     speaker = strcmp(ev->kind, "conference.speaker") == 0;
 	struct console *who = left ? console_of(r, endpoint) : NULL;
 	bool last = who && r->n_consoles == 1;
 
@@ -324,11 +341,12 @@ void console_join(struct console *c, const struct mu_signal *m)
 	unsigned rank;
 	int err;
 
-	if (!conference)
+	if (!conference || !console_may_do(c, m->id))
 		return;
 	role_of(&c->s->token, &role, &rank);
 	err = mu_conference_join(conference, c->s->ep->id, m->name, role, rank, &e);
-	console_audit(c, "conference.join", m->conference, err < 0 ? "denied" : "done", err < 0 ? e.text : c->s->ep->id);
+	console_audit(c, "conference.join", m->conference, err < 0 ? "denied" : "done",
+		err < 0 ? e.text : c->s->ep->id);
 	if (err < 0) {
 		console_refuse(c, m->id, status_of(err), "%s", e.text);
 		return;
@@ -352,6 +370,8 @@ void console_leave(struct console *c, uint32_t id)
 		console_refuse(c, id, 409, "%s is in no conference", c->s->ep->id);
 		return;
 	}
+	if (!console_may_do(c, id))
+		return;
 	console_ok(c, id);
 	console_audit(c, "conference.leave", c->room->id, "done", c->s->ep->id);
 	mu_conference_leave(c->room->conference, c->s->ep->id); /* its event puts the console out */

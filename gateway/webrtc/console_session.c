@@ -5,8 +5,9 @@
 
 #include "webrtc/console.h"
 
-#define AWAITED_MS	30000 /* a session without its client */
-#define AWAITED_MAX_TOKEN 8   /* of those, of one token: a client that comes back as another again and again */
+#define AWAITED_MS        30000 /* a session without its client */
+#define AWAITED_MAX_TOKEN 8 /* of those, of one token: a client that comes back as another again and again \
+			     */
 
 static const struct mu_transport_events events;
 
@@ -116,7 +117,8 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 	struct pc *pc = arg;
 	struct session *s = pc->c->s;
 
-	if (pc->up && !pc->over) { /* whether a publisher is there: another with its token may take over else */
+	if (pc->up &&
+		!pc->over) { /* whether a publisher is there: another with its token may take over else */
 		if (packets_in(stats) > packets_in(pc->stats))
 			s->heard_us = s->media_us = s->w->now_us();
 		s->heard_us = MU_MAX(s->heard_us, MU_MAX(stats->last_check_us, stats->last_rtcp_us));
@@ -151,7 +153,8 @@ static void limit_awaited(struct mu_webrtc *w, const struct mu_token *who)
 	mu_list_for_each (it, &w->sessions) {
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
-		if (s->kind != SESSION_CONSOLE || s->ended || s->console->link || !mu_token_same(&s->token, who))
+		if (s->kind != SESSION_CONSOLE || s->ended || s->console->link ||
+			!mu_token_same(&s->token, who))
 			continue;
 		n++;
 		if (!oldest)

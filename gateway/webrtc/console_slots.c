@@ -1,8 +1,9 @@
 /* Which source is in which m-section of the down connection.
  *
- * What the client is to receive is collected as wishes: audio of its conference by loudness, and what it views as far as it
- * may. A wish keeps the slot that it has, so that nothing flickers; new ones take slots that rest, and where none is left
- * more m-sections are offered, some in advance. So that most changes of what is seen need no offer.
+ * What the client is to receive is collected as wishes: audio of its conference by loudness, and what it
+ * views as far as it may. A wish keeps the slot that it has, so that nothing flickers; new ones take slots
+ * that rest, and where none is left more m-sections are offered, some in advance. So that most changes of
+ * what is seen need no offer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ static const struct mu_seen *seen_of(const struct settling *s, const char *endpo
 
 static bool may_watch(const struct console *c, const char *endpoint)
 {
-	return c->s->token.scopes & (MU_SCOPE_WATCH | MU_SCOPE_ADMIN) && mu_token_covers(&c->s->token, endpoint);
+	return c->s->token.scopes & (MU_SCOPE_WATCH | MU_SCOPE_ADMIN) &&
+		mu_token_covers(&c->s->token, endpoint);
 }
 
 static void wish_for(struct settling *s, const char *endpoint, const char *label, enum mu_urgency urgency,
@@ -127,7 +129,8 @@ static void keep_slots(struct settling *s)
 		for (unsigned k = 0; k < d->n_slots && s->wishes[i].et && !s->wishes[i].slot; k++) {
 			struct slot *slot = d->slots[k];
 
-			if (slot->ep && slot->answered && slot->kind == s->wishes[i].kind && is_of(slot, &s->wishes[i]))
+			if (slot->ep && slot->answered && slot->kind == s->wishes[i].kind &&
+				is_of(slot, &s->wishes[i]) && slot_takes(slot, s->wishes[i].et))
 				s->wishes[i].slot = slot;
 		}
 	}
@@ -220,8 +223,6 @@ static void feed(struct console *c, const struct wish *w)
 
 	for (unsigned i = 0; i < f.n_layers; i++)
 		f.layers[i] = w->et->layers[i];
-	if (f.n_layers == 0)
-		f.layers[f.n_layers++] = w->et->track;
 	w->slot->urgency = w->urgency;
 	if (!c->down.pc || same_feed(&f, &w->slot->fed))
 		return;
@@ -251,7 +252,8 @@ static bool add_slot(struct down *d, enum mu_kind kind)
 	do {
 		slot->ssrc = mu_random_u32();
 		slot->rtx_ssrc = kind == MU_VIDEO ? mu_random_u32() : 0;
-	} while (slot->ssrc == 0 || slot->ssrc == slot->rtx_ssrc || (kind == MU_VIDEO && slot->rtx_ssrc == 0));
+	} while (
+		slot->ssrc == 0 || slot->ssrc == slot->rtx_ssrc || (kind == MU_VIDEO && slot->rtx_ssrc == 0));
 	d->slots[d->n_slots++] = slot;
 	d->wants_offer = true;
 	return true;
@@ -273,7 +275,9 @@ static void grow(struct settling *s, enum mu_kind kind, unsigned need, unsigned 
 /* What finds no slot that is offered waits for none. */
 static void mark_full(struct settling *s)
 {
-	unsigned left[] = { [MU_AUDIO] = unanswered(&s->c->down, MU_AUDIO), [MU_VIDEO] = unanswered(&s->c->down, MU_VIDEO) };
+	unsigned left[] = {
+		[MU_AUDIO] = unanswered(&s->c->down, MU_AUDIO), [MU_VIDEO] = unanswered(&s->c->down, MU_VIDEO)
+	};
 
 	for (unsigned i = 0; i < s->n; i++) {
 		struct wish *w = &s->wishes[i];
@@ -292,11 +296,14 @@ static void grow_slots(struct settling *s)
 	unsigned need[] = { [MU_AUDIO] = 0, [MU_VIDEO] = 0 }, audio = 0;
 
 	for (unsigned i = 0; i < s->n; i++)
-		need[s->wishes[i].kind] += s->wishes[i].et && !s->wishes[i].slot && strcmp(s->wishes[i].why, "opening") == 0;
+		need[s->wishes[i].kind] +=
+			s->wishes[i].et && !s->wishes[i].slot && strcmp(s->wishes[i].why, "opening") == 0;
 	for (unsigned k = 0; k < s->c->down.n_slots; k++)
 		audio += s->c->down.slots[k]->kind == MU_AUDIO && !s->c->down.slots[k]->refused;
 	if (s->c->room) /* all that a conference may need, before anybody speaks */
-		need[MU_AUDIO] = MU_MAX(need[MU_AUDIO] + audio, mu_conference_loudest(room_conference(s->c->room))) - audio;
+		need[MU_AUDIO] =
+			MU_MAX(need[MU_AUDIO] + audio, mu_conference_loudest(room_conference(s->c->room))) -
+			audio;
 	grow(s, MU_AUDIO, need[MU_AUDIO], 1);
 	grow(s, MU_VIDEO, need[MU_VIDEO], GROW_VIDEO);
 	mark_full(s);
@@ -323,7 +330,8 @@ static json_t *tracks_json(const struct settling *s)
 
 		if (w->why)
 			json_array_append_new(missing,
-				json_pack("{ss ss ss}", "endpoint", w->endpoint, "label", w->label, "why", w->why));
+				json_pack("{ss ss ss}", "endpoint", w->endpoint, "label", w->label, "why",
+					w->why));
 	}
 	return json_pack("{ss so so}", "type", "tracks", "tracks", tracks, "missing", missing);
 }

@@ -1,23 +1,23 @@
 /* Who is loud in a conference: whose audio goes to the others, and who counts as speaking.
  *
- * Levels jump about, so both decisions hold on to what they have. Whose audio is forwarded gives way when it was silent for
- * some time, or to somebody clearly louder for some looks in a row. Who speaks gives way at once when it is silent, else to
- * somebody clearly louder who stays so.
+ * Levels jump about, so both decisions hold on to what they have. Whose audio is forwarded gives way when it
+ * was silent for some time, or to somebody clearly louder for some looks in a row. Who speaks gives way at
+ * once when it is silent, else to somebody clearly louder who stays so.
  */
 #include "webrtc/console.h"
 
 #include <glib.h>
 
-#define LOUD	     77	     /* a voice, of 127: -50 dBov (RFC 6464) */
-#define CLEARLY	     6	     /* dB louder */
-#define STAYS_US     120000  /* for so long */
-#define SILENT_US    2000000 /* after so long one no longer counts as loud */
-#define CHOSEN_MAX   64
+#define LOUD       77      /* a voice, of 127: -50 dBov (RFC 6464) */
+#define CLEARLY    6       /* dB louder */
+#define STAYS_US   120000  /* for so long */
+#define SILENT_US  2000000 /* after so long one no longer counts as loud */
+#define CHOSEN_MAX 64
 
 struct voice {
 	char endpoint[MU_ID_MAX];
-	unsigned loud; /* now */
-	int64_t loud_us, /* when it was loud last; 0 never */
+	unsigned loud;    /* now */
+	int64_t loud_us,  /* when it was loud last; 0 never */
 		since_us, /* it beats whom it wants to replace since; 0: does not */
 		leads_us; /* it beats the speaker since; 0: does not */
 	bool chosen, here, pinned;
@@ -54,12 +54,14 @@ unsigned voices_chosen(const struct voices *v, const char *const **ret)
 static struct mu_track *audio_of(struct mu_webrtc *w, const char *endpoint)
 {
 	struct mu_endpoint *ep = mu_directory_find(w->o.directory, endpoint);
-	struct mu_endpoint_track *et = ep && ep->state == MU_ENDPOINT_LIVE ? mu_endpoint_find_track(ep, "audio") : NULL;
+	struct mu_endpoint_track *et =
+		ep && ep->state == MU_ENDPOINT_LIVE ? mu_endpoint_find_track(ep, "audio") : NULL;
 
 	return et ? et->track : NULL;
 }
 
-static void listen_to(struct voices *v, const char *endpoint, const struct mu_track *t, bool pinned, int64_t now_us)
+static void listen_to(
+	struct voices *v, const char *endpoint, const struct mu_track *t, bool pinned, int64_t now_us)
 {
 	struct voice *one = g_hash_table_lookup(v->all, endpoint);
 
@@ -86,7 +88,8 @@ static gboolean is_gone(gpointer key, gpointer value, gpointer arg)
 	return gone;
 }
 
-static void listen_to_all(struct voices *v, struct mu_webrtc *w, struct mu_conference *conference, int64_t now_us)
+static void listen_to_all(
+	struct voices *v, struct mu_webrtc *w, struct mu_conference *conference, int64_t now_us)
 {
 	for (size_t i = 0; i < mu_conference_members(conference); i++) {
 		const char *endpoint = mu_conference_member_at(conference, i)->endpoint;
@@ -104,7 +107,8 @@ static void listen_to_all(struct voices *v, struct mu_webrtc *w, struct mu_confe
 /* How much it has a right to its place: whoever has the floor, who spoke lately, how loud it is. */
 static unsigned right_of(const struct voice *one, int64_t now_us)
 {
-	return (one->pinned ? 2000u : 0) + (one->loud_us && now_us - one->loud_us < SILENT_US ? 1000u : 0) + one->loud;
+	return (one->pinned ? 2000u : 0) + (one->loud_us && now_us - one->loud_us < SILENT_US ? 1000u : 0) +
+		one->loud;
 }
 
 static void ends_of(const struct voices *v, int64_t now_us, struct voice **ret_least, struct voice **ret_most)
@@ -117,8 +121,9 @@ static void ends_of(const struct voices *v, int64_t now_us, struct voice **ret_l
 	while (g_hash_table_iter_next(&it, NULL, &value)) {
 		struct voice *one = value, **place = one->chosen ? ret_least : ret_most;
 
-		if (!*place || (one->chosen ? right_of(one, now_us) < right_of(*place, now_us)
-					    : right_of(one, now_us) > right_of(*place, now_us)))
+		if (!*place ||
+			(one->chosen ? right_of(one, now_us) < right_of(*place, now_us)
+				     : right_of(one, now_us) > right_of(*place, now_us)))
 			*place = one;
 	}
 }

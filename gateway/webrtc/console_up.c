@@ -1,8 +1,8 @@
 /* The up connection: the client offers what it publishes, we answer as WHIP does.
  *
- * A further offer on the same connection may bring m-sections, take them away (inactive, or port 0), or restart ICE; what is
- * published already and stays as it was is not touched. The certificate never changes (RELIABILITY S11): a client with
- * another one has a new connection, and says so.
+ * A further offer on the same connection may bring m-sections, take them away (inactive, or port 0), or
+ * restart ICE; what is published already and stays as it was is not touched. The certificate never changes
+ * (RELIABILITY S11): a client with another one has a new connection, and says so.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,8 @@ static bool sends(const struct mu_sdp_media *m)
 }
 
 /* What the message says that a section carries. @return false: it is of another kind, told in r */
-static bool label_of(const struct mu_signal *msg, const struct mu_sdp_media *m, char ret[16], struct mu_web_reply *r)
+static bool label_of(
+	const struct mu_signal *msg, const struct mu_sdp_media *m, char ret[16], struct mu_web_reply *r)
 {
 	const char *label = m->type;
 
@@ -27,17 +28,19 @@ static bool label_of(const struct mu_signal *msg, const struct mu_sdp_media *m, 
 			label = msg->sent[i].label;
 	}
 	if ((strcmp(label, "audio") == 0) != (strcmp(m->type, "audio") == 0))
-		return reply_refuse(r, 400, "m-section %s is %s: it cannot be \"%s\"", m->mid, m->type, label);
+		return reply_refuse(
+			r, 400, "m-section %s is %s: it cannot be \"%s\"", m->mid, m->type, label);
 	g_strlcpy(ret, label, 16);
 	return true;
 }
 
 struct offered {
 	char label[MU_SDP_MEDIA_MAX][16]; /* of sections that are sent, else "" */
-	unsigned n;			  /* of those */
+	unsigned n;                       /* of those */
 };
 
-static bool read_labels(const struct mu_signal *msg, const struct mu_sdp *o, struct offered *ret, struct mu_web_reply *r)
+static bool read_labels(
+	const struct mu_signal *msg, const struct mu_sdp *o, struct offered *ret, struct mu_web_reply *r)
 {
 	memset(ret, 0, sizeof(*ret));
 	for (unsigned i = 0; i < o->n_media; i++) {
@@ -49,7 +52,8 @@ static bool read_labels(const struct mu_signal *msg, const struct mu_sdp *o, str
 			return false;
 		for (unsigned k = 0; k < i; k++) {
 			if (strcmp(ret->label[k], ret->label[i]) == 0)
-				return reply_refuse(r, 400, "m-sections %s and %s are both \"%s\": an endpoint has one of each",
+				return reply_refuse(r, 400,
+					"m-sections %s and %s are both \"%s\": an endpoint has one of each",
 					o->media[k].mid, o->media[i].mid, ret->label[i]);
 		}
 		ret->n++;
@@ -79,7 +83,8 @@ static bool take_sections(struct plan *p, const struct offered *of, struct mu_we
 static bool same_fingerprints(const struct up *up, const struct mu_transport_spec *spec)
 {
 	return up->n_fingerprints == spec->n_fingerprints &&
-		memcmp(up->fingerprints, spec->fingerprints, spec->n_fingerprints * sizeof(spec->fingerprints[0])) == 0;
+		memcmp(up->fingerprints, spec->fingerprints,
+			spec->n_fingerprints * sizeof(spec->fingerprints[0])) == 0;
 }
 
 static int open_transport(struct console *c, const struct plan *p)
@@ -110,12 +115,15 @@ static bool connect_up(struct console *c, struct plan *p, struct mu_web_reply *r
 	bool changed = strcmp(up->ufrag, m->ufrag) != 0 || strcmp(up->pwd, m->pwd) != 0;
 
 	if (up->pc && !same_fingerprints(up, &p->spec)) {
-		console_audit(c, "console.offer", c->s->ep->id, "denied", "another certificate's fingerprint");
+		console_audit(
+			c, "console.offer", c->s->ep->id, "denied", "another certificate's fingerprint");
 		return reply_refuse(r, 403,
 			"the offer names another certificate than before: one of a new connection says 'fresh' true");
 	}
-	if (up->pc && c->s->ep->n_tracks > 0 && c->s->ep->home != up->worker) /* another publisher's, on another worker */
-		return reply_refuse(r, 409, "%s was published by another meanwhile: offer a new connection ('fresh' true)",
+	if (up->pc && c->s->ep->n_tracks > 0 &&
+		c->s->ep->home != up->worker) /* another publisher's, on another worker */
+		return reply_refuse(r, 409,
+			"%s was published by another meanwhile: offer a new connection ('fresh' true)",
 			c->s->ep->id);
 	if (!up->pc && open_transport(c, p) < 0)
 		return reply_refuse(r, 503, "no transport for %s could be made: try again", c->s->ep->id);
@@ -145,8 +153,9 @@ static unsigned streams_of(struct plan *p, const char *mid, struct mu_stream_in 
 
 static bool same_stream(const struct mu_stream_in *a, const struct mu_stream_in *b)
 {
-	if (strcmp(a->rid, b->rid) != 0 || a->n_formats != b->n_formats || a->ssrc != b->ssrc || a->rtx_ssrc != b->rtx_ssrc ||
-		memcmp(a->rtx_pt, b->rtx_pt, sizeof(a->rtx_pt)) != 0 || memcmp(&a->exts, &b->exts, sizeof(a->exts)) != 0)
+	if (strcmp(a->rid, b->rid) != 0 || a->n_formats != b->n_formats || a->ssrc != b->ssrc ||
+		a->rtx_ssrc != b->rtx_ssrc || memcmp(a->rtx_pt, b->rtx_pt, sizeof(a->rtx_pt)) != 0 ||
+		memcmp(&a->exts, &b->exts, sizeof(a->exts)) != 0)
 		return false;
 	for (unsigned i = 0; i < a->n_formats; i++) {
 		if (a->formats[i].codec != b->formats[i].codec || a->formats[i].pt != b->formats[i].pt ||
@@ -156,7 +165,8 @@ static bool same_stream(const struct mu_stream_in *a, const struct mu_stream_in 
 	return true;
 }
 
-static bool unchanged(const struct up_section *s, const char *label, const struct mu_stream_in *in, unsigned n)
+static bool unchanged(
+	const struct up_section *s, const char *label, const struct mu_stream_in *in, unsigned n)
 {
 	if (!s || s->n_in != n || strcmp(s->label, label) != 0)
 		return false;
@@ -290,7 +300,8 @@ static void answer(struct console *c, const struct mu_signal *m, struct plan *p)
 {
 	char *sdp = write_answer(c, p);
 
-	console_send(c, json_pack("{ss sI ss}", "type", "answer", "id", (json_int_t)m->id, "sdp", sdp ? sdp : ""));
+	console_send(
+		c, json_pack("{ss sI ss}", "type", "answer", "id", (json_int_t)m->id, "sdp", sdp ? sdp : ""));
 	free(sdp);
 }
 
@@ -305,7 +316,8 @@ static bool take_offer(struct console *c, const struct mu_signal *m, struct plan
 		console_up_drop(c, "the client has a new connection");
 	ok = ok && connect_up(c, p, r);
 	if (ok && apply(c, p, of) < 0)
-		ok = reply_refuse(r, 503, "out of memory for the tracks of %s: try again later", c->s->ep->id);
+		ok = reply_refuse(
+			r, 503, "out of memory for the tracks of %s: try again later", c->s->ep->id);
 	if (ok)
 		show(c, of);
 	else if (!of)

@@ -1,12 +1,14 @@
-/* Our own offer of the down connection (RFC 8829, section 5.2): every m-section is alike, whichever source it will carry, so
- * each names all codecs that the gateway relays. Payload types and extension ids mean the same in all of them (RFC 8843). */
+/* Our own offer of the down connection (RFC 8829, section 5.2): every m-section is alike, whichever source it
+ * will carry, so each names all codecs that the gateway relays. Payload types and extension ids mean the same
+ * in all of them (RFC 8843). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "webrtc/sdp_offer.h"
 
-/* Static payload types for what has them; the rest from the dynamic range, and from 35 on where that is used up (RFC 5761). */
+/* Static payload types for what has them; the rest from the dynamic range, and from 35 on where that is used
+ * up (RFC 5761). */
 static const struct {
 	uint8_t pt, rtx_pt;
 	const char *name;
@@ -91,7 +93,8 @@ static void line(GString *t, const char *fmt, ...)
 static void write_session(GString *t, const struct sdp_offer *o)
 {
 	line(t, "v=0");
-	line(t, "o=- %llu %u IN IP4 127.0.0.1", (unsigned long long)(o->id >> 2), o->version); /* RFC 8829: below 2^63 - 1 */
+	line(t, "o=- %llu %u IN IP4 127.0.0.1", (unsigned long long)(o->id >> 2),
+		o->version); /* RFC 8829: below 2^63 - 1 */
 	line(t, "s=-");
 	line(t, "t=0 0");
 	line(t, "a=ice-lite");
@@ -111,7 +114,9 @@ static void write_media_line(GString *t, const struct sdp_offer *o, const struct
 	char host[MU_ADDR_TEXT];
 
 	g_string_append_printf(t, "m=%s %u UDP/TLS/RTP/SAVPF", s->kind == MU_AUDIO ? "audio" : "video",
-		s->refused ? 0 : c->n > 0 ? mu_addr_port(&c->addr[0]) : 9);
+		s->refused         ? 0
+			: c->n > 0 ? mu_addr_port(&c->addr[0])
+				   : 9);
 	for (unsigned i = 0; i < sdp_offer_formats(s->kind); i++) {
 		struct mu_format f;
 		uint8_t rtx = sdp_offer_format(s->kind, i, &f);
@@ -194,7 +199,8 @@ static void write_stream(GString *t, const struct sdp_offer *o, const struct sdp
 	}
 }
 
-static void write_section(GString *t, const struct sdp_offer *o, const struct sdp_offer_section *s, bool first)
+static void write_section(
+	GString *t, const struct sdp_offer *o, const struct sdp_offer_section *s, bool first)
 {
 	write_media_line(t, o, s);
 	if (s->refused) {

@@ -7,7 +7,7 @@
 struct sdp_offer_section {
 	const char *mid;
 	enum mu_kind kind;
-	bool refused; /* by an answer before: it stays where it was, with port 0 */
+	bool refused;            /* by an answer before: it stays where it was, with port 0 */
 	uint32_t ssrc, rtx_ssrc; /* rtx_ssrc 0: none */
 };
 struct sdp_offer {

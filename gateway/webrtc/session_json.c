@@ -3,8 +3,8 @@
 
 static json_t *stream_json(const struct mu_stream_stats *s)
 {
-	return json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI sI si si sf}", "mid", s->mid, "direction",
-		s->out ? "out" : "in", "kind", s->kind == MU_AUDIO ? "audio" : "video", "codec",
+	return json_pack("{ss ss ss ss ss sI sI sI sI sI sI sI sI sI sI si si sf}", "mid", s->mid, "rid", s->rid,
+		"direction", s->out ? "out" : "in", "kind", s->kind == MU_AUDIO ? "audio" : "video", "codec",
 		mu_codec_name(s->codec), "ssrc", (json_int_t)s->ssrc, "packets", (json_int_t)s->packets,
 		"bytes", (json_int_t)s->bytes, "lost", (json_int_t)s->lost, "nacks", (json_int_t)s->nacks,
 		"retransmitted", (json_int_t)s->retransmitted, "repaired", (json_int_t)s->repaired,

@@ -1,4 +1,4 @@
-/* webrtc: SDP, and the sessions that WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) make. Control thread only.
+/* webrtc: SDP, the sessions that WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) make, and consoles. Control thread only.
  *
  * Knows nothing of HTTP libraries: a request comes as strings, the answer goes as a struct mu_web_reply, so the whole is
  * tested without a server.
@@ -108,6 +108,8 @@ struct mu_console_host {
 	/** Whether a token is good now: signature, times, not revoked.
 	 *  @return 0, -EPERM, -ETIME, with words for the client in e */
 	int (*check)(void *arg, const char *token, struct mu_token *ret, struct mu_error *e);
+	/** Whether this token may do something now that leaves a line in the audit log: it may so often a second. */
+	bool (*allows)(void *arg, const struct mu_token *who);
 	/** Note a deed: a hello refused, a join, an act. All but what and result may be NULL; valid during the call.
 	 *  @param who     "<subject>#<token id>"
 	 *  @param result  "done" or "denied" */

@@ -34,12 +34,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define AWAIT(cond)                                                       \
-	do {                                                              \
+#define AWAIT(cond)                                                          \
+	do {                                                                 \
 		for (int64_t until_us = mu_clock_us() + 5000000; !(cond);) { \
-			assert_true(mu_clock_us() < until_us);            \
-			client_turn(1);                                   \
-		}                                                         \
+			assert_true(mu_clock_us() < until_us);               \
+			client_turn(1);                                      \
+		}                                                            \
 	} while (0)
 
 /* --- the library's client --- */
@@ -90,7 +90,8 @@ static void connect_browser(struct browser *b, const char *origin, char **protoc
 	snprintf(uri, sizeof(uri), "ws://127.0.0.1:%u/v1/console", port);
 	b->session = soup_session_new();
 	m = soup_message_new("GET", uri);
-	soup_session_websocket_connect_async(b->session, m, origin, protocols, G_PRIORITY_DEFAULT, NULL, on_connected, b);
+	soup_session_websocket_connect_async(
+		b->session, m, origin, protocols, G_PRIORITY_DEFAULT, NULL, on_connected, b);
 	AWAIT(b->done);
 	g_object_unref(m);
 }
@@ -103,7 +104,7 @@ static void end_browser(struct browser *b)
 	client_turn(5);
 }
 
-static char *const ours[] = { (char *)(uintptr_t)"other.2", (char *)(uintptr_t)MU_CONSOLE_PROTOCOL, NULL };
+static char *const ours[] = { (char *)(uintptr_t) "other.2", (char *)(uintptr_t)MU_CONSOLE_PROTOCOL, NULL };
 
 static void test_a_real_client(void **state)
 {
@@ -158,7 +159,7 @@ static void test_a_page_of_another_host(void **state)
 
 /* --- handshakes --- */
 
-#define UPGRADE                                                                                                   \
+#define UPGRADE                                                                                                         \
 	"Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY \
 	"\r\nSec-WebSocket-Protocol: muster.1\r\n"
 
@@ -172,7 +173,9 @@ static void test_handshakes(void **state)
 		{ "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n", 426 },
 		{ "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n", 426 },
 		{ "Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", 426 },
-		{ "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n", 400 },
+		{ "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY
+		  "\r\n",
+			400 },
 		{ "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY
 		  "\r\nSec-WebSocket-Protocol: muster.9\r\n",
 			400 },
@@ -312,7 +315,10 @@ static void test_ping(void **state)
 	send_frame(fd, 0x89, "are you there", 13);
 	len = read_all(fd, buf, sizeof(buf), 100, &closed);
 	assert_false(closed);
-	assert_non_null(memmem(buf, len, "\x8a\x0d" "are you there", 15));
+	assert_non_null(memmem(buf, len,
+		"\x8a\x0d"
+		"are you there",
+		15));
 	close(fd);
 	AWAIT(fake.n_consoles == 0);
 }

@@ -164,23 +164,26 @@ static void test_refused(void **state)
 		size_t len;
 		unsigned code;
 	} table[] = {
-		{ { 0x81, 0x05 }, 2, MU_WS_PROTOCOL },			  /* not masked */
-		{ { 0xc1, 0x85 }, 2, MU_WS_PROTOCOL },			  /* RSV1 */
-		{ { 0x83, 0x80 }, 2, MU_WS_PROTOCOL },			  /* unknown opcodes */
+		{ { 0x81, 0x05 }, 2, MU_WS_PROTOCOL }, /* not masked */
+		{ { 0xc1, 0x85 }, 2, MU_WS_PROTOCOL }, /* RSV1 */
+		{ { 0x83, 0x80 }, 2, MU_WS_PROTOCOL }, /* unknown opcodes */
 		{ { 0x8b, 0x80 }, 2, MU_WS_PROTOCOL },
-		{ { 0x80, 0x80 }, 2, MU_WS_PROTOCOL },			  /* goes on with nothing */
-		{ { 0x09, 0x80 }, 2, MU_WS_PROTOCOL },			  /* a ping in pieces */
-		{ { 0x89, 0xfe }, 2, MU_WS_PROTOCOL },			  /* a ping too large */
-		{ { 0x82, 0x80 }, 2, MU_WS_NO_TEXT },			  /* binary */
-		{ { 0x81, 0xfe, 0, 5, 1, 2, 3, 4 }, 8, MU_WS_PROTOCOL },  /* a length in more bytes than needed */
+		{ { 0x80, 0x80 }, 2, MU_WS_PROTOCOL }, /* goes on with nothing */
+		{ { 0x09, 0x80 }, 2, MU_WS_PROTOCOL }, /* a ping in pieces */
+		{ { 0x89, 0xfe }, 2, MU_WS_PROTOCOL }, /* a ping too large */
+		{ { 0x82, 0x80 }, 2, MU_WS_NO_TEXT },  /* binary */
+		{ { 0x81, 0xfe, 0, 5, 1, 2, 3, 4 }, 8,
+			MU_WS_PROTOCOL }, /* a length in more bytes than needed */
 		{ { 0x81, 0xff, 0, 0, 0, 0, 0, 0, 1, 0, 1, 2, 3, 4 }, 14, MU_WS_PROTOCOL },
-		{ { 0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4 }, 14, MU_WS_PROTOCOL },
-		{ { 0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4 }, 14, MU_WS_TOO_LARGE },
+		{ { 0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4 }, 14,
+			MU_WS_PROTOCOL },
+		{ { 0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4 }, 14,
+			MU_WS_TOO_LARGE },
 		{ { 0x81, 0x81, 0, 0, 0, 0, 0xff }, 7, MU_WS_NO_UTF8 },
-		{ { 0x81, 0x82, 0, 0, 0, 0, 0xc0, 0x80 }, 8, MU_WS_NO_UTF8 }, /* NUL in two bytes */
+		{ { 0x81, 0x82, 0, 0, 0, 0, 0xc0, 0x80 }, 8, MU_WS_NO_UTF8 },  /* NUL in two bytes */
 		{ { 0x01, 0x80, 0, 0, 0, 0, 0x81, 0x80 }, 8, MU_WS_PROTOCOL }, /* a message in a message */
-		{ { 0x88, 0x81, 0, 0, 0, 0, 3 }, 7, MU_WS_PROTOCOL },	  /* half a code */
-		{ { 0x88, 0x82, 0, 0, 0, 0, 3, 0xed }, 8, MU_WS_PROTOCOL }, /* 1005 */
+		{ { 0x88, 0x81, 0, 0, 0, 0, 3 }, 7, MU_WS_PROTOCOL },          /* half a code */
+		{ { 0x88, 0x82, 0, 0, 0, 0, 3, 0xed }, 8, MU_WS_PROTOCOL },    /* 1005 */
 		{ { 0x88, 0x83, 0, 0, 0, 0, 3, 0xe8, 0xff }, 9, MU_WS_NO_UTF8 },
 	};
 

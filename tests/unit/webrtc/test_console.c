@@ -49,13 +49,15 @@ static void test_hello_refused(void **state)
 		{ "t,conference,", "", 400, "which one" },
 		{ "t,conference,city/duty-*", "city/hall", 403, "not for city/hall" },
 		{ "t,conference,", "north/hall", 403, "city" },
+		{ "hasty,conference,city/hall", "", 429, "too often" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(table); i++) {
 		client_open(&a);
 		if (table[i].endpoint[0])
-			client_say(&a, "hello", "{ss ss}", "token", table[i].token, "endpoint", table[i].endpoint);
+			client_say(&a, "hello", "{ss ss}", "token", table[i].token, "endpoint",
+				table[i].endpoint);
 		else
 			client_say(&a, "hello", "{ss}", "token", table[i].token);
 		client_refused(&a, table[i].status, table[i].part);
@@ -153,6 +155,15 @@ static void test_resume(void **state)
 	fake_pass(60000);
 	assert_int_equal(sessions(), 1);
 	assert_contains(kit.audit, "console.resume");
+	/* put out while it was away: it is told when it is back */
+	client_lose(&a);
+	assert_int_equal(mu_conference_remove(kit.c, NULL, "city/hall", NULL), 0);
+	client_flush(&a);
+	client_open(&a);
+	client_say(&a, "hello", "{ss ss}", "token", "t1,conference,city/hall", "session", session);
+	assert_string_equal(text_of(client_got(&a, "conference"), "why"), "removed by the chair");
+	client_join(&a);
+	client_flush(&a);
 	/* lost for good */
 	client_lose(&a);
 	fake_pass(30100);
@@ -265,7 +276,8 @@ static void test_shown(void **state)
 	json_decref(seen.last);
 	mu_webrtc_refresh_stats(kit.f->w);
 	/* what WHIP's sessions can, it cannot */
-	mu_session_patch(kit.f->w, a.session, "application/trickle-ice-sdpfrag", "*", "a=ice-ufrag:x\r\n", 15, &r);
+	mu_session_patch(
+		kit.f->w, a.session, "application/trickle-ice-sdpfrag", "*", "a=ice-ufrag:x\r\n", 15, &r);
 	assert_int_equal(r.status, 404);
 	mu_session_delete(kit.f->w, a.session, &r);
 	assert_int_equal(r.status, 200);

@@ -71,15 +71,17 @@ static void test_offer_again(void **state)
 	assert_int_equal(t->restarts, 0);
 	assert_int_equal(fake.n, 1);
 	/* the video stops */
-	offer(&a, sdp_replace(sdp_load("chromium-whip.sdp"), "a=sendonly\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f",
-			  "a=inactive\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f"),
+	offer(&a,
+		sdp_replace(sdp_load("chromium-whip.sdp"),
+			"a=sendonly\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f",
+			"a=inactive\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f"),
 		false);
 	assert_non_null(client_got(&a, "answer"));
 	assert_int_equal(t->n_in, 1);
 	assert_string_equal(t->in[0].mid, "0");
 	/* and comes again, as a screen */
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")), "tracks", "mid", "1", "label",
-		"screen");
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+		"tracks", "mid", "1", "label", "screen");
 	assert_non_null(client_got(&a, "answer"));
 	assert_int_equal(t->n_in, 2);
 	assert_non_null(mu_endpoint_find_track(endpoint("city/a"), "screen"));
@@ -107,6 +109,75 @@ static void test_stop_publishing(void **state)
 	assert_non_null(client_got(&a, "answer"));
 	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
 	assert_int_equal(fake.n, 1);
+}
+
+static char *simulcast(void)
+{
+	return sdp_load("chromium-simulcast.sdp");
+}
+
+static const char *wanted(struct client *k)
+{
+	static char text[32];
+	const json_t *list = json_object_get(client_got(k, "layers"), "wanted"), *one;
+	size_t i;
+
+	text[0] = '\0';
+	if (!list)
+		return "-";
+	json_array_foreach(list, i, one) g_strlcat(text, json_string_value(one), sizeof(text));
+	return text;
+}
+
+static void test_simulcast(void **state)
+{
+	struct mu_inbox *inbox = (struct mu_inbox *)state; /* never looked into */
+	struct mu_endpoint_track *et;
+	struct mu_transport *t;
+
+	kit.f->w->o.control = inbox;
+	client_enter(&a, "t1,publish conference,city/a", "city/a");
+	offer(&a, simulcast(), false);
+	assert_contains(text_of(client_got(&a, "answer"), "sdp"), "a=simulcast:recv h;m;l\r\n");
+	t = fake_last();
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(t->n_in, 4);
+	et = mu_endpoint_find_track(endpoint("city/a"), "video");
+	assert_int_equal(et->n_layers, 3);
+	/* nobody looks: after a while all but the smallest may rest */
+	mu_webrtc_refresh_stats(kit.f->w);
+	fake_pass(4000);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "-");
+	fake_pass(1100);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "l");
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "-");
+	/* somebody does: at once */
+	fake_users(et->layers[0], 1);
+	assert_string_equal(wanted(&a), "hl");
+	fake_users(et->layers[0], 0);
+	assert_string_equal(wanted(&a), "-");
+	mu_webrtc_refresh_stats(kit.f->w);
+	fake_pass(5100);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "l");
+	/* a viewer is fed all of them, and picks by its tile */
+	client_join(&a);
+	client_enter(&b, "t2,conference,city/b", "city/b");
+	client_join(&b);
+	client_view(&b, "city/a", "video", 320, 180);
+	client_answer(&b, NULL, NULL);
+	client_answer(&b, NULL, NULL);
+	assert_int_equal(fake_out(fake_last(), client_mid(&b, "city/a", "video"))->feed.n_layers, 3);
+	/* the same offer again changes nothing */
+	offer(&a, simulcast(), false);
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(t->n_in, 4);
+	client_done(&a);
+	fake_pass(30100);
+	fake_users(et->layers[0], 1); /* nobody hears it any more */
 }
 
 /* RELIABILITY S11 */
@@ -153,8 +224,8 @@ static void test_offers_refused(void **state)
 	}
 	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_IDLE);
 	assert_string_equal(endpoint("city/a")->session, "");
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")), "tracks", "mid", "0", "label",
-		"screen");
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+		"tracks", "mid", "0", "label", "screen");
 	client_refused(&a, 400, "audio");
 	client_enter(&b, "t2,watch,city/b", "city/b");
 	offer(&b, sdp_load("chromium-whip.sdp"), false);
@@ -328,7 +399,8 @@ static void test_codec_not_taken(void **state)
 			memcpy(p, "XXXX", 4);
 		for (p = sdp; (p = strstr(p, "AV1/90000")); p++)
 			memcpy(p, "XXX", 3);
-		client_say(&b, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp", sdp);
+		client_say(&b, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp",
+			sdp);
 		client_ok(&b);
 		free(sdp);
 	}
@@ -501,7 +573,8 @@ static void test_resume_tells_again(void **state)
 	assert_false(t->closing);
 	client_flush(&b);
 	client_open(&b);
-	client_say(&b, "hello", "{ss ss ss}", "token", "t2,conference,city/b", "endpoint", "city/b", "session", b.session);
+	client_say(&b, "hello", "{ss ss ss}", "token", "t2,conference,city/b", "endpoint", "city/b",
+		"session", b.session);
 	assert_non_null(client_got(&b, "welcome"));
 	assert_non_null(client_mid(&b, "city/a", "audio"));
 	client_answer(&b, NULL, NULL); /* the offer that it may not have had */
@@ -532,8 +605,8 @@ static void test_many_views(void **state)
 	client_answer(&b, NULL, NULL);
 	o = json_array_get(b.got, json_array_size(b.got) - 1);
 	assert_int_equal(json_array_size(json_object_get(o, "tracks")), 64);
-	json_array_foreach(json_object_get(o, "missing"), i, tracks)
-		full += strcmp(text_of(tracks, "why"), "full") == 0;
+	json_array_foreach(json_object_get(o, "missing"), i, tracks) full +=
+		strcmp(text_of(tracks, "why"), "full") == 0;
 	assert_int_equal(full, 5);
 	assert_null(client_got(&b, "offer"));
 }
@@ -560,6 +633,7 @@ int main(void)
 		TEST(test_publish),
 		TEST(test_offer_again),
 		TEST(test_stop_publishing),
+		TEST(test_simulcast),
 		TEST(test_another_certificate),
 		TEST(test_offers_refused),
 		TEST(test_second_publisher),

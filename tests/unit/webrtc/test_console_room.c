@@ -358,7 +358,8 @@ static void test_loudest(void **state)
 	fake_pass(300);
 	assert_true(hears(&a, "city/b"));
 	client_flush(&a);
-	/* one about as loud, or a cough in a pause, does not take its place; who speaks on in the pause does */
+	/* one about as loud, or a cough in a pause, does not take its place; who speaks on in the pause does
+	 */
 	fake_loud(track("city/c", "audio"), 103);
 	fake_pass(1000);
 	fake_loud(track("city/b", "audio"), 60);
@@ -376,8 +377,8 @@ static void test_one_presenter(void **state)
 {
 	(void)state;
 	enter_all();
-	client_say(&b, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")), "tracks", "mid", "1", "label",
-		"screen");
+	client_say(&b, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
+		"tracks", "mid", "1", "label", "screen");
 	assert_non_null(client_got(&b, "answer"));
 	client_view(&c, "city/b", "screen", 1920, 1080);
 	assert_string_equal(client_missing(&c, "city/b", "screen"), "idle"); /* it is not shown */
