@@ -84,6 +84,8 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 	a->directory = o->directory;
 	a->media = o->media;
 	a->keyring = o->keyring;
+	a->conferences = o->conferences;
+	a->conference_db = o->conference_db;
 	a->workers_answer = o->workers_answer;
 	a->workers_arg = o->workers_arg;
 	a->bench_token = g_strdup(o->bench_token);

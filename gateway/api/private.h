@@ -14,6 +14,7 @@
 /* Entries in one answer: at most, and of sessions where nobody says how many. */
 #define MU_PAGE_MAX      1000
 #define MU_PAGE_SESSIONS 100
+#define MU_PAGE_CONFERENCES 100 /* of conferences at most: each may have hundreds of members */
 #define MU_BODY_MAX      65536 /* bytes of any request's body (RELIABILITY P3) */
 
 /* Event streams: at once; of them kept for those who operate the gateway; of one token's subject; of one
@@ -35,6 +36,8 @@ struct mu_api {
 	struct mu_webrtc *webrtc;
 	struct mu_directory *directory;
 	struct mu_media *media;
+	struct mu_conferences *conferences; /* NULL: none */
+	struct mu_conference_db *conference_db;
 	struct mu_keyring *keyring;
 	bool (*workers_answer)(void *arg);
 	void *workers_arg;
@@ -191,6 +194,11 @@ void mu_on_revoke(struct mu_req *r);
 void mu_on_revoked(struct mu_req *r);
 void mu_on_audit(struct mu_req *r);
 void mu_on_events(struct mu_req *r);
+void mu_on_conferences(struct mu_req *r);
+void mu_on_conference(struct mu_req *r);
+void mu_on_conference_create(struct mu_req *r);
+void mu_on_conference_act(struct mu_req *r);
+void mu_on_conference_delete(struct mu_req *r);
 void mu_on_health(struct mu_req *r);
 void mu_on_metrics(struct mu_req *r);
 void mu_on_openapi(struct mu_req *r);

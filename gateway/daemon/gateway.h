@@ -18,6 +18,9 @@ struct mu_gateway {
 	struct mu_keyring *keyring;
 	struct mu_media *media;
 	struct mu_directory *directory;
+	struct mu_conference_db *conference_db; /* NULL: nothing is kept */
+	struct mu_conferences *conferences;
+	int64_t return_until_us; /* until then members may come back after the restart and find all as it was; 0: past */
 	struct mu_webrtc *webrtc;
 	struct mu_api *api;
 	int64_t asked_us, answered_us; /* statistics of the workers: the last question, the last full answer */

@@ -55,6 +55,7 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 	*ret = (struct mu_webrtc_options){
 		.media = g->media,
 		.directory = g->directory,
+		.conferences = g->conferences,
 		.advertise = c->media.advertise.items,
 		.n_advertise = c->media.advertise.n,
 		.listen = c->media.listen.items,
@@ -81,6 +82,8 @@ void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *r
 		.directory = g->directory,
 		.media = g->media,
 		.keyring = g->keyring,
+		.conferences = g->conferences,
+		.conference_db = g->conference_db,
 		.listen = c->http.listen.items,
 		.n_listen = c->http.listen.n,
 		.certificate = c->http.certificate,

@@ -173,6 +173,8 @@ int mu_scope_parse(const char *text, uint32_t *ret);
 /** @return ret */
 char *mu_scope_text(uint32_t scopes, char *ret, size_t size);
 
+#define MU_TOKEN_RANK	  8
+#define MU_TOKEN_RANK_MAX 15
 /** A token's claims. */
 struct mu_token {
 	char id[64];	   /* jti: what revocation names */
@@ -180,11 +182,20 @@ struct mu_token {
 	char subject[128]; /* sub: who */
 	char endpoint[128]; /* claim "endpoint": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
 	char issuer[128];
+	char conference[65];  /* claim "conference": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
+	enum mu_token_role { MU_TOKEN_PARTICIPANT, MU_TOKEN_CHAIR, MU_TOKEN_LISTENER } role; /* claim "role", in a conference */
+	uint8_t rank;	      /* claim "rank": of what it asks for, 0 highest; absent: MU_TOKEN_RANK */
 	uint32_t scopes;
 	int64_t not_before_s, expires_s; /* UTC seconds; expires_s is always set */
 };
 /** @return whether the token's endpoint pattern covers the id: equal, or a final '*' standing for any ending. */
 bool mu_token_covers(const struct mu_token *t, const char *endpoint_id);
+/** The same for a conference's id. */
+bool mu_token_covers_conference(const struct mu_token *t, const char *id);
+/** "chair" and so on. */
+const char *mu_token_role_name(enum mu_token_role r);
+/** @return 0, -EINVAL */
+int mu_token_role_parse(const char *text, enum mu_token_role *ret);
 /** Whether two are the same token: an id is its issuer's own, so another key's token with the same one is another. */
 bool mu_token_same(const struct mu_token *a, const struct mu_token *b);
 

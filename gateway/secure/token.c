@@ -193,6 +193,42 @@ static int scope_claim(json_t *claims, uint32_t *ret, struct mu_error *e)
 	return 0;
 }
 
+static const char *const roles[] = { "participant", "chair", "listener" };
+
+const char *mu_token_role_name(enum mu_token_role r)
+{
+	return roles[r];
+}
+
+int mu_token_role_parse(const char *text, enum mu_token_role *ret)
+{
+	for (size_t i = 0; i < MU_ARRAY_LEN(roles); i++) {
+		if (text && !strcmp(roles[i], text)) {
+			*ret = (enum mu_token_role)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int conference_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
+{
+	json_t *role = json_object_get(claims, "role"), *rank = json_object_get(claims, "rank");
+	int err = text_claim(claims, "conference", false, ret->conference, sizeof(ret->conference), e);
+
+	if (err)
+		return err;
+	if (role && mu_token_role_parse(json_string_value(role), &ret->role) < 0)
+		return mu_error_set(e, -EBADMSG, "the token's claim \"role\" is not chair, participant or listener");
+	ret->rank = MU_TOKEN_RANK;
+	if (!rank)
+		return 0;
+	if (!json_is_integer(rank) || json_integer_value(rank) < 0 || json_integer_value(rank) > MU_TOKEN_RANK_MAX)
+		return mu_error_set(e, -EBADMSG, "the token's claim \"rank\" is not 0 to %d", MU_TOKEN_RANK_MAX);
+	ret->rank = (uint8_t)json_integer_value(rank);
+	return 0;
+}
+
 /** A token for somebody else is not for us (RFC 7519, section 4.1.3). */
 static int audience_claim(json_t *claims, struct mu_error *e)
 {
@@ -217,6 +253,7 @@ static int read_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
 	err = err ? err : time_claim(claims, "exp", true, &ret->expires_s, e);
 	err = err ? err : time_claim(claims, "nbf", false, &ret->not_before_s, e);
 	err = err ? err : scope_claim(claims, &ret->scopes, e);
+	err = err ? err : conference_claims(claims, ret, e);
 	return err;
 }
 
@@ -278,15 +315,25 @@ int mu_token_read(const char *jwt, struct mu_token *ret, struct mu_error *e)
 	return err;
 }
 
-bool mu_token_covers(const struct mu_token *t, const char *endpoint_id)
+static bool covers(const char *pattern, const char *id)
 {
-	size_t len = strlen(t->endpoint);
+	size_t len = strlen(pattern);
 
 	if (!len)
 		return true;
-	if (t->endpoint[len - 1] == '*')
-		return !strncmp(t->endpoint, endpoint_id, len - 1);
-	return !strcmp(t->endpoint, endpoint_id);
+	if (pattern[len - 1] == '*')
+		return !strncmp(pattern, id, len - 1);
+	return !strcmp(pattern, id);
+}
+
+bool mu_token_covers(const struct mu_token *t, const char *endpoint_id)
+{
+	return covers(t->endpoint, endpoint_id);
+}
+
+bool mu_token_covers_conference(const struct mu_token *t, const char *id)
+{
+	return covers(t->conference, id);
 }
 
 bool mu_token_same(const struct mu_token *a, const struct mu_token *b)
@@ -306,6 +353,9 @@ static json_t *make_claims(const struct mu_token *t, int64_t now_s)
 	/* A text that is no UTF-8 fails here: a token without its endpoint would be good for every one. */
 	if (!j || (t->endpoint[0] && json_object_set_new(j, "endpoint", json_string(t->endpoint))) ||
 		(t->issuer[0] && json_object_set_new(j, "iss", json_string(t->issuer))) ||
+		(t->conference[0] && json_object_set_new(j, "conference", json_string(t->conference))) ||
+		(t->role != MU_TOKEN_PARTICIPANT && json_object_set_new(j, "role", json_string(roles[t->role]))) ||
+		(t->rank != MU_TOKEN_RANK && json_object_set_new(j, "rank", json_integer(t->rank))) ||
 		(t->not_before_s && json_object_set_new(j, "nbf", json_integer(t->not_before_s)))) {
 		json_decref(j);
 		return NULL;

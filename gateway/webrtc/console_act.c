@@ -21,66 +21,6 @@ static int status_of(int err)
 	}
 }
 
-static int set_role(struct mu_conference *c, const char *me, const struct mu_signal *m, struct mu_error *e)
-{
-	enum mu_role role;
-
-	if (mu_role_parse(m->value, &role) < 0)
-		return mu_error_set(e, -EINVAL,
-			"there is no role '%.32s': chair, participant and listener are", m->value);
-	return mu_conference_set_role(c, me, m->endpoint, role, e);
-}
-
-static int set_layout(struct mu_conference *c, const char *me, const struct mu_signal *m, struct mu_error *e)
-{
-	enum mu_layout layout;
-
-	if (mu_layout_parse(m->value, &layout) < 0)
-		return mu_error_set(
-			e, -EINVAL, "there is no layout '%.32s': equal, speaker and choice are", m->value);
-	return mu_conference_set_layout(c, me, layout, e);
-}
-
-static int act(struct mu_conference *c, const char *me, const struct mu_signal *m, struct mu_error *e)
-{
-	switch (m->act) {
-	case MU_ACT_FLOOR_REQUEST:
-		return mu_floor_request(c, me, e);
-	case MU_ACT_FLOOR_RELEASE:
-		return mu_floor_release(c, me, e);
-	case MU_ACT_FLOOR_GRANT:
-		return mu_floor_grant(c, me, m->endpoint, e);
-	case MU_ACT_FLOOR_REVOKE:
-		return mu_floor_revoke(c, me, e);
-	case MU_ACT_MUTE:
-	case MU_ACT_UNMUTE:
-		return mu_conference_mute(c, me, m->endpoint, m->act == MU_ACT_MUTE, e);
-	case MU_ACT_MUTE_ALL:
-	case MU_ACT_UNMUTE_ALL:
-		return mu_conference_mute_all(c, me, m->act == MU_ACT_MUTE_ALL, e);
-	case MU_ACT_ROLE:
-		return set_role(c, me, m, e);
-	case MU_ACT_REMOVE:
-		return mu_conference_remove(c, me, m->endpoint, e);
-	case MU_ACT_LOCK:
-	case MU_ACT_UNLOCK:
-		return mu_conference_lock(c, me, m->act == MU_ACT_LOCK, e);
-	case MU_ACT_BROADCAST:
-		return mu_conference_broadcast(c, me, m->endpoint, e);
-	case MU_ACT_LARGE:
-		return mu_conference_view(c, me, m->endpoint, e);
-	case MU_ACT_LAYOUT:
-		return set_layout(c, me, m, e);
-	case MU_ACT_SCREEN_START:
-		return mu_screen_start(c, me, e);
-	case MU_ACT_SCREEN_STOP:
-		return mu_screen_stop(c, me, e);
-	case MU_ACT_END:
-		return mu_conference_end(c, me, e);
-	}
-	return -EINVAL;
-}
-
 /* What one does for oneself changes nothing for others that anybody would ask for later. */
 static bool is_of_note(const struct console *c, const struct mu_signal *m)
 {
@@ -123,7 +63,7 @@ void console_act(struct console *c, const struct mu_signal *m)
 	if (is_of_note(c, m) && !console_may_do(c, m->id))
 		return;
 	g_strlcpy(id, mu_conference_id(room_conference(c->room)), sizeof(id));
-	err = act(room_conference(c->room), c->s->ep->id, m, &e);
+	err = mu_conference_act(room_conference(c->room), c->s->ep->id, m->act, m->endpoint, m->value, &e);
 	if (is_of_note(c, m))
 		note(c, m, id, err, &e);
 	if (err < 0)

@@ -322,6 +322,8 @@ static struct mu_conference *find(struct console *c, const struct mu_signal *m)
 
 	if (!(c->s->token.scopes & (MU_SCOPE_CONFERENCE | MU_SCOPE_ADMIN)))
 		console_refuse(c, m->id, 403, "the token lacks the scope this needs: conference");
+	else if (!mu_token_covers_conference(&c->s->token, m->conference))
+		console_refuse(c, m->id, 403, "the token is for other conferences than %.64s", m->conference);
 	else if (!conference)
 		console_refuse(c, m->id, 404, "there is no conference %.64s", m->conference);
 	else if (c->room && c->room->conference != conference)
@@ -334,8 +336,14 @@ static struct mu_conference *find(struct console *c, const struct mu_signal *m)
 
 static void role_of(const struct mu_token *t, enum mu_role *ret_role, unsigned *ret_rank)
 {
-	*ret_role = t->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN) ? MU_ROLE_CHAIR : MU_ROLE_PARTICIPANT;
-	*ret_rank = MU_RANK_MAX;
+	static const enum mu_role roles[] = {
+		[MU_TOKEN_PARTICIPANT] = MU_ROLE_PARTICIPANT,
+		[MU_TOKEN_CHAIR] = MU_ROLE_CHAIR,
+		[MU_TOKEN_LISTENER] = MU_ROLE_LISTENER,
+	};
+
+	*ret_role = t->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN) ? MU_ROLE_CHAIR : roles[t->role];
+	*ret_rank = t->rank;
 }
 
 void console_join(struct console *c, const struct mu_signal *m)

@@ -13,36 +13,6 @@ static const char *const types[] = {
 	[MU_SIGNAL_RESTART] = "restart",
 	[MU_SIGNAL_ACT] = "act",
 };
-/* What an act is done to. */
-enum needs { NOTHING, ENDPOINT, MAY_ENDPOINT, ENDPOINT_VALUE, VALUE };
-static const struct {
-	const char *name;
-	enum needs needs;
-} acts[] = {
-	[MU_ACT_FLOOR_REQUEST] = { "floor.request", NOTHING },
-	[MU_ACT_FLOOR_RELEASE] = { "floor.release", NOTHING },
-	[MU_ACT_FLOOR_GRANT] = { "floor.grant", ENDPOINT },
-	[MU_ACT_FLOOR_REVOKE] = { "floor.revoke", NOTHING },
-	[MU_ACT_MUTE] = { "mute", ENDPOINT },
-	[MU_ACT_UNMUTE] = { "unmute", ENDPOINT },
-	[MU_ACT_MUTE_ALL] = { "mute.all", NOTHING },
-	[MU_ACT_UNMUTE_ALL] = { "unmute.all", NOTHING },
-	[MU_ACT_ROLE] = { "role", ENDPOINT_VALUE },
-	[MU_ACT_REMOVE] = { "remove", ENDPOINT },
-	[MU_ACT_LOCK] = { "lock", NOTHING },
-	[MU_ACT_UNLOCK] = { "unlock", NOTHING },
-	[MU_ACT_BROADCAST] = { "broadcast", MAY_ENDPOINT },
-	[MU_ACT_LARGE] = { "large", MAY_ENDPOINT },
-	[MU_ACT_LAYOUT] = { "layout", VALUE },
-	[MU_ACT_SCREEN_START] = { "screen.start", NOTHING },
-	[MU_ACT_SCREEN_STOP] = { "screen.stop", NOTHING },
-	[MU_ACT_END] = { "end", NOTHING },
-};
-
-const char *mu_act_name(enum mu_act a)
-{
-	return acts[a].name;
-}
 
 /* --- members --- */
 
@@ -115,19 +85,17 @@ static int parse_candidate(struct mu_signal *s, struct mu_error *e)
 static int parse_act(struct mu_signal *s, struct mu_error *e)
 {
 	const char *name;
-	size_t i = 0;
+	enum mu_act_needs needs;
 	int err = text(s->json, "act", true, &name, e);
 
 	if (err < 0)
 		return err;
-	while (i < MU_ARRAY_LEN(acts) && strcmp(acts[i].name, name) != 0)
-		i++;
-	if (i == MU_ARRAY_LEN(acts))
+	if (mu_act_parse(name, &s->act) < 0)
 		return mu_error_set(e, -ENOTSUP, "there is no act '%.32s'", name);
-	s->act = (enum mu_act)i;
-	if (acts[i].needs == ENDPOINT || acts[i].needs == MAY_ENDPOINT || acts[i].needs == ENDPOINT_VALUE)
-		err = endpoint(s->json, acts[i].needs != MAY_ENDPOINT, &s->endpoint, e);
-	if (err == 0 && (acts[i].needs == VALUE || acts[i].needs == ENDPOINT_VALUE))
+	needs = mu_act_needs(s->act);
+	if (needs == MU_ACT_ENDPOINT || needs == MU_ACT_MAY_ENDPOINT || needs == MU_ACT_ENDPOINT_VALUE)
+		err = endpoint(s->json, needs != MU_ACT_MAY_ENDPOINT, &s->endpoint, e);
+	if (err == 0 && (needs == MU_ACT_VALUE || needs == MU_ACT_ENDPOINT_VALUE))
 		err = text(s->json, "value", true, &s->value, e);
 	return err;
 }

@@ -20,26 +20,6 @@ enum mu_signal_type {
 	MU_SIGNAL_RESTART,
 	MU_SIGNAL_ACT,
 };
-enum mu_act {
-	MU_ACT_FLOOR_REQUEST,
-	MU_ACT_FLOOR_RELEASE,
-	MU_ACT_FLOOR_GRANT,
-	MU_ACT_FLOOR_REVOKE,
-	MU_ACT_MUTE,
-	MU_ACT_UNMUTE,
-	MU_ACT_MUTE_ALL,
-	MU_ACT_UNMUTE_ALL,
-	MU_ACT_ROLE,
-	MU_ACT_REMOVE,
-	MU_ACT_LOCK,
-	MU_ACT_UNLOCK,
-	MU_ACT_BROADCAST,
-	MU_ACT_LARGE,
-	MU_ACT_LAYOUT,
-	MU_ACT_SCREEN_START,
-	MU_ACT_SCREEN_STOP,
-	MU_ACT_END,
-};
 /** One track a client wants to see. */
 struct mu_signal_view {
 	char endpoint[MU_ID_MAX];
@@ -77,8 +57,6 @@ struct mu_signal {
  * act that is not known); e says what is wrong and what is allowed */
 int mu_signal_parse(const char *text, size_t len, struct mu_signal *ret, struct mu_error *e);
 void mu_signal_done(struct mu_signal *s);
-/** "floor.request" and so on. */
-const char *mu_act_name(enum mu_act a);
 
 /** {"type": "ok", "id"}; a new reference. */
 json_t *mu_signal_ok(uint32_t id);

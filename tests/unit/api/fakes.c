@@ -70,6 +70,11 @@ bool mu_token_covers(const struct mu_token *t, const char *id)
 					 : strcmp(t->endpoint, id) == 0;
 }
 
+bool mu_token_covers_conference(const struct mu_token *t, const char *id)
+{
+	return !t->conference[0] || strcmp(t->conference, id) == 0;
+}
+
 bool mu_token_same(const struct mu_token *a, const struct mu_token *b)
 {
 	return strcmp(a->id, b->id) == 0 && strcmp(a->kid, b->kid) == 0;
