@@ -3,6 +3,8 @@
 // What the user wants (microphone open, camera on, a screen shared, which tiles) is kept here, so that after any loss it is
 // brought about again without asking.
 
+import { GatewayError } from './gateway.js';
+import { t, refusal } from './i18n.js';
 import { Signal } from './signal.js';
 import { Sender } from './sender.js';
 import { Receiver } from './receiver.js';
@@ -10,9 +12,9 @@ import { member } from './room.js';
 
 export class Meeting {
   /**
-   * @param who  token, endpoint, conference, name
+   * @param who  token, endpoint, conference, name; session: of this tab before it was loaded anew
    * @param on   on.change(what): 'state', 'line', 'path', 'slots', 'speaker', 'quality', 'own'; on.event(kind, data);
-   *             on.over(error): the end; on.trouble(error): something was refused, the rest goes on
+   *             on.session(id): to come back with; on.over(error): the end; on.trouble(error): something was refused, the rest goes on
    */
   constructor(who, on, url) {
     this.who = who;
@@ -33,6 +35,7 @@ export class Meeting {
   }
 
   start() {
+    this.signal.session = this.who.session ?? '';
     this.signal.open({ token: this.who.token, endpoint: this.who.endpoint });
   }
 
@@ -52,8 +55,10 @@ export class Meeting {
     this.on.change('line');
   }
 
-  async welcome({ resumed, endpoint, ice_servers: ice }) {
+  async welcome({ session, resumed, endpoint, ice_servers: ice }) {
     this.me = endpoint || this.me;
+    this.ice = ice ?? [];
+    this.on.session(session);
     if (resumed && this.sender) {
       this.sender.resume();
       this.sendView();
@@ -61,15 +66,17 @@ export class Meeting {
       return;
     }
     this.closePaths();
-    this.build(ice ?? []);
+    this.buildSender();
+    this.buildReceiver();
+    this.entering = true; // what the state says before our own wish is known there is not our wish
     try {
       const { conference, name } = this.who;
-      this.entering = true; // what the state says before our own wish is known there is not our wish
       await this.signal.request('join', { conference, name });
     } catch (e) {
       if (!e.lineLost) this.over(e);
       return;
     }
+    if (resumed) this.receiver.anew(); // this page was loaded anew: its connections are not those of before
     this.publish();
     this.sendView();
     await this.settle();
@@ -88,30 +95,43 @@ export class Meeting {
     if (this.tracks.screen) this.act('screen.start').catch(() => this.setTrack('screen', null));
   }
 
-  build(ice) {
-    const on = way => ({
-      state: s => {
-        this.paths[way] = s;
-        this.on.change('path');
-      },
-      dead: () => this.signal.startOver(),
-      slots: () => this.on.change('slots'),
+  buildSender() {
+    this.sender?.close();
+    const sender = this.sender = new Sender(this.signal, this.ice, {
+      state: s => sender === this.sender && this.pathIs('up', s),
+      dead: () => sender === this.sender && this.sendAnew(),
       error: e => this.on.trouble(e),
       simulcast: n => { this.encodings = n; },
     });
-    this.sender = new Sender(this.signal, ice, on('up'));
-    this.receiver = new Receiver(this.signal, ice, on('down'));
-    this.paths = { up: 'connecting', down: 'connecting' };
+    this.paths.up = '';
+  }
+
+  /** The connection is beyond help, or the gateway ended it: a new one sends the same. */
+  sendAnew() {
+    this.buildSender();
+    this.publish();
+  }
+
+  buildReceiver() {
+    this.receiver = new Receiver(this.signal, this.ice, {
+      state: s => this.pathIs('down', s), slots: () => this.on.change('slots'), error: e => this.on.trouble(e),
+    });
+    this.paths.down = '';
     this.sent = '';
+  }
+
+  pathIs(way, state) {
+    this.paths[way] = state;
+    this.on.change('path');
   }
 
   message(m) {
     switch (m.type) {
       case 'conference': return this.take(m);
       case 'offer': return this.receiver.offer(m);
-      case 'tracks': return this.receiver.tracks(m.tracks ?? []);
+      case 'tracks': return this.receiver.tracks(m);
       case 'layers': return this.layers(m);
-      case 'candidate': return void this[m.pc === 'down' ? 'receiver' : 'sender'].pc.addIceCandidate({ candidate: m.candidate, sdpMid: m.mid }).catch(() => {});
+      case 'closed': return m.pc === 'up' ? this.sendAnew() : this.receiver.over();
       case 'event': return this.on.event(m.kind, m.data ?? {});
       case 'speaker':
         this.speaker = m.endpoint;
@@ -128,13 +148,14 @@ export class Meeting {
     this.sender.layers(label, this.wantedLayers[label]);
   }
 
-  take({ state, me }) {
+  take({ state, me, why }) {
+    if (!state) return this.state && !this.entering ? this.over(new GatewayError(0, () => t('bye', refusal(0, { detail: why ?? '' })))) : undefined;
     const could = this.maySend, shared = this.state?.screen === this.me;
     this.state = state;
     if (me?.endpoint) this.me = me.endpoint;
-    if (state) this.obey();
-    if (state && this.maySend !== could) this.publish();
-    if (shared && state && state.screen !== this.me && !this.entering) this.setTrack('screen', null); // taken over, or stopped by a chair
+    this.obey();
+    if (this.maySend !== could) this.publish();
+    if (shared && state.screen !== this.me && !this.entering) this.setTrack('screen', null); // taken over, or stopped by a chair
     this.on.change('state');
   }
 

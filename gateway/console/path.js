@@ -47,14 +47,14 @@ export class Path {
 
   again() {
     this.timer = null;
-    if (this.pc.connectionState === 'closed') return;
+    const { connectionState: state } = this.pc;
+    if (state === 'closed') return;
     if (this.tries === TRIES.length) {
       this.on.dead();
       return;
     }
-    const before = this.pc.connectionState;
     this.on.restart();
-    if (before !== 'connected') this.soon(TRIES[this.tries++]);
+    if (state !== 'connected') this.soon(TRIES[this.tries++]);
   }
 
   stop() {

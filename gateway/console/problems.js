@@ -15,6 +15,23 @@ const details = [
   [/^(\S+) is published already, by (.+?) since/, (id, who) => `${id} 已由 ${who} 推流，请先停止那一路。`],
   [/^endpoint (\S+) is not of this site, which is (\S+)/, (id, site) => `端点 ${id} 不属于本站点，本站点为 ${site}。`],
   [/^endpoint id "(.*)" is not/, id => `编号“${id}”不符合 站点/名称 的格式。`],
+  [/^(\S+) is a listener: a chair has to make it/, id => `${id} 是旁听，需先由主席改为参会。`],
+  [/^(\S+) is a listener: make it/, id => `${id} 是旁听，请先改为参会。`],
+  [/^(\S+) is a listener: it cannot share/, id => `${id} 是旁听，不能共享屏幕。`],
+  [/^(\S+) shares a screen: one at a time/, id => `${id} 正在共享屏幕，同时只能有一路。`],
+  [/^the chair muted (\S+): ask for the floor/, () => '主席已将您静音，请申请发言。'],
+  [/^only a chair of conference (\S+) may /, () => '只有主席可以这样做。'],
+  [/^(\S+) is not in conference (\S+)/, id => `${id} 不在会议中。`],
+  [/^conference (\S+) is locked/, id => `会议 ${id} 已锁定，请联系主席解除锁定。`],
+  [/^conference (\S+) is full \((\d+)/, (id, n) => `会议 ${id} 已满（${n} 人）。`],
+  [/^there is a conference (\S+) already/, id => `已有会议 ${id}。`],
+  [/^there are (\d+) conferences: end one/, n => `会议数已达上限 ${n}，请先结束一个。`],
+  [/there is no conference (\S+)/i, id => `没有会议 ${id}，可能已结束。`],
+  [/^removed by the chair/, () => '您已被主席移出会议。'],
+  [/conference ended|^ended\b|it ended/, () => '会议已结束。'],
+  [/elsewhere/, () => '同一编号已在别处入会，本页已退出。'],
+  [/token (?:has )?(?:ended|expired)/, () => '令牌已过期，请索取新令牌。'],
+  [/gateway (?:is )?stop/, () => '网关正在停机。'],
   [/limit of (\d+) endpoints is reached/, n => `端点数已达上限 ${n}。`],
   [/limit of (\d+) sessions is reached/, n => `会话数已达上限 ${n}，请稍后重试。`],
   [/this token has (\d+) sessions/, n => `此令牌的会话数已达上限 ${n}，请先结束一些，或换用另一令牌。`],
@@ -36,7 +53,7 @@ const titles = {
 };
 
 const statuses = {
-  400: '请求有误', 401: '令牌无效', 403: '令牌权限不足', 404: '不存在', 405: '不支持此操作', 406: '没有共同的编码', 409: '目前不能进行', 412: '会话已变更',
+  0: '会话已结束', 400: '请求有误', 401: '令牌无效', 403: '令牌权限不足', 404: '不存在', 405: '不支持此操作', 406: '没有共同的编码', 409: '目前不能进行', 412: '会话已变更',
   413: '请求过大', 415: '类型不支持', 422: '网关不支持此请求', 428: '请求不完整', 429: '请求过于频繁', 500: '网关内部错误', 502: '代理无法连接网关',
   503: '网关已满或正在停机', 504: '代理等待网关超时', 507: '网关存储已满',
 };

@@ -4,35 +4,54 @@
 import { Path } from './path.js';
 
 export class Receiver {
-  /** @param on  on.state(state), on.dead(), on.slots(): what is in the slots changed */
+  /** @param on  on.state(state), on.slots(): what is in the slots changed; on.error(error) */
   constructor(signal, ice, on) {
     this.signal = signal;
+    this.ice = ice;
     this.on = on;
-    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: ice });
     this.slots = []; // mid, kind, endpoint, label
+    this.missing = []; // endpoint, label, why: what was asked for and is in none
     this.work = Promise.resolve();
-    this.path = new Path(this.pc, { restart: () => this.restart(), state: on.state, dead: on.dead });
-    this.pc.onicecandidate = e => e.candidate?.candidate && this.candidate(e.candidate);
-    this.pc.ontrack = () => on.slots();
+    this.begin();
+  }
+
+  begin() {
+    this.close();
+    const pc = this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: this.ice });
+    this.path = new Path(pc, {
+      restart: () => this.restart(), state: s => pc === this.pc && this.on.state(s), dead: () => this.anew(),
+    });
+    pc.onicecandidate = e => e.candidate?.candidate && this.candidate(e.candidate);
+    pc.ontrack = () => this.on.slots();
   }
 
   candidate({ candidate, sdpMid: mid }) {
-    if (this.signal.ready) this.signal.request('candidate', { pc: 'down', candidate, mid }).catch(() => {});
+    if (this.signal.ready) this.signal.request('candidate', { pc: 'down', candidate, mid }).catch(() => {}); // our checks say the same
   }
 
   /** An offer of the gateway. They are answered in their order. */
-  offer({ n, sdp }) {
+  offer({ n, sdp, fresh }) {
     this.work = this.work.then(async () => {
-      await this.pc.setRemoteDescription({ type: 'offer', sdp });
-      await this.pc.setLocalDescription();
+      if (fresh && this.pc.signalingState !== 'closed' && this.pc.remoteDescription) this.begin();
+      const pc = this.pc;
+      await pc.setRemoteDescription({ type: 'offer', sdp });
+      await pc.setLocalDescription();
       this.path.begun();
-      await this.signal.request('answer', { n, sdp: this.pc.localDescription.sdp });
+      await this.signal.request('answer', { n, sdp: pc.localDescription.sdp });
       this.on.slots();
-    }).catch(() => {}); // without an answer the gateway offers again, and a path that does not come up is begun anew
+    }).catch(e => e.lineLost || this.on.error(e)); // one without an answer is offered again when the line is back
   }
 
-  tracks(slots) {
-    this.slots = slots;
+  /** The gateway ended this connection: another follows when something is to be seen. */
+  over() {
+    this.slots = [];
+    this.begin();
+    this.on.slots();
+  }
+
+  tracks({ tracks = [], missing = [] }) {
+    this.slots = tracks;
+    this.missing = missing;
     this.on.slots();
   }
 
@@ -49,12 +68,25 @@ export class Receiver {
       .map(tr => ({ mid: tr.mid, track: tr.receiver.track }));
   }
 
+  /** Why what was asked for is in no slot, or nothing. */
+  why(endpoint, label) {
+    return this.missing.find(m => m.endpoint === endpoint && m.label === label)?.why ?? '';
+  }
+
   restart() {
     this.signal.request('restart', {}, { again: true }).catch(() => {}); // tried again in a while
   }
 
+  /** The gateway is to make a new connection for a new one. */
+  anew() {
+    this.begin();
+    this.path.begun();
+    this.signal.request('restart', { fresh: true }, { again: true }).catch(() => {});
+    this.on.slots();
+  }
+
   close() {
-    this.path.stop();
-    this.pc.close();
+    this.path?.stop();
+    this.pc?.close();
   }
 }

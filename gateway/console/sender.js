@@ -18,6 +18,7 @@ export class Sender {
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: ice });
     this.labels = new Map(); // transceivers
     this.resting = new Map(); // by label: the last change of its encodings
+    this.unknown = true; // the gateway has not heard of this connection yet
     this.path = new Path(this.pc, { restart: () => this.restart(), state: on.state, dead: on.dead });
     this.pc.onicecandidate = e => e.candidate?.candidate && this.candidate(e.candidate);
   }
@@ -98,8 +99,9 @@ export class Sender {
     try {
       await pc.setLocalDescription(await pc.createOffer({ iceRestart }));
       const tracks = [...this.labels].filter(([, tr]) => tr.direction === 'sendonly').map(([label, tr]) => ({ mid: tr.mid, label }));
-      const answer = await this.signal.request('offer', { sdp: pc.localDescription.sdp, tracks });
+      const answer = await this.signal.request('offer', { sdp: pc.localDescription.sdp, tracks, ...(this.unknown ? { fresh: true } : {}) });
       await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      this.unknown = false;
     } catch (e) {
       this.fresh = iceRestart;
       throw e;

@@ -66,12 +66,6 @@ export class Signal {
     }
   }
 
-  /** What was there is of no use: whoever answers next is asked for a new session. */
-  startOver() {
-    this.session = '';
-    this.lost();
-  }
-
   // --- below here: the socket ---
 
   connect() {
@@ -143,7 +137,7 @@ export class Signal {
       if (message.type === 'error') question.no(errorOf(message.error ?? {}));
       else question.yes(message);
     } else if (message.type === 'bye') {
-      this.over(new GatewayError(0, () => t('bye', message.why ?? '')));
+      this.over(new GatewayError(0, () => t('bye', refusal(0, { detail: message.why ?? '' }))));
     } else if (message.type !== 'error') {
       if (message.type === 'quality') this.pulse = true;
       this.on.message(message);
