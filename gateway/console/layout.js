@@ -60,15 +60,16 @@ function equal(tiles, box, page, least) {
 
 /** A strip at the right. Where the large tile leaves room beside it anyway, the strip is wider. */
 function beside(large, tiles, box, page) {
-  const w = Math.round(Math.min(Math.max(box.w * 0.17, 132), 420)), h = heightOf(w);
+  const rows = Math.min(tiles.length, 5), five = Math.max(132, widest(1, rows, box.w, box.h)); // five fit above each other
+  const w = Math.round(Math.min(Math.max(box.w * 0.17, 132), 420, five)), h = heightOf(w);
   const inColumn = Math.max(1, Math.floor((box.h + GAP) / (h + GAP)));
   const room = columns => Math.min(box.w - columns * (w + GAP), (box.h - CAPTION) * RATIO);
   let columns = 1;
   while (columns * inColumn < tiles.length && room(columns + 1) >= room(1) * 0.97) columns++;
   const per = columns * inColumn, on = turn(tiles, per, page), strip = columns * (w + GAP);
-  const rows = Math.min(inColumn, Math.ceil(on.tiles.length / columns));
+  const used = Math.min(inColumn, Math.ceil(on.tiles.length / columns));
   const at = { x: box.x + box.w - strip + GAP, y: box.y, w: strip - GAP, h: box.h };
-  return { ...on, places: [place(large, box.x, box.y, box.w - strip, box.h, true), ...fill(on.tiles, { columns, rows, width: w }, at)] };
+  return { ...on, places: [place(large, box.x, box.y, box.w - strip, box.h, true), ...fill(on.tiles, { columns, rows: used, width: w }, at)] };
 }
 
 /** A phone held upright: the large one above, the others below it. */

@@ -78,7 +78,7 @@ export class Meeting {
     }
     if (resumed) this.receiver.anew(); // this page was loaded anew: its connections are not those of before
     this.publish();
-    this.sendView();
+    if (this.tiles.length) this.sendView();
     await this.settle();
   }
 

@@ -4,6 +4,7 @@ import { t, clock } from './i18n.js';
 import { member, ofKey, placeInQueue } from './room.js';
 
 const STALE = 150; // ms: pictures of whoever was in the slot before may still come so long
+const BESIDE = 110; // px of a caption that marks take
 const STUCK = 8; // s with packets and no picture: the browser cannot decode it
 
 export class Seat {
@@ -34,7 +35,8 @@ export class Seat {
     style.width = `${w}px`;
     style.height = `${h}px`;
     this.element.classList.toggle('large', large);
-    this.element.classList.toggle('narrow', w < 190);
+    this.element.classList.toggle('narrow', w < 300);
+    this.width = w;
   }
 
   /** @param track what is in its slot, or null */
@@ -72,13 +74,13 @@ export class Seat {
     const over = this.over(m, figures, own, meeting.receiver?.why(this.endpoint, this.label)), name = screen ? t('room.screen', m.name) : m.name;
     const small = figures?.why === 'link' && m.present;
     write(this.find('[data-name]'), name);
-    write(this.find('[data-role]'), [own ? t('room.you') : '', m.role === 'participant' ? '' : t(`role.${m.role}`), t('rank', m.rank)].filter(Boolean).join(' · '));
+    this.element.classList.toggle('long', widthOf(name) > this.width - BESIDE);
+    write(this.find('[data-role]'), [own ? t('room.you') : '', m.role === 'participant' ? '' : t(`role.${m.role}`), t('rank', m.rank), small ? t('tile.small') : ''].filter(Boolean).join(' · '));
     write(this.find('.over'), over);
     write(this.find('.nobody'), m.name);
     this.mark('hand', place > 0 && !screen, t('mark.hand', place), place);
     this.mark('floor', state.floor === m.endpoint && !screen, t('mark.floor'));
     this.mark('muted', m.muted && !screen && m.present, t('mark.muted'));
-    this.mark('small', small, t('tile.link'));
     const classes = this.element.classList, level = own ? '' : grade(figures);
     classes.toggle('lost', !m.present);
     classes.toggle('holds', state.floor === m.endpoint && !screen);
@@ -141,6 +143,11 @@ export function grade(figures) {
     case 'paused': return 'bad';
     default: return '';
   }
+}
+
+/** About, in pixels: a Chinese character is as wide as it is high. */
+function widthOf(name) {
+  return [...name].reduce((sum, c) => sum + (c.charCodeAt(0) > 0x2e80 ? 15.5 : 9), 0);
 }
 
 function write(element, text) {

@@ -74,7 +74,7 @@ export class Sender {
   /** @return when there is nothing left to negotiate */
   negotiate() {
     this.wanted = true;
-    this.running ??= this.run().finally(() => { this.running = null; });
+    this.running ??= Promise.resolve().then(() => this.run()).finally(() => { this.running = null; }); // what changes together is offered together
     return this.running;
   }
 
