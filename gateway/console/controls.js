@@ -19,7 +19,7 @@ export function faces(meeting, { mayShare = true } = {}) {
     mic: { text: t(open ? 'ctl.mute' : 'ctl.unmute'), icon: open ? 'mic' : 'mic-off', pressed: !open, why: open ? '' : why('unmute') },
     camera: { text: t(tracks.video ? 'ctl.camera.off' : 'ctl.camera.on'), icon: tracks.video ? 'camera' : 'camera-off', pressed: !tracks.video, why: own?.role === 'listener' ? t('why.listener') : '' },
     share: { text: t(tracks.screen ? 'ctl.unshare' : 'ctl.share'), icon: 'screen', on: !!tracks.screen, why: tracks.screen ? '' : mayShare ? why('screen.start') : t('why.noscreen') },
-    floor: { text: holds ? t('ctl.floor.give') : place ? t('ctl.floor.wait', place) : t(free ? 'ctl.floor.take' : 'ctl.floor'), icon: holds ? 'floor' : 'hand', on: holds, waits: place > 0, why: holds || place ? '' : why('floor.request') },
+    floor: { text: holds ? t('ctl.floor.give') : place ? t('ctl.floor.wait', place) : t(free ? 'ctl.floor.take' : 'ctl.floor'), icon: holds ? 'floor' : 'hand', on: holds, waits: place > 0, more: place && !holds ? t('ctl.floor.down') : '', why: holds || place ? '' : why('floor.request') },
     people: { text: t('ctl.people'), icon: 'people' },
     quality: { text: t('ctl.quality'), icon: 'chart' },
     devices: { text: t('ctl.devices'), icon: 'gear' },
@@ -49,8 +49,8 @@ export class Controls {
     this.self(meeting);
   }
 
-  face(button, { text, icon, pressed, on, waits, why }, open) {
-    const title = [text, button.dataset.key ? `(${button.dataset.key.toUpperCase()})` : ''].join(' ').trim();
+  face(button, { text, icon, pressed, on, waits, why, more }, open) {
+    const title = [more ? `${text}: ${more}` : text, button.dataset.key ? `(${button.dataset.key.toUpperCase()})` : ''].join(' ').trim();
     write(button.querySelector('span'), text);
     button.querySelector('use').setAttribute('href', `#i-${icon}`);
     button.title = why ? `${title}: ${why}` : title;

@@ -6,6 +6,7 @@ import { iconOf, make } from './people.js';
 
 const $ = id => document.getElementById(id);
 const PREFERS = 'muster-devices'; // of this browser: devices and name of last time
+const OPENS = 3000; // ms that a camera may take
 const SOON = 300; // ms: a storm of events is read once
 // As openapi.yaml has them: site, name.
 const ID = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\/[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
@@ -23,7 +24,7 @@ export class Lobby {
     });
     $('create-form').onsubmit = e => this.create(e);
     $('join-form').onsubmit = e => this.join(e);
-    $('ask').onclick = () => this.capture(true);
+    $('ask').onclick = () => { this.capturing = this.capture(true); };
     $('camera').onchange = () => this.take('video');
     $('microphone').onchange = () => this.take('audio');
     navigator.mediaDevices?.addEventListener?.('devicechange', () => this.gateway && !$('lobby-view').hidden && this.choices());
@@ -44,8 +45,8 @@ export class Lobby {
     this.say('join-state', () => '');
     this.label();
     this.follow();
+    this.capturing = this.capture(false);
     await this.refresh();
-    await this.capture(false);
   }
 
   leave() {
@@ -221,6 +222,7 @@ export class Lobby {
     this.troubles[label] = text;
     this.say('devices-state', () => {
       const say = [this.troubles.audio, this.troubles.video].filter(Boolean).map(f => f());
+      if (!this.tracks.audio && !$('microphone').value) say.push(t('join.quiet'));
       return [...new Set(say)].join(' ');
     });
   }
@@ -244,11 +246,15 @@ export class Lobby {
 
   // --- in ---
 
-  join(e) {
+  async join(e) {
     e.preventDefault();
+    const asked = this.gateway;
     const name = $('name').value.trim(), endpoint = $('endpoint').value.trim();
     if (!this.chosen) return this.say('join-state', () => t('conf.choose'));
     if (!ID.test(endpoint)) return this.say('join-state', () => t('error.id'));
+    // devices that are about to open are waited for, but not a question that nobody answers
+    await Promise.race([this.capturing, new Promise(done => setTimeout(done, OPENS))]);
+    if (asked !== this.gateway) return;
     localStorage.setItem(PREFERS, JSON.stringify({ name, camera: $('camera').value, microphone: $('microphone').value, speaker: $('speaker').value }));
     const tracks = this.tracks;
     for (const track of Object.values(tracks)) if (track) track.onended = null;

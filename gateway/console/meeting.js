@@ -155,7 +155,10 @@ export class Meeting {
     if (me?.endpoint) this.me = me.endpoint;
     this.obey();
     if (this.maySend !== could) this.publish();
-    if (shared && state.screen !== this.me && !this.entering) this.setTrack('screen', null); // taken over, or stopped by a chair
+    if (shared && state.screen !== this.me && this.tracks.screen && !this.entering) { // taken over, or stopped by a chair
+      this.setTrack('screen', null);
+      this.on.event('screen.lost', {});
+    }
     this.on.change('state');
   }
 

@@ -59,6 +59,7 @@ export class Notices {
       case 'conference.role':
         if (mine) this.toast(t('say.role', t(`role.${why}`)), 'good');
         return;
+      case 'screen.lost': return this.toast(t('say.screen.lost'));
       case 'conference.locked': return this.toast(t('say.locked'));
       case 'conference.unlocked': return this.toast(t('say.unlocked'));
     }

@@ -4,7 +4,6 @@ import { t, clock } from './i18n.js';
 import { member, ofKey, placeInQueue } from './room.js';
 
 const STALE = 150; // ms: pictures of whoever was in the slot before may still come so long
-const BESIDE = 110; // px of a caption that marks take
 const STUCK = 8; // s with packets and no picture: the browser cannot decode it
 
 export class Seat {
@@ -35,8 +34,9 @@ export class Seat {
     style.width = `${w}px`;
     style.height = `${h}px`;
     this.element.classList.toggle('large', large);
-    this.element.classList.toggle('narrow', w < 300);
-    this.width = w;
+    this.width = w / rem();
+    this.element.classList.toggle('narrow', this.width < 20);
+    this.element.classList.toggle('tiny', this.width < 9);
   }
 
   /** @param track what is in its slot, or null */
@@ -74,13 +74,15 @@ export class Seat {
     const over = this.over(m, figures, own, meeting.receiver?.why(this.endpoint, this.label)), name = screen ? t('room.screen', m.name) : m.name;
     const small = figures?.why === 'link' && m.present;
     write(this.find('[data-name]'), name);
-    this.element.classList.toggle('long', widthOf(name) > this.width - BESIDE);
     write(this.find('[data-role]'), [own ? t('room.you') : '', m.role === 'participant' ? '' : t(`role.${m.role}`), t('rank', m.rank), small ? t('tile.small') : ''].filter(Boolean).join(' · '));
     write(this.find('.over'), over);
     write(this.find('.nobody'), m.name);
     this.mark('hand', place > 0 && !screen, t('mark.hand', place), place);
     this.mark('floor', state.floor === m.endpoint && !screen, t('mark.floor'));
     this.mark('muted', m.muted && !screen && m.present, t('mark.muted'));
+    const marks = this.element.querySelectorAll('.marks i:not([hidden])').length;
+    this.element.classList.toggle('long', widthOf(name) > this.width - 3 - 1.6 * marks);
+    this.element.classList.toggle('told', !!over);
     const classes = this.element.classList, level = own ? '' : grade(figures);
     classes.toggle('lost', !m.present);
     classes.toggle('holds', state.floor === m.endpoint && !screen);
@@ -100,6 +102,7 @@ export class Seat {
     if (missing === 'codec' || figures?.why === 'codec') return t('tile.undecoded');
     if (missing === 'full') return t('tile.full');
     if (figures?.why === 'paused') return t('tile.paused');
+    if (figures?.why === 'rests' || missing === 'idle') return t('tile.rests');
     if (this.shows) return this.undecoded(figures) ? t('tile.undecoded') : '';
     if (figures?.why === 'waits') return this.undecoded(figures) ? t('tile.undecoded') : t('tile.waits');
     return '';
@@ -145,9 +148,14 @@ export function grade(figures) {
   }
 }
 
-/** About, in pixels: a Chinese character is as wide as it is high. */
+/** About, in rem: a Chinese character is as wide as it is high. */
 function widthOf(name) {
-  return [...name].reduce((sum, c) => sum + (c.charCodeAt(0) > 0x2e80 ? 15.5 : 9), 0);
+  return [...name].reduce((sum, c) => sum + (c.charCodeAt(0) > 0x2e80 ? 1.03 : 0.62), 0);
+}
+
+/** A large screen has larger letters. */
+export function rem() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) || 15;
 }
 
 function write(element, text) {

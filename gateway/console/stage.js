@@ -1,9 +1,9 @@
 // The tiles of a conference: which are shown, where, page by page; and tells which sizes are worth sending.
 
 import { t } from './i18n.js';
-import { CAPTION, arrange } from './layout.js';
+import { arrange } from './layout.js';
 import { leavesIn, member, ofKey, shown } from './room.js';
-import { Seat } from './seat.js';
+import { Seat, rem } from './seat.js';
 
 const SETTLES = 150; // ms: a window that is being dragged tells its size when it stands still
 const HIDES = 2000; // ms: who looks into another tab for a moment goes on at once
@@ -66,7 +66,7 @@ export class Stage {
     if (!meeting?.state || !member(meeting.state, meeting.me)) return;
     const now = Date.now(), { tiles, large } = shown(meeting.state, meeting.me, this.mode, meeting.spoke, now);
     const { clientWidth: width, clientHeight: height } = this.root;
-    const plan = arrange({ tiles, large, width, height, page: this.page, least: width < 700 ? 110 : 150 });
+    const plan = arrange({ tiles, large, width, height, caption: this.caption = Math.round(2 * rem()), page: this.page, least: width < 700 ? 130 : 150 });
     this.page = plan.page;
     this.pages = plan.pages;
     this.places = plan.places;
@@ -137,7 +137,7 @@ export class Stage {
     return (this.places ?? []).filter(p => {
       const { endpoint } = ofKey(p.key);
       return endpoint !== meeting.me && member(meeting.state, endpoint)?.present;
-    }).map(p => ({ ...ofKey(p.key), width: Math.round(p.w * dense), height: Math.round((p.h - CAPTION) * dense) }));
+    }).map(p => ({ ...ofKey(p.key), width: Math.round(p.w * dense), height: Math.round((p.h - this.caption) * dense) }));
   }
 
   /** Nobody looks at a page that is hidden: its pictures rest, the sound goes on. */

@@ -1,8 +1,9 @@
 // Where tiles go: never outside the stage, never over each other, as large as can be, every one on some page.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CAPTION, arrange, grid, perPage } from '../../gateway/console/layout.js';
+import { arrange, grid, perPage } from '../../gateway/console/layout.js';
 
+const CAPTION = 30, box = (w, h) => ({ w, h, caption: CAPTION });
 const sizes = [[360, 420], [390, 640], [768, 900], [1280, 600], [1920, 950], [3840, 2000], [800, 300]];
 const keys = (n) => Array.from({ length: n }, (_, i) => `k${i}`);
 const overlap = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
@@ -30,14 +31,14 @@ test('tiles stay on the stage and apart, and every one is on some page', () => {
 });
 
 test('a grid makes the most of the room', () => {
-  assert.equal(grid(1, 1280, 720).columns, 1);
-  assert.deepEqual([grid(2, 1280, 600).columns, grid(2, 390, 640).columns], [2, 1]);
-  assert.equal(grid(9, 1600, 1000).columns, 3);
+  assert.equal(grid(1, box(1280, 720)).columns, 1);
+  assert.deepEqual([grid(2, box(1280, 600)).columns, grid(2, box(390, 640)).columns], [2, 1]);
+  assert.equal(grid(9, box(1600, 1000)).columns, 3);
 });
 
 test('pages are filled evenly', () => {
-  assert.equal(perPage(5, 1920, 1000, 150), 5);
-  const per = perPage(26, 1280, 600, 200);
+  assert.equal(perPage(5, box(1920, 1000), 150), 5);
+  const per = perPage(26, box(1280, 600), 200);
   assert.ok(per < 26 && Math.ceil(26 / per) * per - 26 < Math.ceil(26 / per), `${per}`);
 });
 
