@@ -13,7 +13,7 @@ export function faces(meeting, { mayShare = true } = {}) {
     const reason = state && whyNot(act, state, me);
     return reason ? t(...reason) : '';
   };
-  const open = !muted && !!tracks.audio;
+  const open = !muted && !!tracks.audio && own?.role !== 'listener';
   const free = state && !state.floor && (!state.moderated || own?.role === 'chair');
   return {
     mic: { text: t(open ? 'ctl.mute' : 'ctl.unmute'), icon: open ? 'mic' : 'mic-off', pressed: !open, why: open ? '' : why('unmute') },
@@ -66,7 +66,7 @@ export class Controls {
   self(meeting) {
     const video = document.getElementById('self-video'), track = meeting.tracks.video, box = document.getElementById('self');
     if ((video.srcObject?.getTracks()[0] ?? null) !== track) video.srcObject = track ? new MediaStream([track]) : null;
-    box.classList.toggle('none', !track);
+    box.classList.toggle('none', !track || meeting.own?.role === 'listener');
     box.classList.toggle('speaking', !!meeting.me && meeting.speaker === meeting.me);
     const grade = ownGrade(meeting), bars = document.getElementById('self-quality');
     bars.querySelector('svg').dataset.grade = grade;
