@@ -68,10 +68,12 @@ export class Meeting {
     this.closePaths();
     this.buildSender();
     this.buildReceiver();
+    this.joined = false;
     this.entering = true; // what the state says before our own wish is known there is not our wish
     try {
       const { conference, name } = this.who;
       await this.signal.request('join', { conference, name });
+      this.joined = true;
     } catch (e) {
       if (!e.lineLost) this.over(e);
       return;
@@ -149,7 +151,7 @@ export class Meeting {
   }
 
   take({ state, me, why }) {
-    if (!state) return this.state && !this.entering ? this.over(new GatewayError(0, () => t('bye', refusal(0, { detail: why ?? '' })))) : undefined;
+    if (!state) return this.joined ? this.over(new GatewayError(0, () => t('bye', refusal(0, { detail: why ?? '' })))) : undefined;
     const could = this.maySend, shared = this.state?.screen === this.me;
     this.state = state;
     if (me?.endpoint) this.me = me.endpoint;
