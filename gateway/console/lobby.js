@@ -2,6 +2,7 @@
 
 import { t, clock } from './i18n.js';
 import * as devices from './devices.js';
+import { morph } from './morph.js';
 import { iconOf, make } from './people.js';
 
 const $ = id => document.getElementById(id);
@@ -91,9 +92,7 @@ export class Lobby {
   }
 
   show() {
-    const focus = document.activeElement?.dataset?.conference;
-    $('conferences').replaceChildren(...this.all.map(c => this.row(c)));
-    if (focus) $('conferences').querySelector(`[data-conference="${CSS.escape(focus)}"]`)?.focus();
+    morph($('conferences'), this.all.map(c => this.row(c)));
     $('conferences-empty').hidden = this.all.length > 0 && !this.problem;
     $('conferences-empty').textContent = this.problem ? this.problem.status === 403 ? t('conf.forbidden') : this.problem.message : t('conf.none');
     const chosen = this.all.find(c => c.id === this.chosen);
@@ -110,7 +109,9 @@ export class Lobby {
     const button = make('button', { type: 'button', onclick: () => this.choose(c.id) }, name, state, make('span', { className: 'more', textContent: marks }));
     button.dataset.conference = c.id;
     button.setAttribute('aria-pressed', String(c.id === this.chosen));
-    return make('li', {}, button);
+    const row = make('li', {}, button);
+    row.dataset.key = c.id;
+    return row;
   }
 
   choose(id) {

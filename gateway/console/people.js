@@ -1,6 +1,7 @@
 // Who is here, who wants to speak, and what a chair can do about it.
 
 import { t, clock } from './i18n.js';
+import { morph } from './morph.js';
 import { inOrder, placeInQueue, queue, whyNot } from './room.js';
 
 const ROLES = ['chair', 'participant', 'listener'], LAYOUTS = ['equal', 'speaker', 'choice'];
@@ -17,9 +18,7 @@ export class People {
   show(meeting) {
     const { state, me, speaker } = meeting;
     if (!state) return;
-    this.state = state;
-    this.me = me;
-    // what has not changed is not drawn again: a press that began on a button ends on it
+    Object.assign(this, { state, me, speaker });
     const now = JSON.stringify([state, me, this.open, document.documentElement.lang]);
     if (now !== this.drawn) {
       this.drawn = now;
@@ -29,7 +28,7 @@ export class People {
   }
 
   draw() {
-    const { state, me } = this, focus = this.root.contains(document.activeElement) ? document.activeElement.dataset.focus : '';
+    const { state, me } = this;
     const ordered = inOrder(state.members), here = ordered.filter(m => m.present && m.role !== 'listener');
     const listeners = ordered.filter(m => m.present && m.role === 'listener'), away = ordered.filter(m => !m.present);
     const parts = [], chair = state.members.some(m => m.endpoint === me && m.role === 'chair'), asking = queue(state);
@@ -38,20 +37,20 @@ export class People {
     parts.push(this.group(t('people.here', here.length), here.map(m => this.person(m)), 'here'));
     if (listeners.length) parts.push(this.group(t('people.listeners', listeners.length), listeners.map(m => this.person(m)), 'listeners'));
     if (away.length) parts.push(this.group(t('people.away', away.length), away.map(m => this.person(m)), 'away'));
-    this.root.replaceChildren(...parts);
-    if (focus) this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
+    morph(this.root, parts);
   }
 
   group(title, rows, name) {
     const list = make('ul', { className: 'persons' }, ...rows);
     list.dataset.group = name;
-    return make('section', {}, make('h3', { textContent: title }), list);
+    return keyed(name, make('section', {}, make('h3', { textContent: title }), list));
   }
 
   forChairs() {
-    const { state } = this, layout = make('select', { onchange: () => this.on.act('layout', { value: layout.value }) });
-    layout.dataset.focus = layout.dataset.act = 'layout';
-    for (const name of LAYOUTS) layout.append(new Option(t(`layout.${name}`), name, false, state.layout === name));
+    const { state } = this, layout = make('select', { onchange: e => this.on.act('layout', { value: e.target.value }) });
+    layout.dataset.act = 'layout';
+    for (const name of LAYOUTS) layout.append(new Option(t(`layout.${name}`), name));
+    layout.value = state.layout;
     const buttons = make('div', { className: 'acts' },
       this.button('act.muteall', 'mute.all'), this.button('act.unmuteall', 'unmute.all'),
       this.button(state.locked ? 'act.unlock' : 'act.lock', state.locked ? 'unlock' : 'lock'));
@@ -59,8 +58,8 @@ export class People {
     if (state.screen && state.screen !== this.me) buttons.append(this.button('act.stopscreen', 'screen.stop'));
     if (state.broadcast) buttons.append(this.button('act.unbroadcast', 'broadcast', { endpoint: '' }));
     buttons.append(this.button('act.end', 'end', {}, { text: t('ask.end', state.title), yes: t('ask.yes.end') }));
-    return make('section', { className: 'chairs' }, make('h3', { textContent: t('people.chair') }),
-      make('label', { className: 'choice' }, make('span', { textContent: t('act.layout') }), layout), buttons);
+    return keyed('chairs', make('section', { className: 'chairs' }, make('h3', { textContent: t('people.chair') }),
+      make('label', { className: 'choice' }, make('span', { textContent: t('act.layout') }), layout), buttons));
   }
 
   /** @param ask asked first: text, and what yes is called */
@@ -68,7 +67,7 @@ export class People {
     const why = whyNot(act, this.state, this.me, members.endpoint);
     const button = make('button', { type: 'button', textContent: t(key), className: ask ? 'bad' : '', title: why ? t(...why) : '' });
     button.dataset.act = act;
-    button.dataset.focus = `${act} ${members.endpoint ?? ''} ${members.value ?? ''}`;
+    button.dataset.key = key;
     button.setAttribute('aria-disabled', String(!!why));
     button.onclick = async () => {
       if (!ask || await this.on.confirm(ask.text, ask.yes)) this.on.act(act, members);
@@ -81,7 +80,7 @@ export class People {
     const row = make('li', { className: 'asks' }, make('b', { textContent: String(placeInQueue(this.state, m.endpoint)) }),
       make('span', { className: 'name', textContent: m.name }), make('small', { textContent: `${t('rank', m.rank)} · ${clock(m.hand)}` }));
     if (chair) row.append(this.button('act.grant', 'floor.grant', { endpoint: m.endpoint }));
-    return row;
+    return keyed(m.endpoint, row);
   }
 
   person(m) {
@@ -96,11 +95,11 @@ export class People {
     if (m.present && m.role !== 'listener') mark(m.muted ? 'mic-off' : 'mic', m.muted ? t('mark.muted') : t('ctl.mic'));
     const head = make('button', { type: 'button', className: 'person', onclick: () => this.toggle(m.endpoint) },
       make('span', { className: 'name', textContent: m.name }), marks, make('small', { textContent: about.join(' · ') }), make('small', { className: 'id', textContent: m.endpoint }));
-    head.dataset.focus = `person ${m.endpoint}`;
     head.setAttribute('aria-expanded', String(open));
     head.setAttribute('aria-label', [m.name, ...about, ...[...marks.children].map(i => i.title)].join(', '));
     const row = make('li', {}, head, open ? this.actions(m) : '');
-    row.dataset.person = m.endpoint;
+    row.dataset.person = row.dataset.key = m.endpoint;
+    row.classList.toggle('speaking', m.endpoint === this.speaker);
     row.classList.toggle('lost', !m.present);
     row.classList.toggle('muted', m.muted);
     return row;
@@ -109,7 +108,7 @@ export class People {
   toggle(endpoint) {
     this.open = this.open === endpoint ? '' : endpoint;
     this.drawn = '';
-    this.show({ state: this.state, me: this.me });
+    this.show(this);
   }
 
   actions(m) {
@@ -128,13 +127,20 @@ export class People {
   }
 
   roles(m, chair) {
-    const select = make('select', { disabled: !chair, onchange: () => this.on.act('role', { endpoint: m.endpoint, value: select.value }) });
-    for (const role of ROLES) select.append(new Option(t(`role.${role}`), role, false, m.role === role));
+    const select = make('select', { disabled: !chair, onchange: e => this.on.act('role', { endpoint: m.endpoint, value: e.target.value }) });
+    for (const role of ROLES) select.append(new Option(t(`role.${role}`), role));
+    select.value = m.role;
     select.dataset.act = 'role';
-    select.dataset.focus = `role ${m.endpoint}`;
+    select.dataset.key = 'role';
     select.setAttribute('aria-label', t('act.role'));
     return select;
   }
+}
+
+/** Two with one key are the same, before and after a change. */
+function keyed(key, element) {
+  element.dataset.key = key;
+  return element;
 }
 
 export function make(tag, properties, ...children) {

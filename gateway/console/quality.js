@@ -1,6 +1,7 @@
 // Figures of a conference: what the link bears, what each picture gets and why, what is sent.
 
 import { t } from './i18n.js';
+import { morph } from './morph.js';
 import { make } from './people.js';
 import { member } from './room.js';
 
@@ -29,17 +30,18 @@ export class Quality {
     const { quality } = meeting;
     const sent = await this.sent(meeting);
     if (!quality) {
-      this.root.replaceChildren(make('p', { className: 'hint', textContent: t('q.none') }));
+      morph(this.root, [make('p', { className: 'hint', textContent: t('q.none') })]);
       return;
     }
     const link = quality.link ?? {};
-    this.root.replaceChildren(
+    morph(this.root, [
       make('h3', { textContent: t('q.link') }),
       list([['q.estimate', rate(link.estimate)], ['q.sent', rate(link.sent)], ['q.loss', percent(link.loss)], ['q.rtt', ms(link.rtt_ms)], ...(link.limit ? [['q.limit', t(`q.limit.${link.limit}`)]] : [])]),
       make('h3', { textContent: t('q.down') }),
       table(['q.who', 'q.size', 'q.rate', 'q.layer', 'q.why'], (quality.down ?? []).filter(d => d.endpoint).map(d => down(meeting, d))),
       make('h3', { textContent: t('q.up') + (meeting.encodings ? ` (${t('q.encodings', meeting.encodings)})` : '') }),
-      table(['q.who', 'q.size', 'q.rate', 'q.lost', 'q.rtt'], (quality.up ?? []).map(u => up(meeting, u, sent))));
+      table(['q.who', 'q.size', 'q.rate', 'q.lost', 'q.rtt'], (quality.up ?? []).map(u => up(meeting, u, sent))),
+    ]);
   }
 
   /** What the browser itself says of what it sends: the sizes. @return by label and rid */

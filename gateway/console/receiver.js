@@ -11,12 +11,13 @@ export class Receiver {
     this.on = on;
     this.slots = []; // mid, kind, endpoint, label
     this.missing = []; // endpoint, label, why: what was asked for and is in none
-    this.work = Promise.resolve();
     this.begin();
   }
 
   begin() {
     this.close();
+    this.used = false;
+    this.work = Promise.resolve(); // what a connection was doing when it was closed never ends
     const pc = this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: this.ice });
     this.path = new Path(pc, {
       restart: () => this.restart(), state: s => pc === this.pc && this.on.state(s), dead: () => this.anew(),
@@ -31,15 +32,17 @@ export class Receiver {
 
   /** An offer of the gateway. They are answered in their order. */
   offer({ n, sdp, fresh }) {
+    if (fresh && this.used) this.begin();
+    this.used = true;
+    const pc = this.pc;
     this.work = this.work.then(async () => {
-      if (fresh && this.pc.signalingState !== 'closed' && this.pc.remoteDescription) this.begin();
-      const pc = this.pc;
       await pc.setRemoteDescription({ type: 'offer', sdp });
       await pc.setLocalDescription();
+      if (pc !== this.pc) return;
       this.path.begun();
       await this.signal.request('answer', { n, sdp: pc.localDescription.sdp });
       this.on.slots();
-    }).catch(e => e.lineLost || this.on.error(e)); // one without an answer is offered again when the line is back
+    }).catch(e => e.lineLost || pc !== this.pc || this.on.error(e)); // one without an answer is offered again when the line is back
   }
 
   /** The gateway ended this connection: another follows when something is to be seen. */

@@ -2,13 +2,24 @@
 
 import { Path } from './path.js';
 
-/** The encodings of a camera: the gateway hands each viewer the one that fits, and says which nobody needs. */
-const CAMERA = [
-  { rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 150e3 },
-  { rid: 'm', scaleResolutionDownBy: 2, maxBitrate: 500e3 },
-  { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 1500e3 },
-];
-const ENCODINGS = { audio: undefined, video: CAMERA, screen: [{ maxBitrate: 2500e3, maxFramerate: 15 }] };
+/** The encodings of a camera, smallest first: the gateway hands each viewer the one that fits, and says which nobody needs. */
+const RATES = { l: 150e3, m: 500e3, h: 1500e3 };
+/** How far each is scaled down. A browser sends no more sizes than it thinks good for a picture, and leaves out the largest: so
+ *  the sizes of a small camera are fewer, and its own is among them. */
+function scales(track) {
+  const { width = 1280, height = 720 } = track?.getSettings?.() ?? {}, size = width * height;
+  return size >= 960 * 540 ? { l: 4, m: 2, h: 1 } : size >= 480 * 270 ? { l: 2, m: 1 } : { l: 1 };
+}
+
+/** @param wanted rids that are looked at; nothing: all */
+function encodings(track, wanted) {
+  const scale = scales(track), has = Object.keys(scale), largest = has.at(-1);
+  const looked = wanted?.map(rid => has.includes(rid) ? rid : largest) ?? has;
+  return Object.entries(RATES).map(([rid, rate]) => ({ rid, scaleResolutionDownBy: scale[rid] ?? 1, active: looked.includes(rid),
+    maxBitrate: rid === largest ? Math.max(rate, largest === 'm' ? 800e3 : 300e3) : rate }));
+}
+
+const SCREEN = [{ maxBitrate: 2500e3, maxFramerate: 15 }];
 
 export class Sender {
   /** @param on  on.state(state), on.dead(), on.error(error): the gateway refused an offer; on.simulcast(layers) */
@@ -17,6 +28,7 @@ export class Sender {
     this.on = on;
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: ice });
     this.labels = new Map(); // transceivers
+    this.wants = new Map(); // by label: the rids that are looked at
     this.resting = new Map(); // by label: the last change of its encodings
     this.unknown = true; // the gateway has not heard of this connection yet
     this.path = new Path(this.pc, { restart: () => this.restart(), state: on.state, dead: on.dead });
@@ -32,7 +44,7 @@ export class Sender {
     let tr = this.labels.get(label);
     if (!tr && !track) return;
     if (!tr) {
-      tr = this.pc.addTransceiver(track, { direction: 'sendonly', sendEncodings: ENCODINGS[label] });
+      tr = this.pc.addTransceiver(track, { direction: 'sendonly', sendEncodings: label === 'video' ? encodings(track, this.wants.get(label)) : label === 'screen' ? SCREEN : undefined });
       this.labels.set(label, tr);
       if (label === 'video') this.on.simulcast(tr.sender.getParameters().encodings.length);
       return this.negotiate();
@@ -40,6 +52,7 @@ export class Sender {
     const direction = track ? 'sendonly' : 'inactive', changes = tr.direction !== direction;
     tr.direction = direction;
     await tr.sender.replaceTrack(track).catch(() => {}); // closed meanwhile
+    if (track) this.rest(label);
     if (changes) await this.negotiate();
   }
 
@@ -49,12 +62,18 @@ export class Sender {
 
   /** Only the encodings in `wanted` are looked at by anybody: the others rest. */
   layers(label, wanted) {
+    this.wants.set(label, wanted);
+    this.rest(label);
+  }
+
+  rest(label) {
     const sender = this.labels.get(label)?.sender;
     if (!sender) return;
     const change = async () => {
       const parameters = sender.getParameters();
       if (parameters.encodings.length < 2) return;
-      for (const e of parameters.encodings) e.active = wanted.includes(e.rid);
+      const now = encodings(sender.track, this.wants.get(label));
+      for (const e of parameters.encodings) Object.assign(e, now.find(n => n.rid === e.rid));
       await sender.setParameters(parameters);
     };
     const before = this.resting.get(label) ?? Promise.resolve();

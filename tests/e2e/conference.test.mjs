@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { SHARE_TAB, build, chromium, consolePage, film, missing, pause, startGateway, until } from './lib.mjs';
 
 const shots = path.join(build, 'console');
@@ -16,12 +16,16 @@ const [HALL, EAST, WEST] = ['city/hall', 'city/east', 'city/west'];
 
 describe('a conference', { skip: missing, timeout: 400000 }, () => {
   let gw, browser, frames;
+  const open = [];
   before(async () => {
     fs.mkdirSync(shots, { recursive: true });
     gw = await startGateway();
     const file = path.join(gw.dir, 'film.y4m');
     frames = film(file, { width: 640, height: 360, frames: 100 });
     browser = await chromium([SHARE_TAB, `--use-file-for-fake-video-capture=${file}`]);
+  });
+  afterEach(async () => { // those of a test that failed: they would be in the next one's way
+    for (const p of open.splice(0)) await p.browserContext().close().catch(() => {});
   });
   after(async () => {
     await browser?.close();
@@ -38,6 +42,7 @@ describe('a conference', { skip: missing, timeout: 400000 }, () => {
   /** Through the lobby. */
   async function come(id, endpoint, name, { role, rank, ...options } = {}) {
     const p = await consolePage(browser, gw, token(endpoint, role, rank), { where: PAGE, ...options });
+    open.push(p);
     await p.waitForSelector(`[data-conference="${id}"]`);
     await p.click(`[data-conference="${id}"]`);
     await p.waitForFunction(() => document.querySelector('#preview').videoWidth > 0);
@@ -52,6 +57,7 @@ describe('a conference', { skip: missing, timeout: 400000 }, () => {
       assert.deepEqual(p.errors, []);
       assert.deepEqual(await p.evaluate(() => seen.breaches), [], 'the content policy');
       await p.browserContext().close();
+      open.splice(open.indexOf(p), 1);
     }
   }
   /** Pictures come, and go forward. */
@@ -194,6 +200,7 @@ describe('a conference', { skip: missing, timeout: 400000 }, () => {
 
   test('the lobby hears of a new conference; a listener is told why it may not speak', async () => {
     const p = await consolePage(browser, gw, token(EAST, 'listener'), { where: PAGE, language: 'zh' });
+    open.push(p);
     await p.says('#conferences-title', /会议/);
     await hold('quiet');
     await p.waitForSelector('[data-conference=quiet]'); // by an event, without a reload

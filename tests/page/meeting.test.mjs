@@ -127,6 +127,21 @@ test('encodings that nobody watches rest', async () => {
   assert.deepEqual(active(), [false, false, true], 'the last word counts');
 });
 
+test('a small camera is sent in its own size, too', async () => {
+  await comeIn();
+  const small = { ...track('video'), getSettings: () => ({ width: 640, height: 360 }) };
+  const now = () => meeting.sender.labels.get('video').sender.parameters.encodings.map((e) => e.active && e.scaleResolutionDownBy);
+  meeting.setTrack('video', small);
+  await settle();
+  assert.deepEqual(now(), [2, 1, false], 'Chromium would leave out the largest of three');
+  Socket.last.say({ type: 'layers', label: 'video', wanted: ['h'] });
+  await settle();
+  assert.deepEqual(now(), [false, 1, false], 'the largest that there is');
+  meeting.setTrack('video', track('video'));
+  await settle();
+  assert.deepEqual(now(), [false, false, 1]);
+});
+
 test('another camera needs no offer; none needs one, and its m-section is inactive', async () => {
   await comeIn();
   const other = track('video'), before = meeting.tracks.video;
