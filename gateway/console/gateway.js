@@ -73,6 +73,17 @@ export class Gateway {
     return all;
   }
 
+  /** All conferences, page by page where the gateway gives them so. */
+  async conferences() {
+    const all = await this.json('/v1/conferences');
+    for (let next = all.next; next;) {
+      const page = await this.json(`/v1/conferences?after=${encodeURIComponent(next)}`);
+      all.conferences.push(...page.conferences);
+      next = page.next === next ? null : page.next;
+    }
+    return all.conferences;
+  }
+
   /**
    * Follow /v1/events until the signal is aborted. EventSource sends no headers, so the stream is read by hand.
    * on.event(kind, data), on.up(): the stream is open, on.down(error): it is not, or no longer
