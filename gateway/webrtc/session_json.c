@@ -18,6 +18,7 @@ static json_t *chosen_json(const struct mu_stream_stats *s)
 {
 	json_t *o = stream_json(s);
 
+	json_object_set_new(o, "chosen", json_null());
 	if (s->out && s->n_layers > 0)
 		json_object_set_new(o, "chosen", json_pack("{ss si si si si si si sI sI}", "why", mu_choice_name(s->choice), "layer",
 			s->layer, "layers", s->n_layers, "spatial", s->spatial, "temporal", s->temporal, "width", s->width,
