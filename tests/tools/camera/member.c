@@ -35,7 +35,7 @@ static void say(json_t *message)
 {
 	char *text = json_dumps(message, JSON_COMPACT);
 
-	g_print("%s\n", text);
+	puts(text); /* g_print would leave out what the locale has not */
 	fflush(stdout);
 	free(text);
 	json_decref(message);
@@ -60,26 +60,18 @@ static json_int_t send_message(struct member *m, json_t *message)
  * ---------------------------------------------------------------------------------------------------------
  */
 
-/** The up connection's m-sections: the first of a kind is the camera's. */
-static json_t *labels(struct side *s)
+/** The up connection's m-sections: one of each kind. */
+static json_t *labels(const GstSDPMessage *sdp)
 {
-	GArray *all = NULL;
 	json_t *ret = json_array();
 
-	g_signal_emit_by_name(s->webrtc, "get-transceivers", &all);
-	for (guint i = 0; all && i < all->len; i++) {
-		GstWebRTCRTPTransceiver *t = g_array_index(all, GstWebRTCRTPTransceiver *, i);
-		GstWebRTCKind kind;
-		gchar *mid = NULL;
+	for (guint i = 0; i < gst_sdp_message_medias_len(sdp); i++) {
+		const GstSDPMedia *media = gst_sdp_message_get_media(sdp, i);
 
-		g_object_get(t, "kind", &kind, "mid", &mid, NULL);
 		json_array_append_new(ret,
-			json_pack("{ss* ss}", "mid", mid, "label",
-				kind == GST_WEBRTC_KIND_VIDEO ? "video" : "audio"));
-		g_free(mid);
+			json_pack("{ss* ss}", "mid", gst_sdp_media_get_attribute_val(media, "mid"), "label",
+				gst_sdp_media_get_media(media)));
 	}
-	if (all)
-		g_array_unref(all);
 	return ret;
 }
 
@@ -97,7 +89,7 @@ static gboolean send_description(gpointer arg)
 		text = gst_sdp_message_as_text(local->sdp);
 		if (s == &m->up)
 			m->offer_id = send_message(m,
-				json_pack("{ss ss so}", "type", "offer", "sdp", text, "tracks", labels(s)));
+				json_pack("{ss ss so}", "type", "offer", "sdp", text, "tracks", labels(local->sdp)));
 		else
 			send_message(m, json_pack("{ss sI ss}", "type", "answer", "n", s->n, "sdp", text));
 		g_free(text);
@@ -114,7 +106,16 @@ static void on_gathering(GObject *webrtc, GParamSpec *spec, gpointer arg)
 	g_idle_add(send_description, arg);
 }
 
-/** Streaming thread. */
+/** Streaming thread, as the next. */
+static void on_local_set(GstPromise *promise, gpointer arg)
+{
+	struct side *s = arg;
+
+	gst_promise_unref(promise);
+	s->pending = true; /* and not before: the description before this one must not be sent again */
+	g_idle_add(send_description, s);
+}
+
 static void on_description(GstPromise *promise, gpointer arg)
 {
 	struct side *s = arg;
@@ -125,10 +126,9 @@ static void on_description(GstPromise *promise, gpointer arg)
 	gst_promise_unref(promise);
 	if (!d)
 		return;
-	s->pending = true;
-	g_signal_emit_by_name(s->webrtc, "set-local-description", d, NULL);
+	g_signal_emit_by_name(
+		s->webrtc, "set-local-description", d, gst_promise_new_with_change_func(on_local_set, s, NULL));
 	gst_webrtc_session_description_free(d);
-	g_idle_add(send_description, s);
 }
 
 static void on_negotiation(GstElement *webrtc, gpointer arg)
