@@ -392,13 +392,13 @@ static void test_codec_not_taken(void **state)
 		char *sdp = answer_to(text_of(o, "sdp"), NULL, NULL, "passive", 10), *p;
 
 		for (p = sdp; (p = strstr(p, "VP8/90000")); p++)
-			memcpy(p, "XXX", 3);
+			memcpy(p, "VPX", 3);
 		for (p = sdp; (p = strstr(p, "VP9/90000")); p++)
-			memcpy(p, "XXX", 3);
+			memcpy(p, "VPX", 3);
 		for (p = sdp; (p = strstr(p, "H264/90000")); p++)
-			memcpy(p, "XXXX", 4);
+			memcpy(p, "H26X", 4);
 		for (p = sdp; (p = strstr(p, "AV1/90000")); p++)
-			memcpy(p, "XXX", 3);
+			memcpy(p, "VPX", 3);
 		client_say(&b, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp",
 			sdp);
 		client_ok(&b);
