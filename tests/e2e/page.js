@@ -162,11 +162,16 @@ globalThis.muster = (() => {
     if (!wanted.length) throw new Error(`this browser has no ${codec}`);
     transceiver.setCodecPreferences([...wanted, ...all.filter((c) => /\/rtx$/i.test(c.mimeType))]);
   }
+  /** Chromium knows dependency descriptors, and does not offer them by itself. */
+  const describe = (transceiver) => transceiver.setHeaderExtensionsToNegotiate(
+    transceiver.getHeaderExtensionsToNegotiate().map((e) => ({ ...e,
+      direction: /dependency-descriptor/.test(e.uri) ? 'sendrecv' : e.direction })));
   /** Publish under a name of the page's own. source: 'canvas', or 'screen': this tab as the browser shows it, filled by the canvas */
-  async function publish({ name = 'pub', url, token, codec, source = 'canvas', audio = 'tone', trickle: late, encodings, ...size }) {
+  async function publish({ name = 'pub', url, token, codec, source = 'canvas', audio = 'tone', trickle: late, encodings, descriptors, hint, ...size }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }), stream = new MediaStream();
     const counter = sessions[name]?.counter || countingCanvas(size);
     let video = counter.track;
+    if (hint) video.contentHint = hint;
     if (source === 'screen') {
       counter.canvas.style.cssText = 'position:fixed;inset:0;width:100vw;height:100vh';
       video = (await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 15 } })).getVideoTracks()[0];
@@ -174,6 +179,7 @@ globalThis.muster = (() => {
     }
     const t = pc.addTransceiver(video, { direction: 'sendonly', streams: [stream], ...(encodings && { sendEncodings: encodings }) });
     if (codec) prefer(t, codec);
+    if (descriptors) describe(t);
     if (audio === 'tone') pc.addTransceiver(tone(), { direction: 'sendonly', streams: [stream] });
     if (audio === 'fake') {
       const fake = await navigator.mediaDevices.getUserMedia({ audio: true });
@@ -192,10 +198,11 @@ globalThis.muster = (() => {
     await sender.setParameters(parameters);
   }
   /** Watch: decoded pictures are read as they come. */
-  async function watch({ name = 'view', url, token, codec }) {
+  async function watch({ name = 'view', url, token, codec, descriptors }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     const t = pc.addTransceiver('video', { direction: 'recvonly' });
     if (codec) prefer(t, codec);
+    if (descriptors) describe(t);
     pc.addTransceiver('audio', { direction: 'recvonly' });
     const element = document.createElement('video');
     element.autoplay = element.playsInline = true;

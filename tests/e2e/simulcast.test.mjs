@@ -71,3 +71,24 @@ test('its viewer stays while the publisher comes back with one encoding and then
   await shows(view, 960, 20000);
   assert.equal(await view.muster('state', 'view'), 'connected');
 });
+
+// --- layers within a stream -------------------------------------------------------------------------------------------------
+
+for (const [codec, mode, spatials, temporals, descriptors] of [['VP9', 'L3T3_KEY', 3, 3, false], ['VP9', 'L1T2', 1, 2, false],
+  ['AV1', 'L1T3', 1, 3, true], ['AV1', 'L2T2', 2, 2, true]]) {
+  test(`${codec} ${mode}: layers are told apart, and a viewer sees all of them`, { skip, timeout: 90000 }, async () => {
+    const id = `city/${codec}-${mode}`.replace('_', '-'), pub = await page(browser), view = await page(browser);
+    await publish(pub, id, { codec, descriptors, hint: spatials > 1 ? 'motion' : undefined, encodings: [{ scalabilityMode: mode }] });
+    await until(async () => {
+      const [l] = await layersOf(id);
+      return l.flows && l.spatials === spatials && l.temporals === temporals && l.width === 960 && l.height === 540;
+    }, 40000, `${spatials} and ${temporals} layers`)
+      .catch(async (e) => { throw new Error(`${e.message}: ${JSON.stringify(await layersOf(id))}`); });
+    await view.muster('watch', { url: gw.whep(id), token: gw.token('watch'), descriptors });
+    await shows(view, 960);
+    const chosen = await until(() => chosenOf(id), 5000, 'figures of what was chosen');
+    assert.equal(chosen.layers, 1);
+    assert.equal((await view.muster('seen', 'view')).backwards, 0);
+    await pub.muster('end', 'pub');
+  });
+}
