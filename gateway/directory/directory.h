@@ -96,7 +96,8 @@ struct mu_endpoint_track *mu_endpoint_find_track(struct mu_endpoint *ep, const c
 void mu_directory_set_viewers(struct mu_directory *d, struct mu_endpoint *ep, unsigned viewers);
 /** All endpoints, ordered by id: visit until false. */
 void mu_directory_each(struct mu_directory *d, bool (*fn)(void *arg, struct mu_endpoint *ep), void *arg);
-/** {"id", "state", "since", "tracks": [{"label", "kind", "codec"}], "viewers"}; a new reference. */
+/** {"id", "state", "since", "tracks": [{"label", "kind", "codec", "layers": [{"rid", "flows", "width", "height", "spatials",
+ *  "temporals", "fps", "bps"}]}], "viewers"}; a new reference. */
 json_t *mu_endpoint_json(const struct mu_endpoint *ep);
 /** A moment as the API writes it: "2026-11-24T22:04:40.123Z" (RFC 3339); a new reference. */
 json_t *mu_time_json(int64_t wall_us);

@@ -30,8 +30,7 @@ static json_t *track_json(const struct mu_endpoint_track *t)
 	json_t *ret = json_pack("{ss ss ss}", "label", t->label, "kind", t->kind == MU_AUDIO ? "audio" : "video", "codec",
 		mu_codec_name(codec));
 
-	if (t->kind == MU_VIDEO)
-		json_object_set_new(ret, "layers", layers_json(t));
+	json_object_set_new(ret, "layers", t->kind == MU_VIDEO ? layers_json(t) : json_array());
 	return ret;
 }
 

@@ -16,10 +16,10 @@ static void publish(struct mu_track *t, const struct mu_shape *s)
 	unsigned seq = atomic_load_explicit(&t->shape.seq, memory_order_relaxed);
 
 	memcpy(words, s, sizeof(*s));
+	/* each word releases the number before it, so that who reads a new word sees that something changes */
 	atomic_store_explicit(&t->shape.seq, seq + 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
 	for (unsigned i = 0; i < SHAPE_WORDS; i++)
-		atomic_store_explicit(&t->shape.words[i], words[i], memory_order_relaxed);
+		atomic_store_explicit(&t->shape.words[i], words[i], memory_order_release);
 	atomic_store_explicit(&t->shape.seq, seq + 2, memory_order_release);
 }
 
@@ -31,8 +31,7 @@ void mu_track_shape(const struct mu_track *t, struct mu_shape *ret)
 	do {
 		before = atomic_load_explicit(&t->shape.seq, memory_order_acquire);
 		for (unsigned i = 0; i < SHAPE_WORDS; i++)
-			words[i] = atomic_load_explicit(&t->shape.words[i], memory_order_relaxed);
-		atomic_thread_fence(memory_order_acquire);
+			words[i] = atomic_load_explicit(&t->shape.words[i], memory_order_acquire);
 		after = atomic_load_explicit(&t->shape.seq, memory_order_relaxed);
 	} while (before != after || before % 2);
 	memcpy(ret, words, sizeof(*ret));

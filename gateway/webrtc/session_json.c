@@ -13,17 +13,14 @@ static json_t *stream_json(const struct mu_stream_stats *s)
 		"fraction_lost", s->remote_fraction_lost / 256.0);
 }
 
-/* What was chosen, of a stream for which there is something to choose. */
+/* What was chosen, where there is something to choose from. */
 static json_t *chosen_json(const struct mu_stream_stats *s)
 {
-	json_t *o = stream_json(s);
-
-	json_object_set_new(o, "chosen", json_null());
-	if (s->out && s->n_layers > 0)
-		json_object_set_new(o, "chosen", json_pack("{ss si si si si si si sI sI}", "why", mu_choice_name(s->choice), "layer",
-			s->layer, "layers", s->n_layers, "spatial", s->spatial, "temporal", s->temporal, "width", s->width,
-			"height", s->height, "bps", (json_int_t)s->bps, "switches", (json_int_t)s->switches));
-	return o;
+	if (!s->out || s->n_layers == 0)
+		return json_null();
+	return json_pack("{ss si si si si si si sI sI}", "why", mu_choice_name(s->choice), "layer", s->layer, "layers",
+		s->n_layers, "spatial", s->spatial, "temporal", s->temporal, "width", s->width, "height", s->height,
+		"bps", (json_int_t)s->bps, "switches", (json_int_t)s->switches);
 }
 
 static void add_stats(json_t *o, const struct mu_transport_stats *st)
@@ -35,8 +32,12 @@ static void add_stats(json_t *o, const struct mu_transport_stats *st)
 		json_object_set_new(o, "profile", json_string(mu_srtp_profile_name(st->profile)));
 	if (st->remote.sa.sa_family != AF_UNSPEC)
 		json_object_set_new(o, "remote", json_string(mu_addr_text(&st->remote, text)));
-	for (unsigned i = 0; i < st->n_streams; i++)
-		json_array_append_new(streams, chosen_json(&st->streams[i]));
+	for (unsigned i = 0; i < st->n_streams; i++) {
+		json_t *stream = stream_json(&st->streams[i]);
+
+		json_object_set_new(stream, "chosen", chosen_json(&st->streams[i]));
+		json_array_append_new(streams, stream);
+	}
 }
 
 json_t *mu_session_json(const struct mu_session_info *info)

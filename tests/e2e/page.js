@@ -162,18 +162,24 @@ globalThis.muster = (() => {
     if (!wanted.length) throw new Error(`this browser has no ${codec}`);
     transceiver.setCodecPreferences([...wanted, ...all.filter((c) => /\/rtx$/i.test(c.mimeType))]);
   }
+  /** Chromium knows dependency descriptors, and does not offer them by itself. */
+  const describe = (transceiver) => transceiver.setHeaderExtensionsToNegotiate(
+    transceiver.getHeaderExtensionsToNegotiate().map((e) => ({ ...e,
+      direction: /dependency-descriptor/.test(e.uri) ? 'sendrecv' : e.direction })));
   /** Publish under a name of the page's own. source: 'canvas', or 'screen': this tab as the browser shows it, filled by the canvas */
-  async function publish({ name = 'pub', url, token, codec, source = 'canvas', audio = 'tone', trickle: late, ...size }) {
+  async function publish({ name = 'pub', url, token, codec, source = 'canvas', audio = 'tone', trickle: late, encodings, descriptors, hint, ...size }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }), stream = new MediaStream();
     const counter = sessions[name]?.counter || countingCanvas(size);
     let video = counter.track;
+    if (hint) video.contentHint = hint;
     if (source === 'screen') {
       counter.canvas.style.cssText = 'position:fixed;inset:0;width:100vw;height:100vh';
       video = (await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 15 } })).getVideoTracks()[0];
       video.contentHint = 'detail';
     }
-    const t = pc.addTransceiver(video, { direction: 'sendonly', streams: [stream] });
+    const t = pc.addTransceiver(video, { direction: 'sendonly', streams: [stream], ...(encodings && { sendEncodings: encodings }) });
     if (codec) prefer(t, codec);
+    if (descriptors) describe(t);
     if (audio === 'tone') pc.addTransceiver(tone(), { direction: 'sendonly', streams: [stream] });
     if (audio === 'fake') {
       const fake = await navigator.mediaDevices.getUserMedia({ audio: true });
@@ -185,11 +191,18 @@ globalThis.muster = (() => {
     if (!late) await connected(pc);
     return { location: s.url, etag: s.etag };
   }
+  /** Which encodings of a simulcast publisher are sent. */
+  async function send(name, rids) {
+    const sender = sessions[name].pc.getSenders().find((x) => x.track?.kind === 'video'), parameters = sender.getParameters();
+    for (const e of parameters.encodings) e.active = rids.includes(e.rid);
+    await sender.setParameters(parameters);
+  }
   /** Watch: decoded pictures are read as they come. */
-  async function watch({ name = 'view', url, token, codec }) {
+  async function watch({ name = 'view', url, token, codec, descriptors }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     const t = pc.addTransceiver('video', { direction: 'recvonly' });
     if (codec) prefer(t, codec);
+    if (descriptors) describe(t);
     pc.addTransceiver('audio', { direction: 'recvonly' });
     const element = document.createElement('video');
     element.autoplay = element.playsInline = true;
@@ -275,7 +288,7 @@ globalThis.muster = (() => {
     return out;
   }
   return {
-    sessions, request, patch, fragmentOf, publish, watch, trickle: (name) => trickle(sessions[name]),
+    sessions, request, patch, fragmentOf, publish, send, watch, trickle: (name) => trickle(sessions[name]),
     restartIce: (name) => restartIce(sessions[name]), end: (name) => end(sessions[name]), pictures, forget, seen, figures,
     state: (name) => sessions[name].pc.connectionState,
     /** As a page that crashes or loses its network: no DELETE. */

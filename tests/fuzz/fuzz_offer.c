@@ -56,8 +56,14 @@ static void check_plan(const struct mu_transport_spec *s)
 {
 	check(s->n_in <= MU_STREAMS_MAX && s->n_out <= MU_STREAMS_MAX && s->n_in + s->n_out > 0);
 	check(s->n_fingerprints > 0);
-	for (unsigned i = 0; i < s->n_in; i++)
+	for (unsigned i = 0; i < s->n_in; i++) {
 		check(s->in[i].n_formats > 0 && s->in[i].n_formats <= MU_FORMATS_MAX && s->in[i].track);
+		for (unsigned k = 0; k < i; k++) { /* each encoding has a name and a track of its own */
+			check(s->in[k].track != s->in[i].track);
+			check(strcmp(s->in[k].mid, s->in[i].mid) != 0 || !s->in[i].mid[0] || strcmp(s->in[k].rid, s->in[i].rid) != 0);
+		}
+		check(!s->in[i].rid[0] || (!s->in[i].ssrc && s->in[i].exts.id_of[MU_EXT_RID]));
+	}
 	for (unsigned i = 0; i < s->n_out; i++)
 		check(s->out[i].n_formats > 0 && s->out[i].n_formats <= MU_FORMATS_MAX && s->out[i].track && s->out[i].ssrc);
 }

@@ -1,4 +1,5 @@
 /* What a track is like, who wants it, how loud it is. */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "bench.h"
@@ -182,6 +183,53 @@ static void test_frames_are_counted_once(void **state)
 	teardown(&b);
 }
 
+/* Another thread reads while it changes: never a half. Each value is told with the same one beside it. */
+struct reader {
+	struct mu_track *track;
+	atomic_bool done;
+	unsigned torn;
+};
+
+static void *read_on(void *arg)
+{
+	struct reader *r = arg;
+	struct mu_shape s;
+
+	while (!atomic_load(&r->done)) {
+		mu_track_shape(r->track, &s);
+		r->torn += s.width != s.height || s.bps[0][0] != s.bps[MU_SPATIAL_MAX - 1][MU_TEMPORAL_MAX - 1];
+		(void)mu_track_users(r->track);
+		(void)mu_track_loudness(r->track, 0);
+	}
+	return NULL;
+}
+
+static void test_read_by_another_thread(void **state)
+{
+	struct reader r = { 0 };
+	pthread_t thread;
+	struct bench b;
+
+	(void)state;
+	setup(&b, 1, true);
+	r.track = b.track;
+	mu_clock_drive(b.now);
+	assert_int_equal(pthread_create(&thread, NULL, read_on, &r), 0);
+	for (unsigned i = 1; i < 4000; i++) {
+		uint8_t key[] = { 0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)i, (uint8_t)(i >> 8) };
+
+		pushed(&b, key, sizeof(key), true);
+		b.ts += 3000;
+		b.now += 120000;
+		fake_net_run(b.net, b.now);
+	}
+	atomic_store(&r.done, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(r.torn, 0);
+	mu_clock_drive(0);
+	teardown(&b);
+}
+
 /* --- users ------------------------------------------------------------------------------------------------------------------ */
 
 static struct mu_inbox inbox;
@@ -306,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_packets_say_their_layer),
 		cmocka_unit_test(test_dependency_descriptor),
 		cmocka_unit_test(test_frames_are_counted_once),
+		cmocka_unit_test(test_read_by_another_thread),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_last_reference),
 		cmocka_unit_test(test_loudness),

@@ -193,6 +193,57 @@ static void test_spatial_layers(void **state)
 	expect_of(&table_l2t2, 4, 15, 6000, 1, 0, S | E | U);
 }
 
+/* The first frames of Chromium's encoders, in its way of three temporal layers with two kinds of middle
+ * frames, of which one needs the one before; and of spatial layers, of which VP9's highest was added by a
+ * second key frame. */
+static void test_chromium(void **state)
+{
+	static const struct {
+		const char *of;
+		uint32_t ts;
+		const char *hex;
+		unsigned spatial, temporal, flags, width;
+	} rows[] = {
+		{ "VP8 L1T3", 0, "c000018002044eaaaf2860414d34538a0940409fc059c0", 0, 0, S | E | U | I, 640 },
+		{ "VP8 L1T3", 4050, "c50002", 0, 2, S | E | U | N, 0 },
+		{ "VP8 L1T3", 8550, "c30003", 0, 1, S | E | U, 0 },
+		{ "VP8 L1T3", 12960, "c50004", 0, 2, S | E | U | N, 0 },
+		{ "VP8 L1T3", 17460, "c20005", 0, 0, S | E | U, 0 },
+		{ "VP8 L1T3", 21960, "c60006", 0, 2, S | E | U | N, 0 },
+		{ "VP8 L1T3", 26370, "c40007", 0, 1, S | E, 0 },
+		{ "VP9 L3T3_KEY", 0,
+			"c00001c00514853aaaa8018004004002a02a0060010015d34514174d144c700874321651118543276809f8059813f80b38e0",
+			0, 0, S | E | U | I, 320 },
+		{ "VP9 L3T3_KEY", 3150, "c300021a000800", 0, 2, S | E | U | N, 0 },
+		{ "VP9 L3T3_KEY", 11790,
+			"c00004800514853aaaa8018004004002a02a0060010015d34514174d144c700874321651118543276809f8059813f80b38",
+			0, 0, S | E | U | I, 640 },
+		{ "VP9 L3T3_KEY", 11790, "c50005", 1, 0, S | E | U | I, 0 },
+		{ "VP9 L3T3_KEY", 16200, "c30006", 0, 2, S | E | U | N, 0 },
+		{ "VP9 L3T3_KEY", 16200, "c80007", 1, 2, S | E | U | N, 0 },
+		{ "VP9 L3T3_KEY", 20610, "c20008", 0, 1, S | E | U, 0 },
+		{ "VP9 L3T3_KEY", 20610, "c70009", 1, 1, S | E | U, 0 },
+		{ "AV1 L2T2_KEY", 0, "c000018003187aaa0100a0a014d1413451802190888a19404fc02cc09fc059c0", 0, 0,
+			S | E | U | I, 640 },
+		{ "AV1 L2T2_KEY", 0, "c30002", 1, 0, S | E | U | I, 0 },
+		{ "AV1 L2T2_KEY", 3600, "c20003", 0, 1, S | E | U | N, 0 },
+		{ "AV1 L2T2_KEY", 3600, "c50004", 1, 1, S | E | U | N, 0 },
+		{ "AV1 L2T2_KEY", 8010, "c10005", 0, 0, S | E | U, 0 },
+		{ "AV1 L2T2_KEY", 8010, "c40006", 1, 0, S | E | U, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(rows); i++) {
+		struct out o = { .at = 0 };
+
+		if (i > 0 && strcmp(rows[i].of, rows[i - 1].of) != 0)
+			mu_dd_reset(dd);
+		for (const char *h = rows[i].hex; *h; h++)
+			put(&o, 4, (uint32_t)(strchr("0123456789abcdef", *h) - "0123456789abcdef"));
+		expect(&o, rows[i].ts, rows[i].spatial, rows[i].temporal, rows[i].flags, rows[i].width);
+	}
+}
+
 /* A frame of a temporal layer that needs one of its own layer is no place to go up. */
 static void test_no_way_up(void **state)
 {
@@ -294,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_temporal_layers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spatial_layers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_chromium, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_way_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_active_targets_change_the_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_does_not_fit_the_table, setup, teardown),

@@ -101,9 +101,8 @@ static void test_ids_have_one_pattern(void **state)
 
 /* --- sessions and endpoints --- */
 
-static void expect_keys(const json_t *o, const char *schema)
+static void expect_properties(const json_t *o, yaml_node_t *properties, const char *schema)
 {
-	yaml_node_t *properties = at(component("schemas", schema), "properties");
 	const char *key;
 	json_t *value;
 
@@ -115,6 +114,11 @@ static void expect_keys(const json_t *o, const char *schema)
 		if (!json_object_get(o, key) && strcmp(key, "chosen") != 0)
 			fail_msg("%s has no %s, which openapi.yaml announces", schema, key);
 	}
+}
+
+static void expect_keys(const json_t *o, const char *schema)
+{
+	expect_properties(o, at(component("schemas", schema), "properties"), schema);
 }
 
 static void expect_word(const json_t *o, const char *schema, const char *key)
@@ -148,7 +152,7 @@ static void expect_session(struct fixture *f, const char *state)
 
 static void test_sessions_are_as_described(void **state)
 {
-	struct mu_stream_stats streams[2] = { [1].out = true };
+	struct mu_stream_stats streams[2] = { [1] = { .out = true, .n_layers = 3 } };
 	struct mu_transport_stats st = { .n_streams = 2, .streams = streams };
 	struct fixture *f = *state;
 	json_t *o = NULL, *stream;
@@ -173,18 +177,28 @@ static void test_sessions_are_as_described(void **state)
 		expect_word(stream, "stream", "direction");
 		expect_word(stream, "stream", "kind");
 	}
+	stream = json_array_get(json_object_get(o, "streams"), 0);
+	assert_true(json_is_null(json_object_get(stream, "chosen")));
+	stream = json_array_get(json_object_get(o, "streams"), 1);
+	expect_properties(json_object_get(stream, "chosen"),
+		at(at(at(component("schemas", "stream"), "properties"), "chosen"), "properties"), "chosen");
 	json_decref(o);
 }
 
 static void test_endpoints_are_as_described(void **state)
 {
 	struct fixture *f = *state;
+	yaml_node_t *track;
 	json_t *o;
 
 	publish(f, "chromium-whip.sdp");
 	o = mu_endpoint_json(mu_directory_find(f->d, "city/cam"));
 	expect_keys(o, "endpoint");
 	expect_word(o, "endpoint", "state");
+	track = at(at(at(at(component("schemas", "endpoint"), "properties"), "tracks"), "items"), "properties");
+	expect_properties(json_array_get(json_object_get(o, "tracks"), 0), track, "track");
+	expect_properties(json_array_get(json_object_get(json_array_get(json_object_get(o, "tracks"), 1), "layers"), 0),
+		at(at(at(track, "layers"), "items"), "properties"), "layer");
 	json_decref(o);
 }
 
