@@ -100,6 +100,7 @@ function enter({ conference, name, endpoint, speaker, session }, { audio, video 
     session: id => writeSeat({ ...readSeat(), session: id, endpoint: meeting.me }),
     event: (kind, data) => notices.event(kind, data),
     trouble: e => notices.toast(e.message),
+    taken: on => notices.say('taken', on && (() => t('line.taken', meeting.me))),
     over,
   }, url);
   claim(endpoint, true);
@@ -129,6 +130,7 @@ function over(error) {
   writeSeat({ endpoint: seat.endpoint });
   setLink('');
   notices.forget();
+  notices.say('taken');
   if (error?.status === 401) return signOut(() => t('token.refused', error.message));
   enterLobby();
   notices.say('over', error && (() => error.message));
