@@ -152,9 +152,7 @@ function changed(what) {
       return stage.fill();
     case 'quality':
       stage.fill();
-      controls.self(meeting);
-      if (drawer === 'quality') quality.show(meeting);
-      return;
+      return measure(meeting);
     case 'own':
       writeSeat({ ...readSeat(), muted: meeting.muted, audio: deviceOf(meeting.tracks.audio), video: deviceOf(meeting.tracks.video) });
       break;
@@ -162,6 +160,14 @@ function changed(what) {
       notices.line(meeting.line);
   }
   draw();
+}
+
+/** With the gateway's figures, each second. */
+async function measure(here) {
+  here.figures = await quality.measure(here);
+  if (here !== meeting) return;
+  controls.self(here);
+  if (drawer === 'quality') quality.show(here);
 }
 
 function draw() {

@@ -20,7 +20,7 @@ export class Meeting {
   constructor(who, on, url) {
     this.who = who;
     this.on = on;
-    this.state = this.quality = null;
+    this.state = this.quality = this.figures = null;
     this.me = who.endpoint ?? '';
     this.speaker = this.spoke = '';
     this.line = 'connecting';

@@ -219,4 +219,24 @@ describe('a conference', { skip: missing, timeout: 400000 }, () => {
     assert.equal((await member('quiet', EAST)).hand, null);
     await done(p);
   });
+
+  test('where the browser holds sound back, one tap lets it through', async () => {
+    await hold('tap');
+    const hall = await come('tap', HALL, 'Hall', { role: 'chair', rank: 1 });
+    const east = await come('tap', EAST, 'East', { width: 390, height: 844, touch: true, prepare: () => {
+      const { play } = HTMLMediaElement.prototype;
+      document.addEventListener('click', (e) => { globalThis.tapped ||= e.target.id === 'hear'; }, true);
+      HTMLMediaElement.prototype.play = function () {
+        return this.tagName === 'AUDIO' && !globalThis.tapped ? Promise.reject(new DOMException('no gesture', 'NotAllowedError')) : play.call(this);
+      };
+    } });
+    await east.waitForSelector('#hear:not([hidden])');
+    await advances(east, seat(HALL, 'video'));
+    await shot(east, 'phone');
+    assert.ok(await east.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing sticks out');
+    await east.tap('#hear');
+    await east.waitForSelector('#hear[hidden]');
+    await until(() => east.evaluate(() => [...document.querySelectorAll('#sounds audio')].some((a) => !a.paused && a.currentTime > 0)), 5000, 'sound plays');
+    await done(hall, east);
+  });
 });
