@@ -100,6 +100,7 @@ function enter({ conference, name, endpoint, speaker, session }, { audio, video 
     session: id => writeSeat({ ...readSeat(), session: id, endpoint: meeting.me }),
     event: (kind, data) => notices.event(kind, data),
     trouble: e => notices.toast(e.message),
+    taken: on => notices.say('taken', on && (() => t('line.taken', meeting.me))),
     over,
   }, url);
   claim(endpoint, true);
@@ -129,6 +130,7 @@ function over(error) {
   writeSeat({ endpoint: seat.endpoint });
   setLink('');
   notices.forget();
+  notices.say('taken');
   if (error?.status === 401) return signOut(() => t('token.refused', error.message));
   enterLobby();
   notices.say('over', error && (() => error.message));
@@ -150,9 +152,7 @@ function changed(what) {
       return stage.fill();
     case 'quality':
       stage.fill();
-      controls.self(meeting);
-      if (drawer === 'quality') quality.show(meeting);
-      return;
+      return measure(meeting);
     case 'own':
       writeSeat({ ...readSeat(), muted: meeting.muted, audio: deviceOf(meeting.tracks.audio), video: deviceOf(meeting.tracks.video) });
       break;
@@ -160,6 +160,14 @@ function changed(what) {
       notices.line(meeting.line);
   }
   draw();
+}
+
+/** With the gateway's figures, each second. */
+async function measure(here) {
+  here.figures = await quality.measure(here);
+  if (here !== meeting) return;
+  controls.self(here);
+  if (drawer === 'quality') quality.show(here);
 }
 
 function draw() {

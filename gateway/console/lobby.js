@@ -36,7 +36,8 @@ export class Lobby {
   /** Show it. @param wanted id of a conference to have chosen */
   async enter(gateway, { wanted = '', endpoint = '', site = '' } = {}) {
     this.gateway = gateway;
-    this.chosen = wanted || this.chosen;
+    this.chosen = wanted || this.chosen || named(gateway.claims().conference);
+    $('create').hidden = !gateway.may('operate');
     const prefers = this.prefers = JSON.parse(localStorage.getItem(PREFERS) || '{}'), own = gateway.claims().endpoint ?? '';
     if (!$('name').value) $('name').value = prefers.name || gateway.claims().name || '';
     // a token for one endpoint says who we are; with others there is a choice
@@ -262,6 +263,11 @@ export class Lobby {
     this.tracks = { audio: null, video: null };
     this.on.join({ conference: this.chosen, name, endpoint, tracks, speaker: $('speaker').value });
   }
+}
+
+/** The one conference that a token is for, or nothing where it leaves a choice. */
+function named(claim) {
+  return typeof claim === 'string' && !claim.includes('*') ? claim : '';
 }
 
 /** An id for this tab, where the token leaves a choice. */

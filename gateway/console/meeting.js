@@ -14,12 +14,13 @@ export class Meeting {
   /**
    * @param who  token, endpoint, conference, name; session: of this tab before it was loaded anew
    * @param on   on.change(what): 'state', 'line', 'path', 'slots', 'speaker', 'quality', 'own'; on.event(kind, data);
-   *             on.session(id): to come back with; on.over(error): the end; on.trouble(error): something was refused, the rest goes on
+   *             on.session(id): to come back with; on.over(error): the end; on.trouble(error): something was refused, the rest goes on; on.taken(whether): another
+   *             session of ours publishes still, so we cannot yet
    */
   constructor(who, on, url) {
     this.who = who;
     this.on = on;
-    this.state = this.quality = null;
+    this.state = this.quality = this.figures = null;
     this.me = who.endpoint ?? '';
     this.speaker = this.spoke = '';
     this.line = 'connecting';
@@ -94,7 +95,7 @@ export class Meeting {
     }
     this.entering = false;
     this.obey();
-    if (this.tracks.screen) this.act('screen.start').catch(() => this.setTrack('screen', null));
+    if (this.tracks.screen && this.state?.screen !== this.me) this.act('screen.start').catch(() => this.setTrack('screen', null));
   }
 
   buildSender() {
@@ -103,6 +104,7 @@ export class Meeting {
       state: s => sender === this.sender && this.pathIs('up', s),
       dead: () => sender === this.sender && this.sendAnew(),
       error: e => this.on.trouble(e),
+      taken: on => this.on.taken(on),
       simulcast: n => { this.encodings = n; },
     });
     this.paths.up = '';

@@ -54,7 +54,7 @@ export class Notices {
       case 'conference.hand': return this.queue();
       case 'conference.muted':
       case 'conference.unmuted':
-        if (/chair/.test(why ?? '') && (mine || !endpoint && member(state, me)?.role !== 'chair')) this.toast(t(kind === 'conference.muted' ? 'say.muted' : 'say.unmuted'));
+        if (/chair/.test(why ?? '') && (mine || !endpoint) && member(state, me)?.role !== 'chair') this.toast(t(kind === 'conference.muted' ? 'say.muted' : 'say.unmuted'));
         return;
       case 'conference.role':
         if (mine) this.toast(t('say.role', t(`role.${why}`)), 'good');

@@ -13,10 +13,11 @@ const percent = x => x === undefined ? '–' : `${(x * 100).toFixed(1)} %`;
 const ms = x => x === undefined || x === null ? '–' : `${Math.round(x)} ms`;
 
 /** One's own connection in a word. @return 'good', 'fair', 'bad', '' not measured */
-export function ownGrade({ quality, line, paths }) {
+export function ownGrade({ quality, line, paths, figures: own }) {
   if (line === 'lost' || paths.down === 'dropped' || paths.up === 'dropped') return 'bad';
-  if (!quality?.link) return '';
-  const { loss = 0, rtt_ms: rtt = 0 } = quality.link, weak = (quality.down ?? []).filter(d => d.why === 'link' || d.why === 'paused');
+  const link = quality?.link ?? own;
+  if (!link) return '';
+  const { loss = 0, rtt_ms: rtt = 0 } = link, weak = (quality?.down ?? []).filter(d => d.why === 'link' || d.why === 'paused');
   if (loss > 0.1 || rtt > 800 || weak.some(d => d.why === 'paused')) return 'bad';
   return loss > 0.02 || rtt > 300 || weak.length ? 'fair' : 'good';
 }
@@ -33,7 +34,7 @@ export class Quality {
       morph(this.root, [make('p', { className: 'hint', textContent: t('q.none') })]);
       return;
     }
-    const link = quality.link ?? {};
+    const link = { ...meeting.figures, ...quality.link };
     morph(this.root, [
       make('h3', { textContent: t('q.link') }),
       list([['q.estimate', rate(link.estimate)], ['q.sent', rate(link.sent)], ['q.loss', percent(link.loss)], ['q.rtt', ms(link.rtt_ms)], ...(link.limit ? [['q.limit', t(`q.limit.${link.limit}`)]] : [])]),
@@ -42,6 +43,27 @@ export class Quality {
       make('h3', { textContent: t('q.up') + (meeting.encodings ? ` (${t('q.encodings', meeting.encodings)})` : '') }),
       table(['q.who', 'q.size', 'q.rate', 'q.lost', 'q.rtt'], (quality.up ?? []).map(u => up(meeting, u, sent))),
     ]);
+  }
+
+  /** What this browser finds of what it receives: the gateway tells nothing of a link that it does not measure. Once a second.
+   *  @return loss (0 to 1), rtt_ms, sent (bits a second; the gateway's word for it), or null */
+  async measure({ receiver }) {
+    const report = await receiver?.pc.getStats().catch(() => null), now = { pc: receiver?.pc, at: performance.now(), bytes: 0, packets: 0, lost: 0 }, before = this.before;
+    if (!report) return null;
+    let rtt;
+    for (const s of report.values()) {
+      if (s.type === 'inbound-rtp') {
+        now.bytes += s.bytesReceived ?? 0;
+        now.packets += s.packetsReceived ?? 0;
+        now.lost += s.packetsLost ?? 0;
+      } else if (s.type === 'candidate-pair' && s.nominated && s.currentRoundTripTime !== undefined) {
+        rtt = s.currentRoundTripTime * 1000;
+      }
+    }
+    this.before = now;
+    if (!before || before.pc !== now.pc || rtt === undefined) return null;
+    const came = Math.max(0, now.packets - before.packets), lost = Math.max(0, now.lost - before.lost);
+    return { sent: Math.max(0, now.bytes - before.bytes) * 8000 / (now.at - before.at), loss: came + lost ? lost / (came + lost) : 0, rtt_ms: rtt };
   }
 
   /** What the browser itself says of what it sends: the sizes. @return by label and rid */

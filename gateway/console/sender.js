@@ -19,10 +19,11 @@ function encodings(track, wanted) {
     maxBitrate: rid === largest ? Math.max(rate, largest === 'm' ? 800e3 : 300e3) : rate }));
 }
 
+const AGAIN = 3000; // ms
 const SCREEN = [{ maxBitrate: 2500e3, maxFramerate: 15 }];
 
 export class Sender {
-  /** @param on  on.state(state), on.dead(), on.error(error): the gateway refused an offer; on.simulcast(layers) */
+  /** @param on  on.state(state), on.dead(), on.error(error): the gateway refused an offer; on.taken(whether): another session publishes under our name; on.simulcast(layers) */
   constructor(signal, ice, on) {
     this.signal = signal;
     this.on = on;
@@ -103,13 +104,23 @@ export class Sender {
       try {
         await this.offer();
         this.unanswered = false;
+        this.on.taken(false);
         this.path.begun();
       } catch (e) {
         await this.pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
         this.unanswered = true;
-        if (!e.lineLost && this.pc.signalingState !== 'closed') this.on.error(e);
+        if (e.lineLost || this.pc.signalingState === 'closed') return; // offered anew when the line is back
+        if (e.status === 409) this.waitForName();
+        else this.on.error(e);
       }
     }
+  }
+
+  /** Our own session of before may hold the name until the gateway finds that it is gone: half a minute at most. */
+  waitForName() {
+    this.on.taken(true);
+    clearTimeout(this.again);
+    this.again = setTimeout(() => this.negotiate(), AGAIN);
   }
 
   async offer() {
@@ -128,6 +139,7 @@ export class Sender {
   }
 
   close() {
+    clearTimeout(this.again);
     this.path.stop();
     this.pc.close();
   }

@@ -93,7 +93,7 @@ beforeEach(() => {
   told = [];
   state = { id: 'morning', title: 'Morning', since: '2025-06-01T03:00:00Z', moderated: false, locked: false, loudest: 5, layout: 'equal', floor: null, screen: null, broadcast: null, speaker: null, members: [person(ME), person('city/b')] };
   meeting = new Meeting({ token: 'secret', endpoint: ME, conference: 'morning', name: 'Hall' }, {
-    change: (what) => told.push(what), event: (kind) => told.push(`event ${kind}`), session: (id) => told.push(`session ${id}`), over: (e) => told.push(`over ${e.message}`), trouble: (e) => told.push(`trouble ${e.message}`),
+    change: (what) => told.push(what), event: (kind) => told.push(`event ${kind}`), session: (id) => told.push(`session ${id}`), over: (e) => told.push(`over ${e.message}`), taken: (on) => told.push(`taken ${on}`), trouble: (e) => told.push(`trouble ${e.message}`),
   }, 'ws://gateway/v1/console');
   meeting.muted = false;
   meeting.setTrack('audio', track('audio'));
@@ -288,6 +288,19 @@ test('a path that breaks is restarted, then made anew', async () => {
   await settle();
   assert.equal(sent('restart').at(-1).fresh, true);
   assert.notEqual(meeting.receiver.pc, pc);
+});
+
+test('a name that a session of before still holds is waited for', async () => {
+  await comeIn();
+  meeting.setTrack('video', null);
+  await settle();
+  await refuse(sent('offer').at(-1), 409, 'city/hall is published already, by e2e since session abc: end that one first');
+  assert.equal(told.at(-1), 'taken true');
+  time.tick(3000);
+  await settle();
+  await answer(sent('offer').at(-1), 'answer', { sdp: 'answer' });
+  assert.ok(told.includes('taken false'));
+  assert.ok(!told.some((x) => x.startsWith('trouble')));
 });
 
 test('a view is told once, and again when it changed', async () => {
