@@ -207,7 +207,8 @@ globalThis.muster = (() => {
       element.srcObject = stream;
       if (e.track.kind !== 'video') return;
       if (globalThis.MediaStreamTrackProcessor) {
-        const reader = new MediaStreamTrackProcessor({ track: e.track }).readable.getReader();
+        // after a repair several pictures come at once: none may be passed over
+        const reader = new MediaStreamTrackProcessor({ track: e.track, maxBufferSize: 60 }).readable.getReader();
         (async () => {
           for (;;) {
             const { done, value } = await reader.read();
