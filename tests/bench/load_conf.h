@@ -73,7 +73,7 @@ void wall_track(struct wall *w, const char *mid, int source, int64_t now_us);
 struct got {
 	uint64_t seq; /* unwrapped; 0: not there */
 	uint64_t sent_ns;
-	uint32_t frame;
+	uint32_t frame, ts;
 	uint16_t picture;
 	uint8_t stream, layer, tl0;
 	int8_t temporal;
@@ -96,7 +96,9 @@ struct conf_counts {
 	uint64_t mixed;         /* frames of packets that do not belong together */
 	uint64_t no_key;        /* another layer or source that did not begin with a key frame */
 	uint64_t picture_jumps; /* picture ids or TL0PICIDX that do not go on by one */
-	uint64_t backwards;     /* a picture that is older than the one before */
+	uint64_t time_jumps; /* time stamps that stand still or go back, or at another rate than the pictures'
+			      */
+	uint64_t backwards;  /* a picture that is older than the one before */
 	uint64_t ssrc_changes;
 	uint64_t unknown;   /* no slot's */
 	uint64_t talked;    /* audio packets that came */

@@ -9,6 +9,7 @@
 
 #include "adapt/adapt.h"
 
+#define PICTURE_TS   3000 /* from one to the next: load_up.c takes 30 a second */
 #define RING         1024
 #define GIVE_UP_US   1000000 /* a number that is still missing */
 #define GRACE_US     1000000 /* between media and what `tracks` says of it */
@@ -175,7 +176,11 @@ static void check_order(struct slot *s, struct conf_counts *c, const struct got 
 		c->no_key++;
 	if (((s->last.picture + 1) & 0x7fff) != g->picture || tl0 != g->tl0)
 		c->picture_jumps++;
-	if (same && g->frame <= s->last.frame)
+	if ((int32_t)(g->ts - s->last.ts) <= 0 ||
+		(steady && g->ts - s->last.ts != (g->frame - s->last.frame) * PICTURE_TS))
+		c->time_jumps++;
+	/* a switch may show the same picture again, larger */
+	if (same && (g->frame < s->last.frame || (steady && g->frame == s->last.frame)))
 		c->backwards++;
 	else if (steady && in_frames(c, g))
 		c->thinned += g->frame - s->last.frame - 1;
@@ -226,7 +231,7 @@ static void read_packet(struct wall *w, struct slot *s, const struct got *g, uin
 		c->mixed += !s->waits_key;
 		return;
 	} else if (g->frame != s->first.frame || g->layer != s->first.layer || g->stream != s->first.stream ||
-		g->picture != s->first.picture) {
+		g->picture != s->first.picture || g->ts != s->first.ts) {
 		s->bad = true;
 	}
 	if (!g->marker)
@@ -325,11 +330,11 @@ static struct slot *slot_of(struct wall *w, const uint8_t *data, const struct mu
 	return s;
 }
 
-static void look(struct wall *w, struct slot *s, uint64_t seq, bool marker, bool repaired,
+static void look(struct wall *w, struct slot *s, uint64_t seq, const struct mu_rtp_header *h, bool repaired,
 	const uint8_t *payload, size_t len, uint64_t ns)
 {
 	struct load *l = w->peer->load;
-	struct got g = { .seq = seq, .marker = marker, .temporal = -1 };
+	struct got g = { .seq = seq, .ts = h->ts, .marker = h->marker, .temporal = -1 };
 	struct stamp st;
 	struct mu_vp8 d;
 
@@ -383,7 +388,7 @@ static void original(struct wall *w, struct slot *s, const struct mu_rtp_header 
 	}
 	if (s->nack)
 		mu_nack_seen(s->nack, seq, (int64_t)(ns / 1000));
-	look(w, s, seq, h->marker, false, payload, len, ns);
+	look(w, s, seq, h, false, payload, len, ns);
 }
 
 /* RFC 4588: the original's number stands in front. */
@@ -401,7 +406,7 @@ static void repaired(struct wall *w, struct slot *s, const struct mu_rtp_header 
 	}
 	if (s->nack)
 		mu_nack_repaired(s->nack, seq, (int64_t)(ns / 1000), NULL);
-	look(w, s, seq, h->marker, true, payload + 2, len - 2, ns);
+	look(w, s, seq, h, true, payload + 2, len - 2, ns);
 }
 
 static void rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)

@@ -40,9 +40,10 @@ static void report_media(struct load *l, const struct conf_figures *f, json_t *r
 			expected ? 100.0 * (double)c->frames / (double)expected : 0.0, "thinned_percent",
 			expected ? 100.0 * (double)c->thinned / (double)expected : 0.0));
 	json_object_update_new(r,
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "wrong_track", (json_int_t)c->wrong_track,
-			"mixed", (json_int_t)c->mixed, "no_key", (json_int_t)c->no_key, "picture_jumps",
-			(json_int_t)c->picture_jumps, "backwards", (json_int_t)c->backwards, "ssrc_changes",
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "wrong_track",
+			(json_int_t)c->wrong_track, "mixed", (json_int_t)c->mixed, "no_key",
+			(json_int_t)c->no_key, "picture_jumps", (json_int_t)c->picture_jumps, "time_jumps",
+			(json_int_t)c->time_jumps, "backwards", (json_int_t)c->backwards, "ssrc_changes",
 			(json_int_t)c->ssrc_changes, "unknown", (json_int_t)c->unknown));
 	json_object_update_new(r,
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "duplicates",

@@ -34,7 +34,7 @@ struct kept {
 	uint8_t data[PACKET_MAX];
 };
 struct encoding {
-	uint32_t ssrc, rtx_ssrc, ts, ts_base;
+	uint32_t ssrc, rtx_ssrc, ts_base;
 	uint64_t index, rtx_index, number;
 	uint32_t packets, octets;
 	uint16_t picture;
@@ -272,7 +272,6 @@ static void send_frame_packet(struct sender *s, struct waiting *f)
 	uint8_t packet[PACKET_MAX + 64];
 	size_t len, hlen, share = f->size / f->n + (f->next >= f->n - f->size % f->n);
 
-	e->ts = f->ts;
 	hlen = write_header(s, sec, PT_VIDEO, (uint16_t)e->index, f->ts, e->ssrc, e->known, sec->ext_rid,
 		layer_rids[f->layer], packet);
 	len = hlen + write_payload(f, packet + hlen);
@@ -328,8 +327,11 @@ static uint64_t packet_time(const struct sender *s)
 {
 	uint64_t bps = 0;
 
-	for (int i = 0; i < CONF_LAYERS; i++)
+	for (unsigned i = 0; i < CONF_LAYERS; i++)
 		bps += s->enc[i].wanted ? shapes[i].bps : 0;
+	/* what begins to rest still lets go of what it has */
+	for (unsigned i = 0; i < s->n_queue; i++)
+		bps += s->enc[s->queue[i].layer].wanted ? 0 : shapes[s->queue[i].layer].bps;
 	return (uint64_t)(PACKET_MAX * 8 * 1e9 / (PACE * (double)MU_MAX(bps, (uint64_t)shapes[0].bps)));
 }
 
@@ -390,8 +392,10 @@ static void report(struct peer *p, int64_t now_us)
 	uint8_t buf[512];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
 	uint64_t ntp = mu_ntp_from_wall_us(mu_clock_wall_us());
+	/* the time stamp of a picture that were taken right now */
+	int64_t since_ns = (int64_t)((uint64_t)now_us * 1000 - s->next_frame_ns);
+	uint32_t ts = s->frame * (90000 / FPS) + (uint32_t)(int32_t)(since_ns * 9 / 100000);
 
-	(void)now_us;
 	if (s->audio.packets)
 		mu_rtcp_add_sr(
 			&w, s->audio.ssrc, ntp, s->audio.ts, s->audio.packets, s->audio.octets, NULL, 0);
@@ -399,7 +403,7 @@ static void report(struct peer *p, int64_t now_us)
 		struct encoding *e = &s->enc[i];
 
 		if (e->packets && e->wanted)
-			mu_rtcp_add_sr(&w, e->ssrc, ntp, e->ts, e->packets, e->octets, NULL, 0);
+			mu_rtcp_add_sr(&w, e->ssrc, ntp, e->ts_base + ts, e->packets, e->octets, NULL, 0);
 	}
 	if (w.len)
 		mu_rtcp_add_sdes(&w, s->audio.ssrc, "load");
