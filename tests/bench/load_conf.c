@@ -146,7 +146,7 @@ static void create(struct conf *c, int64_t now_us)
 		http_send(&c->http, "POST", c->load->o.url, "/v1/conferences", "application/json",
 			"{\"id\": \"bench\", \"title\": \"bench\"}", on_made);
 	}
-	if (c->made == 200 || c->made == 201 || c->made == 409) {
+	if (c->made == 200 || c->made == 201 || c->made == 409 || c->made == 404) {
 		enter(c, FILL, now_us);
 	} else if (c->made || now_us - c->since_us > CREATE_US) {
 		note_failure(c, "the conference cannot be made");
@@ -266,8 +266,12 @@ static void switch_layers(struct conf *c, int64_t now_us)
 			return;
 		c->f.larger_late += c->larger;
 		c->f.smaller_late += !c->larger;
-		c->under_way = false;
 		c->hold_us = now_us;
+		/* what did not grow cannot shrink */
+		if (c->larger)
+			resize(c, false, now_us);
+		c->round += c->round % 2;
+		c->under_way = false;
 	}
 	if (now_us < c->hold_us)
 		return;

@@ -56,6 +56,8 @@ uint64_t sender_run(struct peer *p, uint64_t ns);
 void sender_answered(struct sender *s, const struct description *d);
 /** Which encodings somebody watches; the others rest. */
 void sender_layers(struct sender *s, const bool wanted[CONF_LAYERS]);
+/** Send what it has begun: half a frame were the viewers' loss. */
+void sender_finish(struct sender *s);
 void sender_talk(struct sender *s, bool talks);
 uint32_t sender_audio_ssrc(const struct sender *s);
 /** Key frames asked for so far of all its encodings. */
@@ -76,6 +78,7 @@ struct got {
 	uint32_t frame, ts;
 	uint16_t picture;
 	uint8_t stream, layer, tl0;
+	uint8_t visit; /* the sender's: how often it had come by then */
 	int8_t temporal;
 	bool start, key, marker, filler;
 };
@@ -131,6 +134,7 @@ struct member {
 	struct {
 		uint16_t width, height;
 	} tile[CONF_MEMBERS];
+	unsigned visits; /* connections that it has sent by */
 	int64_t hello_us, state_us;
 	bool seen[CONF_MEMBERS]; /* a whole key frame of it since the hello */
 	unsigned n_seen, errors;

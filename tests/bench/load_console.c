@@ -81,6 +81,12 @@ static void say(struct member *m, const char *type, json_t *with)
 	if (with)
 		json_object_update(message, with);
 	json_decref(with);
+	if (getenv("MU_LOAD_TRACE")) {
+		char *text = json_dumps(message, JSON_COMPACT);
+
+		fprintf(stderr, "%lld %s > %.400s\n", (long long)mu_clock_us() / 1000, m->endpoint, text);
+		free(text);
+	}
 	ws_send(m->ws, message);
 }
 
@@ -118,6 +124,8 @@ void member_leave(struct member *m)
 {
 	if (m->state != MEMBER_IN && m->state != MEMBER_OPENING)
 		return;
+	if (m->sender && m->up->state == PEER_UP)
+		sender_finish(m->sender);
 	say(m, "leave", NULL);
 	close_peers(m);
 	m->state = MEMBER_LEAVING;
@@ -332,7 +340,7 @@ static void on_text(void *arg, const char *text, size_t len)
 	if (!json_is_object(said))
 		member_fail(m, "no JSON object: %.60s", text);
 	if (getenv("MU_LOAD_TRACE"))
-		fprintf(stderr, "%s < %.400s\n", m->endpoint, text);
+		fprintf(stderr, "%lld %s < %.400s\n", (long long)mu_clock_us() / 1000, m->endpoint, text);
 	for (size_t i = 0; i < MU_ARRAY_LEN(kinds); i++) {
 		if (m->state != MEMBER_FAILED && m->state != MEMBER_LEAVING &&
 			!strcmp(text_of(said, "type"), kinds[i].type))

@@ -169,7 +169,8 @@ static bool in_frames(const struct conf_counts *c, const struct got *g)
 
 static void check_order(struct slot *s, struct conf_counts *c, const struct got *g)
 {
-	bool same = s->last.stream == g->stream, steady = same && s->last.layer == g->layer;
+	bool same = s->last.stream == g->stream,
+	     steady = same && s->last.layer == g->layer && s->last.visit == g->visit;
 	uint8_t tl0 = (uint8_t)(s->last.tl0 + (g->temporal <= 0));
 
 	if (!steady && !g->key)
@@ -348,7 +349,8 @@ static void look(struct wall *w, struct slot *s, uint64_t seq, const struct mu_r
 		g.sent_ns = st.sent_ns;
 		g.frame = st.frame;
 		g.stream = st.stream;
-		g.layer = st.layer;
+		g.layer = st.layer & 3;
+		g.visit = st.layer >> 2;
 		if (s->sec.video) {
 			g.picture = d.picture;
 			g.tl0 = d.tl0;

@@ -63,6 +63,7 @@ struct sender {
 	} audio;
 	struct section section[2]; /* as answered: audio, video */
 	bool running;
+	uint8_t visit;
 	uint16_t twcc;
 	uint32_t frame;
 	uint64_t next_frame_ns, next_audio_ns, next_packet_ns;
@@ -77,6 +78,7 @@ static int open_sender(struct peer *p)
 	if (!s)
 		return -ENOMEM;
 	s->peer = p;
+	s->visit = p->member->visits++ & 63;
 	for (int i = 0; i < CONF_LAYERS; i++) {
 		struct encoding *e = &s->enc[i];
 
@@ -201,7 +203,7 @@ static void stamp(
 		.frame = frame,
 		.stream = (uint8_t)s->peer->member->number,
 		.media = (uint8_t)m,
-		.layer = (uint8_t)layer };
+		.layer = (uint8_t)(layer | s->visit << 2) };
 
 	stamp_write(&st, end - STAMP_LEN);
 	if (in_window(s->peer->load, st.sent_ns))
@@ -265,7 +267,8 @@ static void keep(struct encoding *e, const uint8_t *packet, size_t hlen, size_t 
 	memcpy(k->data, packet, len);
 }
 
-static void send_frame_packet(struct sender *s, struct waiting *f)
+/* @return its bytes */
+static size_t send_frame_packet(struct sender *s, struct waiting *f)
 {
 	struct encoding *e = &s->enc[f->layer];
 	const struct section *sec = &s->section[1];
@@ -286,6 +289,7 @@ static void send_frame_packet(struct sender *s, struct waiting *f)
 	send_protected(s, e->ssrc, e->index++, packet, hlen, len);
 	e->packets++;
 	e->octets += (uint32_t)(len - hlen);
+	return len;
 }
 
 /* --- time --- */
@@ -323,7 +327,8 @@ static void new_frame(struct sender *s, unsigned layer, uint64_t ns)
 	f->n = (f->size + PACKET_MAX - HEADER_ROOM - 1) / (PACKET_MAX - HEADER_ROOM);
 }
 
-static uint64_t packet_time(const struct sender *s)
+/* What a packet of so many bytes takes. */
+static uint64_t packet_time(const struct sender *s, size_t len)
 {
 	uint64_t bps = 0;
 
@@ -332,7 +337,7 @@ static uint64_t packet_time(const struct sender *s)
 	/* what begins to rest still lets go of what it has */
 	for (unsigned i = 0; i < s->n_queue; i++)
 		bps += s->enc[s->queue[i].layer].wanted ? 0 : shapes[s->queue[i].layer].bps;
-	return (uint64_t)(PACKET_MAX * 8 * 1e9 / (PACE * (double)MU_MAX(bps, (uint64_t)shapes[0].bps)));
+	return (uint64_t)((double)len * 8 * 1e9 / (PACE * (double)MU_MAX(bps, (uint64_t)shapes[0].bps)));
 }
 
 static uint64_t run_pacer(struct sender *s, uint64_t ns)
@@ -340,12 +345,22 @@ static uint64_t run_pacer(struct sender *s, uint64_t ns)
 	while (s->n_queue && s->next_packet_ns <= ns) {
 		struct waiting *f = &s->queue[0];
 
-		send_frame_packet(s, f);
-		s->next_packet_ns = MU_MAX(s->next_packet_ns, ns) + packet_time(s);
+		s->next_packet_ns = MU_MAX(s->next_packet_ns, ns) + packet_time(s, send_frame_packet(s, f));
 		if (f->next == f->n)
 			memmove(f, f + 1, --s->n_queue * sizeof(*f));
 	}
 	return s->n_queue ? s->next_packet_ns : UINT64_MAX;
+}
+
+void sender_finish(struct sender *s)
+{
+	while (s->n_queue) {
+		struct waiting *f = &s->queue[0];
+
+		while (f->next < f->n)
+			send_frame_packet(s, f);
+		memmove(f, f + 1, --s->n_queue * sizeof(*f));
+	}
 }
 
 static void begin(struct sender *s, uint64_t ns)
@@ -354,6 +369,7 @@ static void begin(struct sender *s, uint64_t ns)
 
 	s->next_frame_ns = ns + FRAME_NS * at / 97;
 	s->next_audio_ns = ns + AUDIO_NS * at / 97;
+	s->frame = (uint32_t)(ns / FRAME_NS); /* goes on where the sender before it ended */
 	s->running = true;
 }
 
