@@ -91,6 +91,8 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 	a->start_us = mu_clock_us();
 	a->start_wall_us = mu_clock_wall_us();
 	mu_list_init(&a->waits);
+	mu_sockets_start(a);
+	mu_console_host_start(a);
 	mu_events_start(a);
 	err = open_state(a, o->state_dir, e);
 	if (err == 0)
@@ -141,6 +143,8 @@ void mu_api_free(struct mu_api *a)
 	mu_events_stop(a);
 	drop_waits(a);
 	mu_conns_stop(&a->conns);
+	mu_sockets_stop(a);
+	mu_console_host_stop(a);
 	if (a->server) {
 		soup_server_disconnect(a->server);
 		g_object_unref(a->server);

@@ -25,6 +25,12 @@
 /* Bytes that may wait for one reader; with more it is cut. */
 #define MU_READER_QUEUE (1 << 18)
 
+/* WebSockets of consoles: at once; of one address, unless many may be behind it; of those that have not said who they are: the
+ * oldest of them makes room. */
+#define MU_SOCKETS_MAX	    4096
+#define MU_SOCKETS_ADDRESS  64
+#define MU_SOCKETS_STRANGER 512
+
 struct mu_api {
 	struct mu_webrtc *webrtc;
 	struct mu_directory *directory;
@@ -37,13 +43,15 @@ struct mu_api {
 	struct mu_conns conns;
 	struct mu_revoked *revoked;
 	struct mu_audit *audit; /* NULL: nothing is kept */
-	struct mu_log_gate denials, refusals;
+	struct mu_log_gate denials, refusals, console_denials;
 	GHashTable *rates; /* rate.c: by token; NULL: none changed anything yet */
 	struct mu_event_listener listener;
 	struct mu_list readers; /* of the event stream */
 	unsigned n_readers;
 	guint tick, audit_source, revoked_source;
 	bool started;
+	struct mu_list sockets; /* WebSockets of consoles, the oldest first */
+	unsigned n_sockets;
 	struct mu_list waits; /* requests whose answer comes later */
 	int64_t start_us, start_wall_us;
 	unsigned n_ticks; /* seconds */
@@ -56,6 +64,8 @@ struct mu_req;
 
 /** Whether this request's token may change something now; else it was answered with 429. Control thread. */
 bool mu_rate_allows(struct mu_req *r);
+/** The same for what is no request. @return false: too often */
+bool mu_rate_take(struct mu_api *a, const struct mu_token *who);
 
 /* --- request.c: one request, from its header to its answer --- */
 
@@ -132,6 +142,23 @@ bool mu_auth_holds(struct mu_req *r);
 /** Whether a token may see or change this endpoint by its pattern. */
 bool mu_may(const struct mu_req *r, const char *endpoint);
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes);
+
+/** What a token's text is.
+ *  @param ret_why  static words for its holder, where it is not good
+ *  @return 0; -EPERM (form, signature, key), -ETIME; -EACCES: revoked, and ret holds its claims all the same */
+int mu_token_look(const struct mu_api *a, const char *text, struct mu_token *ret, const char **ret_why);
+
+/* --- console_socket.c: WebSockets --- */
+
+void mu_on_console_socket(struct mu_req *r);
+void mu_sockets_start(struct mu_api *a);
+/** Pings, and ends those that are over. Each second. */
+void mu_sockets_tick(struct mu_api *a);
+void mu_sockets_stop(struct mu_api *a);
+/* --- console_host.c: what consoles ask of the API --- */
+
+void mu_console_host_start(struct mu_api *a);
+void mu_console_host_stop(struct mu_api *a);
 
 /* --- routes.c --- */
 

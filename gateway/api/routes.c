@@ -20,6 +20,7 @@ static const struct mu_route routes[] = {
 	{ "GET", "/v1/tokens/revoked", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .fn = mu_on_revoked },
 	{ "GET", "/v1/audit", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .fn = mu_on_audit },
 	{ "GET", "/v1/events", .scopes = WATCH | OPERATE, .fn = mu_on_events },
+	{ "GET", "/v1/console", .open = true, .fn = mu_on_console_socket },
 	{ "GET", "/v1/openapi.yaml", .open = true, .fn = mu_on_openapi },
 	{ "GET", "/metrics", .scopes = OPERATE, .site_wide = true, .fn = mu_on_metrics },
 	{ "GET", "/healthz", .open = true, .fn = mu_on_health },

@@ -72,6 +72,8 @@ int mu_conference_create(struct mu_conferences *cs, const struct mu_conference_s
 /** Everybody is told; c is gone. @return 0, -EPERM */
 int mu_conference_end(struct mu_conference *c, const char *actor, struct mu_error *e);
 const char *mu_conference_id(const struct mu_conference *c);
+/** Audio tracks forwarded at most. */
+unsigned mu_conference_loudest(const struct mu_conference *c);
 /** State as the API shows it and the store keeps it; a new reference. */
 json_t *mu_conference_json(const struct mu_conference *c);
 

@@ -39,7 +39,7 @@ int mu_gateway_new_media(struct mu_gateway *g, struct mu_error *e)
 		.gather_us = c->media.gather_us,
 		.publisher_bps = (uint64_t)c->limits.publisher_bps,
 		.packets_max = (size_t)c->media.packets,
-		.control = &g->inbox,
+		.control = (struct mu_inbox *)(uintptr_t)&g->inbox,
 	};
 
 	for (unsigned i = 0; i < c->srtp.profiles.n; i++)
@@ -63,6 +63,7 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 		.second = (enum mu_second_publisher)c->endpoints.second_publisher,
 		.max_sessions = (unsigned)c->limits.sessions,
 		.max_sessions_per_token = (unsigned)c->limits.sessions_per_token,
+		.control = (struct mu_inbox *)(uintptr_t)&g->inbox,
 	};
 }
 

@@ -4,9 +4,10 @@
 
 #include "webrtc/webrtc.h"
 
-#define MU_SIGNAL_SIZE_MAX  262144
+#define MU_SIGNAL_SIZE_MAX  MU_CONSOLE_MESSAGE_MAX
 #define MU_SIGNAL_DEPTH_MAX 8
 #define MU_SIGNAL_VIEWS_MAX 64
+#define MU_SIGNAL_SENT_MAX  64 /* m-sections that an offer names */
 
 enum mu_signal_type {
 	MU_SIGNAL_HELLO,
@@ -45,19 +46,27 @@ struct mu_signal_view {
 	char label[16];
 	unsigned width, height; /* of its tile in pixels; 0: it does not say */
 };
+/** What an m-section of the client's offer sends. */
+struct mu_signal_sent {
+	char mid[32];
+	char label[16]; /* "audio", "video", "screen" */
+};
 /** A message. Strings are borrowed from `json`, "" where absent. */
 struct mu_signal {
 	enum mu_signal_type type;
 	uint32_t id;
 	json_t *json;
-	const char *token, *session;                      /* HELLO */
-	const char *conference, *name;                    /* JOIN */
-	const char *sdp;                                  /* OFFER, ANSWER */
-	uint32_t n;                                       /* ANSWER */
-	bool down;                                        /* CANDIDATE: of the down connection */
-	const char *candidate, *mid;                      /* CANDIDATE */
-	enum mu_act act;                                  /* ACT */
-	const char *endpoint, *value;                     /* ACT */
+	const char *token, *session;                    /* HELLO; endpoint too */
+	const char *conference, *name;                  /* JOIN */
+	const char *sdp;                                /* OFFER, ANSWER */
+	uint32_t n;                                     /* ANSWER */
+	bool down;                                      /* CANDIDATE: of the down connection */
+	const char *candidate, *mid;                    /* CANDIDATE */
+	enum mu_act act;                                /* ACT */
+	const char *endpoint, *value;                   /* ACT; endpoint: HELLO too */
+	bool fresh;                                     /* OFFER, RESTART: of a new peer connection */
+	struct mu_signal_sent sent[MU_SIGNAL_SENT_MAX]; /* OFFER */
+	unsigned n_sent;
 	struct mu_signal_view views[MU_SIGNAL_VIEWS_MAX]; /* VIEW */
 	unsigned n_views;
 };
@@ -68,6 +77,8 @@ struct mu_signal {
  * act that is not known); e says what is wrong and what is allowed */
 int mu_signal_parse(const char *text, size_t len, struct mu_signal *ret, struct mu_error *e);
 void mu_signal_done(struct mu_signal *s);
+/** "floor.request" and so on. */
+const char *mu_act_name(enum mu_act a);
 
 /** {"type": "ok", "id"}; a new reference. */
 json_t *mu_signal_ok(uint32_t id);

@@ -140,7 +140,7 @@ static bool take_section(struct plan *p, unsigned i, const struct mu_endpoint_tr
 }
 
 /* Nothing to send: the section stays open, with any one format of its own. */
-static void idle_section(struct plan *p, unsigned i)
+void plan_idle_section(struct plan *p, unsigned i)
 {
 	const struct mu_sdp_media *m = &p->offer.media[i];
 	struct sdp_section *s = &p->answer.sections[i];
@@ -206,7 +206,7 @@ static bool take_sections(struct plan *p, struct mu_endpoint *ep, struct mu_web_
 		if ((int)i == chosen[0] || (int)i == chosen[1])
 			et = mu_endpoint_find_track(ep, p->offer.media[i].type);
 		if (!et || !take_section(p, i, et))
-			idle_section(p, i);
+			plan_idle_section(p, i);
 	}
 	if (p->spec.n_out == 0)
 		refuse_codecs(p, ep, chosen, r);

@@ -1,0 +1,133 @@
+/* What a member or a chair does in its conference. */
+#include <errno.h>
+
+#include "webrtc/console.h"
+
+static int status_of(int err)
+{
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return 403;
+	case -ENOENT:
+		return 404;
+	case -EBUSY:
+		return 409;
+	case -ENOMEM:
+	case -ENOSPC:
+		return 503;
+	default:
+		return 400;
+	}
+}
+
+static int set_role(struct mu_conference *c, const char *me, const struct mu_signal *m, struct mu_error *e)
+{
+	enum mu_role role;
+
+	if (mu_role_parse(m->value, &role) < 0)
+		return mu_error_set(e, -EINVAL,
+			"there is no role '%.32s': chair, participant and listener are", m->value);
+	return mu_conference_set_role(c, me, m->endpoint, role, e);
+}
+
+static int set_layout(struct mu_conference *c, const char *me, const struct mu_signal *m, struct mu_error *e)
+{
+	enum mu_layout layout;
+
+	if (mu_layout_parse(m->value, &layout) < 0)
+		return mu_error_set(
+			e, -EINVAL, "there is no layout '%.32s': equal, speaker and choice are", m->value);
+	return mu_conference_set_layout(c, me, layout, e);
+}
+
+static int act(struct mu_conference *c, const char *me, const struct mu_signal *m, struct mu_error *e)
+{
+	switch (m->act) {
+	case MU_ACT_FLOOR_REQUEST:
+		return mu_floor_request(c, me, e);
+	case MU_ACT_FLOOR_RELEASE:
+		return mu_floor_release(c, me, e);
+	case MU_ACT_FLOOR_GRANT:
+		return mu_floor_grant(c, me, m->endpoint, e);
+	case MU_ACT_FLOOR_REVOKE:
+		return mu_floor_revoke(c, me, e);
+	case MU_ACT_MUTE:
+	case MU_ACT_UNMUTE:
+		return mu_conference_mute(c, me, m->endpoint, m->act == MU_ACT_MUTE, e);
+	case MU_ACT_MUTE_ALL:
+	case MU_ACT_UNMUTE_ALL:
+		return mu_conference_mute_all(c, me, m->act == MU_ACT_MUTE_ALL, e);
+	case MU_ACT_ROLE:
+		return set_role(c, me, m, e);
+	case MU_ACT_REMOVE:
+		return mu_conference_remove(c, me, m->endpoint, e);
+	case MU_ACT_LOCK:
+	case MU_ACT_UNLOCK:
+		return mu_conference_lock(c, me, m->act == MU_ACT_LOCK, e);
+	case MU_ACT_BROADCAST:
+		return mu_conference_broadcast(c, me, m->endpoint, e);
+	case MU_ACT_LARGE:
+		return mu_conference_view(c, me, m->endpoint, e);
+	case MU_ACT_LAYOUT:
+		return set_layout(c, me, m, e);
+	case MU_ACT_SCREEN_START:
+		return mu_screen_start(c, me, e);
+	case MU_ACT_SCREEN_STOP:
+		return mu_screen_stop(c, me, e);
+	case MU_ACT_END:
+		return mu_conference_end(c, me, e);
+	}
+	return -EINVAL;
+}
+
+/* What one does for oneself changes nothing for others that anybody would ask for later. */
+static bool is_of_note(const struct console *c, const struct mu_signal *m)
+{
+	switch (m->act) {
+	case MU_ACT_FLOOR_REQUEST:
+	case MU_ACT_FLOOR_RELEASE:
+	case MU_ACT_LARGE:
+	case MU_ACT_SCREEN_START:
+	case MU_ACT_SCREEN_STOP:
+		return false;
+	case MU_ACT_MUTE:
+	case MU_ACT_UNMUTE:
+		return strcmp(m->endpoint, c->s->ep->id) != 0;
+	default:
+		return true;
+	}
+}
+
+static void note(
+	struct console *c, const struct mu_signal *m, const char *id, int err, const struct mu_error *e)
+{
+	char what[64], why[400];
+
+	g_snprintf(what, sizeof(what), "conference.%s", mu_act_name(m->act));
+	g_snprintf(why, sizeof(why), "%s%s%s%s%s", m->endpoint, m->value[0] ? " " : "", m->value,
+		err < 0 ? ": " : "", err < 0 ? e->text : "");
+	console_audit(c, what, id, err < 0 ? "denied" : "done", why[0] ? why : NULL);
+}
+
+void console_act(struct console *c, const struct mu_signal *m)
+{
+	struct mu_error e = { "" };
+	char id[65];
+	int err;
+
+	if (!c->room) {
+		console_refuse(c, m->id, 409, "%s is in no conference: join one first", c->s->ep->id);
+		return;
+	}
+	if (is_of_note(c, m) && !console_may_do(c, m->id))
+		return;
+	g_strlcpy(id, mu_conference_id(room_conference(c->room)), sizeof(id));
+	err = act(room_conference(c->room), c->s->ep->id, m, &e);
+	if (is_of_note(c, m))
+		note(c, m, id, err, &e);
+	if (err < 0)
+		console_refuse(c, m->id, status_of(err), "%s", e.text);
+	else
+		console_ok(c, m->id);
+}
