@@ -20,6 +20,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/base.h"
@@ -188,6 +189,11 @@ static inline uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+/** Whether what is said and found is to be shown: MU_LOAD_TRACE is set. */
+static inline bool load_trace(void)
+{
+	return getenv("MU_LOAD_TRACE");
 }
 static inline bool in_window(const struct load *l, uint64_t ns)
 {

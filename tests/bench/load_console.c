@@ -81,7 +81,7 @@ static void say(struct member *m, const char *type, json_t *with)
 	if (with)
 		json_object_update(message, with);
 	json_decref(with);
-	if (getenv("MU_LOAD_TRACE")) {
+	if (load_trace()) {
 		char *text = json_dumps(message, JSON_COMPACT);
 
 		fprintf(stderr, "%lld %s > %.400s\n", (long long)mu_clock_us() / 1000, m->endpoint, text);
@@ -339,7 +339,7 @@ static void on_text(void *arg, const char *text, size_t len)
 
 	if (!json_is_object(said))
 		member_fail(m, "no JSON object: %.60s", text);
-	if (getenv("MU_LOAD_TRACE"))
+	if (load_trace())
 		fprintf(stderr, "%lld %s < %.400s\n", (long long)mu_clock_us() / 1000, m->endpoint, text);
 	for (size_t i = 0; i < MU_ARRAY_LEN(kinds); i++) {
 		if (m->state != MEMBER_FAILED && m->state != MEMBER_LEAVING &&

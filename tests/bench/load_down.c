@@ -10,6 +10,7 @@
 #include "adapt/adapt.h"
 
 #define PICTURE_TS   3000 /* from one to the next: load_up.c takes 30 a second */
+#define SETTLED      60   /* pictures */
 #define RING         1024
 #define GIVE_UP_US   1000000 /* a number that is still missing */
 #define GRACE_US     1000000 /* between media and what `tracks` says of it */
@@ -33,6 +34,7 @@ struct slot {
 	int64_t missing_us; /* `next` is, since; 0 */
 	bool in_frame, bad, waits_key, any;
 	struct got first, last; /* of the frame being read; of the last whole one */
+	unsigned n_steady;      /* whole frames since another layer or source began */
 	int64_t wanted_us, next_pli_us;
 	struct got ring[RING];
 };
@@ -177,9 +179,17 @@ static void check_order(struct slot *s, struct conf_counts *c, const struct got 
 		c->no_key++;
 	if (((s->last.picture + 1) & 0x7fff) != g->picture || tl0 != g->tl0)
 		c->picture_jumps++;
+	s->n_steady = steady ? s->n_steady + 1 : 0;
+	/* behind a switch pictures may come a little closer, until their own time is reached */
 	if ((int32_t)(g->ts - s->last.ts) <= 0 ||
-		(steady && g->ts - s->last.ts != (g->frame - s->last.frame) * PICTURE_TS))
+		(s->n_steady > SETTLED && g->ts - s->last.ts != (g->frame - s->last.frame) * PICTURE_TS)) {
 		c->time_jumps++;
+		if (load_trace())
+			fprintf(stderr, "time: member-%u.%u %c %u to member-%u.%u %c %u: %d\n",
+				s->last.stream, s->last.visit, "lmh"[s->last.layer % 3], s -> last.frame,
+				g->stream, g->visit, "lmh"[g->layer % 3], g -> frame,
+				(int)(g->ts - s->last.ts));
+	}
 	/* a switch may show the same picture again, larger */
 	if (same && (g->frame < s->last.frame || (steady && g->frame == s->last.frame)))
 		c->backwards++;

@@ -9,7 +9,7 @@
 #define PACKET_MAX   1200
 #define HEADER_ROOM  40 /* RTP header with extensions, RTX's two bytes */
 #define HISTORY      512
-#define QUEUE        24 /* frames that may wait for the pacer */
+#define QUEUE        128 /* frames that may wait for the pacer: a busy machine is no loss of theirs */
 #define FPS          30
 #define FRAME_NS     (1000000000u / FPS)
 #define KEY_TIMES    5

@@ -428,7 +428,7 @@ static void test_a_picture_id_that_jumps(void **state)
 static void test_time_that_jumps(void **state)
 {
 	(void)state;
-	run(SECOND);
+	run(3 * SECOND);
 	fault.time = 45000;
 	run(SECOND);
 	assert_int_equal(counts.time_jumps, 1);
