@@ -11,6 +11,7 @@
  * load_http.c    HTTP requests without waiting
  * load_whip.c, load_janus.c, load_yard.c    signalling to Muster, to Janus, to the bare forwarder
  * load_stats.c   histograms, the server's process, the report
+ * load_conf.h    and what follows from it: members of a conference
  */
 #ifndef MU_LOAD_H
 #define MU_LOAD_H
@@ -19,6 +20,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/base.h"
@@ -31,13 +33,14 @@
 
 /* --- options --- */
 
-enum load_mode { MODE_LOAD, MODE_JOIN, MODE_CHURN };
+enum load_mode { MODE_LOAD, MODE_JOIN, MODE_CHURN, MODE_CONFERENCE };
 struct load_options {
 	enum load_mode mode;
 	const char *url, *token, *site; /* Muster, or Janus with `janus` */
 	bool janus;
 	const char *yardstick; /* "HOST:PORT" of mu-forward's control */
 	unsigned publishers, viewers, sessions, concurrency;
+	unsigned members, extra, rounds; /* of a conference: load_conf.c */
 	bool churn_publish; /* every second session of churn publishes */
 	enum mu_srtp_profile profile;
 	double pace; /* times the bit rate; 0: a frame at once */
@@ -73,6 +76,7 @@ struct stamp {
 	uint64_t sent_ns;
 	uint32_t frame;
 	uint8_t stream, media;
+	uint8_t layer; /* of simulcast; 0 of what has none */
 };
 void stamp_write(const struct stamp *s, uint8_t *ret);
 /** @param payload without RTP padding. @return 0, -EBADMSG */
@@ -90,15 +94,31 @@ struct remote {
 	bool has_fingerprint, active; /* active: it is the DTLS client */
 	struct sockaddr_in addr;
 	uint8_t pt[MEDIA_COUNT], rtx_pt; /* 0: none */
+	bool is_h264;
 	uint8_t ext_mid, ext_twcc;
 	char mid[MEDIA_COUNT][32];
 };
 struct publisher;
 struct viewer;
+struct member;
 struct load;
+struct peer;
+
+/** What goes over a session. Any but open and close may be NULL. */
+struct peer_media {
+	int (*open)(struct peer *p);
+	void (*close)(struct peer *p); /* harmless twice */
+	void (*up)(struct peer *p);    /* the keys are there */
+	void (*rtp)(struct peer *p, const uint8_t *data, size_t len, uint64_t ns);
+	void (*rtcp)(struct peer *p, const uint8_t *data, size_t len); /* decrypted */
+	void (*tick)(struct peer *p, int64_t now_us);
+	void (*report)(struct peer *p, int64_t now_us); /* once a second */
+};
+extern const struct peer_media media_pub, media_view;
 
 struct peer {
 	struct load *load;
+	const struct peer_media *media;
 	enum peer_state state;
 	bool publishes;
 	unsigned index;  /* its address */
@@ -119,6 +139,7 @@ struct peer {
 	unsigned checks;
 	struct publisher *pub;
 	struct viewer *view;
+	struct member *member; /* of a conference, whose up or down connection it is */
 	void *signal;                /* the signalling's own */
 	bool started, ready, reaped; /* load_run's */
 	char why[160];
@@ -169,6 +190,11 @@ static inline uint64_t now_ns(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
+/** Whether what is said and found is to be shown: MU_LOAD_TRACE is set. */
+static inline bool load_trace(void)
+{
+	return getenv("MU_LOAD_TRACE");
+}
 static inline bool in_window(const struct load *l, uint64_t ns)
 {
 	return ns >= l->from_ns && ns < l->to_ns;
@@ -189,6 +215,10 @@ void net_assign(struct peer *p);
 void net_send(struct peer *p, const uint8_t *data, size_t len);
 /** Wait at most until `until_ns`, then handle what came. */
 void net_poll(struct load *l, uint64_t until_ns);
+/** Descriptors of somebody else's that net_poll waits for as well. */
+typedef size_t net_add_fn(struct pollfd *ret, size_t max);
+typedef void net_done_fn(const struct pollfd *fds, size_t n);
+void net_also(net_add_fn *add, net_done_fn *done);
 /** @return the peer's address as text in a static buffer */
 const char *net_address(const struct peer *p);
 
@@ -214,24 +244,14 @@ size_t stun_check(struct peer *p, uint8_t *ret);
 int stun_input(struct peer *p, const uint8_t *data, size_t len, uint8_t *reply, size_t *reply_len);
 
 /* load_pub.c */
-int pub_new(struct peer *p);
-void pub_free(struct peer *p);
 /** Send what is due. @return when the next packet is due */
 uint64_t pub_run(struct peer *p, uint64_t ns);
-void pub_report(struct peer *p, int64_t now_us);
-void pub_rtcp(struct peer *p, const uint8_t *data, size_t len);
 void pub_key_request(struct publisher *pub, uint64_t ns);
 uint32_t pub_ssrc(const struct publisher *pub, enum media m);
 uint32_t pub_rtx_ssrc(const struct publisher *pub);
 uint64_t pub_sent_ns(const struct publisher *pub, enum media m, uint64_t number);
 
 /* load_view.c */
-int view_new(struct peer *p);
-void view_free(struct peer *p);
-void view_rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns);
-void view_rtcp(struct peer *p, const uint8_t *data, size_t len);
-void view_tick(struct peer *p, int64_t now_us);
-void view_report(struct peer *p, int64_t now_us);
 /** Move what the window still holds of "last of all viewers" into its histogram. */
 void view_finish(struct load *l);
 
@@ -274,6 +294,8 @@ struct proc_sample {
 bool proc_read(int pid, struct proc_sample *ret);
 uint64_t own_cpu_ns(void);
 json_t *stats_hist_ms(const struct hist *h);
+/** Share of a core that each thread took between two samples. */
+json_t *stats_threads(const struct proc_sample *before, const struct proc_sample *after);
 void stats_print(json_t *report);
 
 #endif

@@ -1,5 +1,5 @@
 /* mu-load's options. */
-#include "load.h"
+#include "load_conf.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 static struct load load;
+static const char *const mode_names[] = { "load", "join", "churn", "conference" };
 
 static const char usage[] =
 	"mu-load [options]: publishers and viewers of a media server\n"
@@ -17,9 +18,12 @@ static const char usage[] =
 	"  --janus URL           Janus' videoroom by its REST API (http://127.0.0.1:9788/janus); room 1 must exist\n"
 	"  --yardstick HOST:PORT control port of mu-forward\n"
 	"  --token T --site S    Bearer token and site (bench, bench)\n"
-	"  --mode load|join|churn  all viewers at once and measured; one after the other; many sessions up and down\n"
+	"  load|join|churn|conference  all viewers at once and measured; one after the other; many sessions up and\n"
+	"                        down; members who all see each other. Or --mode ...\n"
 	"  --publishers N --viewers N   of load (1, 50); viewers are dealt to the publishers in turn\n"
 	"  --sessions N --concurrency N of join and churn (100, 1 and 16); load: joins under way at once (8)\n"
+	"  --members N --extra N of conference: members (12), and who comes at the end within a second (20)\n"
+	"  --rounds N            speakers, tiles and members that change (12)\n"
 	"  --churn-publish       every second session of churn publishes instead of watching\n"
 	"  --hold MS             churn and join: how long a session stays (0)\n"
 	"  --ramp US             between two joins, at least (0)\n"
@@ -50,6 +54,9 @@ enum {
 	O_SESSIONS,
 	O_CONCURRENCY,
 	O_CHURN_PUBLISH,
+	O_MEMBERS,
+	O_EXTRA,
+	O_ROUNDS,
 	O_HOLD,
 	O_RAMP,
 	O_PROFILE,
@@ -74,6 +81,7 @@ static const struct option options[] = { { "url", 1, NULL, O_URL }, { "janus", 1
 	{ "yardstick", 1, NULL, O_YARD }, { "token", 1, NULL, O_TOKEN }, { "site", 1, NULL, O_SITE },
 	{ "mode", 1, NULL, O_MODE }, { "publishers", 1, NULL, O_PUBS }, { "viewers", 1, NULL, O_VIEWERS },
 	{ "sessions", 1, NULL, O_SESSIONS }, { "concurrency", 1, NULL, O_CONCURRENCY },
+	{ "members", 1, NULL, O_MEMBERS }, { "extra", 1, NULL, O_EXTRA }, { "rounds", 1, NULL, O_ROUNDS },
 	{ "churn-publish", 0, NULL, O_CHURN_PUBLISH }, { "hold", 1, NULL, O_HOLD },
 	{ "ramp", 1, NULL, O_RAMP }, { "profile", 1, NULL, O_PROFILE }, { "warmup", 1, NULL, O_WARMUP },
 	{ "seconds", 1, NULL, O_SECONDS }, { "bitrate", 1, NULL, O_BITRATE }, { "fps", 1, NULL, O_FPS },
@@ -142,13 +150,27 @@ static bool server_option(struct load_options *o, int opt, const char *arg)
 	return false;
 }
 
+static bool conference_option(struct load_options *o, int opt, const char *arg)
+{
+	switch (opt) {
+	case O_MEMBERS:
+		o->members = number(arg, 2, 32);
+		return true;
+	case O_EXTRA:
+		o->extra = number(arg, 0, 60);
+		return true;
+	case O_ROUNDS:
+		o->rounds = number(arg, 0, 1000);
+		return true;
+	}
+	return false;
+}
+
 static bool run_option(struct load_options *o, int opt, const char *arg)
 {
-	static const char *const modes[] = { "load", "join", "churn" };
-
 	switch (opt) {
 	case O_MODE:
-		o->mode = (enum load_mode)word(arg, modes, MU_ARRAY_LEN(modes));
+		o->mode = (enum load_mode)word(arg, mode_names, MU_ARRAY_LEN(mode_names));
 		return true;
 	case O_PUBS:
 		o->publishers = number(arg, 0, 255);
@@ -245,9 +267,15 @@ static void read_options(int argc, char **argv, struct load_options *o)
 {
 	int opt;
 
+	if (argc > 1 && argv[1][0] != '-') {
+		o->mode = (enum load_mode)word(argv[1], mode_names, MU_ARRAY_LEN(mode_names));
+		argv++;
+		argc--;
+	}
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (server_option(o, opt, optarg) || run_option(o, opt, optarg) ||
-			media_option(o, opt, optarg) || own_option(o, opt, optarg))
+			conference_option(o, opt, optarg) || media_option(o, opt, optarg) ||
+			own_option(o, opt, optarg))
 			continue;
 		fputs(usage, stderr);
 		exit(2);
@@ -308,6 +336,9 @@ int main(int argc, char **argv)
 		.publishers = 1,
 		.viewers = 50,
 		.sessions = 100,
+		.members = 12,
+		.extra = 20,
+		.rounds = 12,
 		.profile = MU_SRTP_AEAD_AES_128_GCM,
 		.pace = 2.5,
 		.bitrate = 2500000,
@@ -320,14 +351,14 @@ int main(int argc, char **argv)
 		.check = 1,
 		.sockets = 4 };
 	read_options(argc, argv, &l->o);
-	l->signal = l->o.yardstick ? &signal_yard : l->o.janus ? &signal_janus : &signal_whip;
+	l->signal = l->o.mode == MODE_CONFERENCE ? &signal_console : l->o.yardstick ? &signal_yard : l->o.janus ? &signal_janus : &signal_whip;
 	l->bare = l->o.yardstick != NULL;
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	prepare_process(&l->o);
 	err = prepare(l);
 	if (err == 0)
-		err = load_run(l);
+		err = l->o.mode == MODE_CONFERENCE ? conf_run(l) : load_run(l);
 	net_close();
 	mu_dtls_ctx_free(l->dtls);
 	mu_identity_free(l->identity);

@@ -14,12 +14,15 @@
 #define BATCH      64
 #define BATCH_GRO  16
 #define HTTP_POLLS 128
+#define ALSO_POLLS 128
 #define ROUNDS     8 /* batches of one socket before the pacers are looked at again */
 
 static int fds[LOAD_SOCKETS_MAX];
 static uint16_t ports[LOAD_SOCKETS_MAX];
 static unsigned n_fds;
 static uint8_t *buffer;
+static net_add_fn *also_add;
+static net_done_fn *also_done;
 static struct mmsghdr rx[BATCH];
 static struct iovec rx_iov[BATCH];
 static struct {
@@ -176,21 +179,30 @@ static bool drain(struct load *l, int fd)
 	return false;
 }
 
+void net_also(net_add_fn *add, net_done_fn *done)
+{
+	also_add = add;
+	also_done = done;
+}
+
 void net_poll(struct load *l, uint64_t until_ns)
 {
-	struct pollfd p[LOAD_SOCKETS_MAX + HTTP_POLLS];
+	struct pollfd p[LOAD_SOCKETS_MAX + HTTP_POLLS + ALSO_POLLS];
 	uint64_t now = now_ns();
 	int64_t wait = l->o.spin || until_ns <= now ? 0 : (int64_t)(until_ns - now);
 	struct timespec t = { wait / 1000000000, wait % 1000000000 };
-	size_t n_http = http_poll_add(p + n_fds, HTTP_POLLS);
+	size_t n_http = http_poll_add(p + n_fds, HTTP_POLLS), http_end = n_fds + n_http,
+	       n_also = also_add ? also_add(p + http_end, ALSO_POLLS) : 0;
 
 	for (unsigned i = 0; i < n_fds; i++)
 		p[i] = (struct pollfd){ fds[i], POLLIN, 0 };
-	if (ppoll(p, n_fds + n_http, &t, NULL) <= 0)
+	if (ppoll(p, http_end + n_also, &t, NULL) <= 0)
 		return;
 	for (unsigned i = 0; i < n_fds; i++) {
 		if (p[i].revents)
 			drain(l, fds[i]);
 	}
 	http_poll_done(p + n_fds, n_http);
+	if (n_also)
+		also_done(p + http_end, n_also);
 }

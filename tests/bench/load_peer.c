@@ -19,6 +19,7 @@ struct peer *peer_new(struct load *l, bool publishes, unsigned stream, const cha
 		return NULL;
 	p->load = l;
 	p->publishes = publishes;
+	p->media = publishes ? &media_pub : &media_view;
 	p->stream = stream;
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	return p;
@@ -55,7 +56,7 @@ void peer_start(struct peer *p, int64_t now_us)
 	p->leave_us = INT64_MAX;
 	p->begun_us = now_us;
 	set_state(p, PEER_SIGNAL, now_us);
-	if ((p->publishes ? pub_new(p) : view_new(p)) < 0) {
+	if (p->media->open(p) < 0) {
 		peer_fail(p, "no memory");
 		return;
 	}
@@ -123,8 +124,8 @@ int peer_keys(struct peer *p, const struct mu_dtls_keys *k)
 	p->next_report_us = now_us + (int64_t)(mu_random_u32() % 1000000);
 	hist_add(&p->load->handshake, (uint64_t)(now_us - p->begun_us) * 1000);
 	p->load->up++;
-	if (p->publishes)
-		run_ready(p);
+	if (p->media->up)
+		p->media->up(p);
 	return 0;
 }
 
@@ -172,10 +173,8 @@ static void srtcp_input(struct peer *p, const uint8_t *data, size_t len)
 		p->load->c.bad++;
 		return;
 	}
-	if (p->publishes)
-		pub_rtcp(p, plain, (size_t)n);
-	else
-		view_rtcp(p, plain, (size_t)n);
+	if (p->media->rtcp)
+		p->media->rtcp(p, plain, (size_t)n);
 }
 
 /* RFC 7983: the first byte tells. */
@@ -188,8 +187,8 @@ void peer_input(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
 			return;
 		if (mu_is_rtcp(data))
 			srtcp_input(p, data, len);
-		else if (p->view)
-			view_rtp(p, data, len, ns);
+		else if (p->media->rtp)
+			p->media->rtp(p, data, len, ns);
 	} else if (data[0] < 4) {
 		if (p->state != PEER_FREE && p->remote.addr.sin_port)
 			checked(p, data, len);
@@ -227,15 +226,13 @@ static void tick_up(struct peer *p, int64_t now_us)
 	}
 	if (now_us >= p->next_check_us)
 		send_check(p, now_us);
-	if (p->view)
-		view_tick(p, now_us);
+	if (p->media->tick)
+		p->media->tick(p, now_us);
 	if (now_us < p->next_report_us)
 		return;
 	p->next_report_us = now_us + 1000000;
-	if (p->publishes)
-		pub_report(p, now_us);
-	else
-		view_report(p, now_us);
+	if (p->media->report)
+		p->media->report(p, now_us);
 }
 
 void peer_tick(struct peer *p, int64_t now_us)
@@ -317,8 +314,7 @@ void peer_clear(struct peer *p)
 	p->dtls = NULL;
 	p->rx = NULL;
 	p->tx = p->rx_key = NULL;
-	pub_free(p);
-	view_free(p);
+	p->media->close(p);
 	free(p->signal);
 	p->signal = NULL;
 	if (p->load->by_index[p->index] == p)

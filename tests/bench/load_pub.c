@@ -64,7 +64,7 @@ uint64_t pub_sent_ns(const struct publisher *pub, enum media m, uint64_t number)
 	return pub->track[m].sent_ns[number % SENT_RING];
 }
 
-int pub_new(struct peer *p)
+static int pub_new(struct peer *p)
 {
 	struct publisher *pub = calloc(1, sizeof(*pub));
 
@@ -83,7 +83,7 @@ int pub_new(struct peer *p)
 	return 0;
 }
 
-void pub_free(struct peer *p)
+static void pub_free(struct peer *p)
 {
 	if (!p->pub)
 		return;
@@ -330,7 +330,7 @@ uint64_t pub_run(struct peer *p, uint64_t ns)
 
 /* --- reports and feedback --- */
 
-void pub_report(struct peer *p, int64_t now_us)
+static void pub_report(struct peer *p, int64_t now_us)
 {
 	uint8_t buf[512];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
@@ -387,10 +387,18 @@ static void on_nack(void *arg, uint32_t ssrc, uint16_t seq)
 	send_protected(pub, pub->rtx_ssrc, pub->rtx_index++, packet, k->hlen, k->len + 2u);
 }
 
-void pub_rtcp(struct peer *p, const uint8_t *data, size_t len)
+static void pub_rtcp(struct peer *p, const uint8_t *data, size_t len)
 {
 	static const struct mu_rtcp_handler h = { .nack = on_nack, .key_request = on_key_request };
 
 	if (p->pub)
 		mu_rtcp_parse(data, len, &h, p->pub);
 }
+
+const struct peer_media media_pub = {
+	.open = pub_new,
+	.close = pub_free,
+	.up = run_ready,
+	.rtcp = pub_rtcp,
+	.report = pub_report,
+};

@@ -234,27 +234,6 @@ static void tick(struct load *l)
 
 /* --- the report --- */
 
-static json_t *thread_shares(void)
-{
-	json_t *list = json_array();
-	double span = (double)(run.after.at_ns - run.before.at_ns);
-
-	for (int i = 0; i < run.after.n_thread; i++) {
-		for (int k = 0; k < run.before.n_thread; k++) {
-			double share;
-
-			if (run.before.thread[k].tid != run.after.thread[i].tid)
-				continue;
-			share = (double)(run.after.thread[i].cpu_ns - run.before.thread[k].cpu_ns) / span;
-			if (share > 0.005)
-				json_array_append_new(list,
-					json_pack("{s:i, s:f}", "tid", run.after.thread[i].tid, "share",
-						share));
-		}
-	}
-	return list;
-}
-
 static void report_load(struct load *l, json_t *r)
 {
 	double span = (double)(run.measured_to - run.measured_from);
@@ -287,7 +266,7 @@ static void report_load(struct load *l, json_t *r)
 			(int)run.published.rss_kib, "rss_kib_per_viewer",
 			ready ? (double)(run.after.rss_kib - run.idle.rss_kib) / ready : 0.0, "server_fds",
 			run.after.fds, "server_threads", run.after.threads));
-	json_object_set_new(r, "thread", thread_shares());
+	json_object_set_new(r, "thread", stats_threads(&run.before, &run.after));
 }
 
 static json_t *report(struct load *l)

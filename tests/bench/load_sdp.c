@@ -143,9 +143,10 @@ static void read_format(const char *line, struct remote *r)
 
 	if (sscanf(line, "a=rtpmap:%u %31[^/]", &pt, name) != 2 || pt > 127)
 		return;
-	if (!strcasecmp(name, "H264") && !r->pt[VIDEO])
+	if ((!strcasecmp(name, "H264") && !r->is_h264) || (!strcasecmp(name, "VP8") && !r->pt[VIDEO])) {
+		r->is_h264 = !strcasecmp(name, "H264");
 		r->pt[VIDEO] = (uint8_t)pt;
-	else if (!strcasecmp(name, "opus") && !r->pt[AUDIO])
+	} else if (!strcasecmp(name, "opus") && !r->pt[AUDIO])
 		r->pt[AUDIO] = (uint8_t)pt;
 	else if (!strcasecmp(name, "rtx") && !r->rtx_pt)
 		r->rtx_pt = (uint8_t)pt;

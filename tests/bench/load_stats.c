@@ -68,7 +68,8 @@ void stamp_write(const struct stamp *s, uint8_t *ret)
 	mu_put32(ret, STAMP_MAGIC);
 	ret[4] = s->stream;
 	ret[5] = s->media;
-	mu_put16(ret + 6, 0xffff);
+	ret[6] = 0xff;
+	ret[7] = (uint8_t)(0xff - s->layer);
 	mu_put32(ret + 8, s->frame);
 	mu_put64(ret + 12, s->number);
 	mu_put64(ret + 20, s->sent_ns);
@@ -78,10 +79,11 @@ int stamp_read(const uint8_t *payload, size_t len, struct stamp *ret)
 {
 	const uint8_t *d = payload + len - STAMP_LEN;
 
-	if (len < STAMP_LEN || mu_get32(d) != STAMP_MAGIC || mu_get16(d + 6) != 0xffff)
+	if (len < STAMP_LEN || mu_get32(d) != STAMP_MAGIC || d[6] != 0xff)
 		return -EBADMSG;
 	ret->stream = d[4];
 	ret->media = d[5];
+	ret->layer = (uint8_t)(0xff - d[7]);
 	ret->frame = mu_get32(d + 8);
 	ret->number = mu_get64(d + 12);
 	ret->sent_ns = mu_get64(d + 20);
@@ -171,6 +173,26 @@ uint64_t own_cpu_ns(void)
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+json_t *stats_threads(const struct proc_sample *before, const struct proc_sample *after)
+{
+	json_t *list = json_array();
+	double span = (double)(after->at_ns - before->at_ns);
+
+	for (int i = 0; i < after->n_thread; i++) {
+		for (int k = 0; k < before->n_thread; k++) {
+			double share;
+
+			if (before->thread[k].tid != after->thread[i].tid)
+				continue;
+			share = (double)(after->thread[i].cpu_ns - before->thread[k].cpu_ns) / span;
+			if (share > 0.005)
+				json_array_append_new(list,
+					json_pack("{s:i, s:f}", "tid", after->thread[i].tid, "share", share));
+		}
+	}
+	return list;
 }
 
 /* --- table --- */

@@ -33,7 +33,7 @@ struct slowest {
 /* by stream and media; made when first needed */
 static struct slowest *slow[256][MEDIA_COUNT];
 
-int view_new(struct peer *p)
+static int view_new(struct peer *p)
 {
 	struct viewer *v = calloc(1, sizeof(*v));
 
@@ -53,7 +53,7 @@ int view_new(struct peer *p)
 	return 0;
 }
 
-void view_free(struct peer *p)
+static void view_free(struct peer *p)
 {
 	if (!p->view)
 		return;
@@ -206,7 +206,7 @@ static uint64_t follow(struct track_in *t, const struct mu_rtp_header *h, size_t
 	return seq;
 }
 
-void view_rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
+static void view_rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
 {
 	struct load *l = p->load;
 	struct viewer *v = p->view;
@@ -262,7 +262,7 @@ static void on_sr(void *arg, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t
 	}
 }
 
-void view_rtcp(struct peer *p, const uint8_t *data, size_t len)
+static void view_rtcp(struct peer *p, const uint8_t *data, size_t len)
 {
 	static const struct mu_rtcp_handler h = { .sr = on_sr };
 
@@ -270,7 +270,7 @@ void view_rtcp(struct peer *p, const uint8_t *data, size_t len)
 		mu_rtcp_parse(data, len, &h, p->view);
 }
 
-void view_report(struct peer *p, int64_t now_us)
+static void view_report(struct peer *p, int64_t now_us)
 {
 	struct viewer *v = p->view;
 	struct mu_rtcp_report r[MEDIA_COUNT];
@@ -330,7 +330,7 @@ static void ask_again(struct peer *p, struct track_in *t, int64_t now_us)
 	peer_rtcp(p, &w);
 }
 
-void view_tick(struct peer *p, int64_t now_us)
+static void view_tick(struct peer *p, int64_t now_us)
 {
 	ask_for_key(p, now_us);
 	for (int m = 0; m < MEDIA_COUNT; m++) {
@@ -338,3 +338,12 @@ void view_tick(struct peer *p, int64_t now_us)
 			ask_again(p, &p->view->track[m], now_us);
 	}
 }
+
+const struct peer_media media_view = {
+	.open = view_new,
+	.close = view_free,
+	.rtp = view_rtp,
+	.rtcp = view_rtcp,
+	.tick = view_tick,
+	.report = view_report,
+};

@@ -7,8 +7,9 @@ a busy minute of the machine falls on all of them alike, and medians are compare
 It runs in a network namespace of its own (unshare -n, so as root or where user namespaces are allowed): nobody else's
 packets, no ports taken, and an interface for Janus, whose ICE library leaves the loopback interface out.
 
-  tests/bench/run.py                 everything, some 15 minutes
-  tests/bench/run.py --short         about a minute: does it all run?
+  tests/bench/run.py                 everything, some 20 minutes
+  tests/bench/run.py --short         about two minutes: does it all run?
+  tests/bench/run.py --conference    the conference alone
   tests/bench/run.py --must          and exit 1 if something that must be reached is not
 """
 import argparse
@@ -26,6 +27,7 @@ import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 JANUS_ADDRESS, JANUS_BASE, JANUS_PORT = "198.18.255.1", "198.18", 9788
+TILE_BITRATE = 500000  # of the encoding that fits a tile of mu-load's (load_up.c)
 JANUS_LIB = "/usr/lib/x86_64-linux-gnu/janus"
 CONTROL_PORT = 9701
 
@@ -260,6 +262,17 @@ class Table:
             self.missed.append(f"{name}: {value:.3f}{unit}, must be {sign} {must}{unit}")
 
 
+def conference_cost(b):
+    """A conference in which nothing changes, and as many plain viewers of as many plain publishers at the rate of its tiles."""
+    n = b.o.members
+    b.measure("conference cost", "muster", "--mode", "conference", "--members", n, "--rounds", 0, "--extra", 0)
+    b.measure("conference relay", "muster", "--publishers", n, "--viewers", n * (n - 1), "--bitrate", TILE_BITRATE)
+
+
+def conference(b, rounds):
+    b.measure("conference", "muster", "--mode", "conference", "--members", b.o.members, "--rounds", rounds)
+
+
 def full(b):
     o = b.o
     b.run_core(o.repeats)
@@ -276,6 +289,8 @@ def full(b):
         b.measure("one worker", "muster", "--viewers", 150, "--publishers", 1, workers=1)
         b.measure("two workers", "muster", "--viewers", 300, "--publishers", 2, workers=2,
                   cores=f"{o.server_core},{o.load_core}")
+        conference_cost(b)
+    conference(b, o.members)
     for n in (800, 1000):
         b.measure(f"yardstick gcm {n}", "yardstick", "--viewers", n)
         b.measure(f"muster gcm {n}", "muster", "--viewers", n)
@@ -295,6 +310,15 @@ def short(b):
         b.measure("janus gcm", "janus", "--viewers", 20)
     b.measure("join", "muster", "--mode", "join", "--sessions", 20)
     b.measure("churn", "muster", "--mode", "churn", "--sessions", 200, "--churn-publish")
+    conference(b, 3)
+    b.measure("conference relay", "muster", "--publishers", b.o.members, "--viewers", b.o.members * (b.o.members - 1),
+              "--bitrate", TILE_BITRATE)
+
+
+def conference_only(b):
+    for i in range(b.o.repeats):
+        conference_cost(b)
+    conference(b, b.o.members)
 
 
 def workers_at_part_load(b):
@@ -346,6 +370,44 @@ def must_table(b, t):
     t.row("  errors in the log", b.value("churn", "log_errors"), 0)
     t.row("  RSS growth after warm-up", churn_growth(b, "rss_kib"), 2, unit=" %")
     t.row("  threads' growth", churn_growth(b, "threads"), 0, unit=" %")
+    conference_table(b, t)
+
+
+CONFERENCE_ERRORS = ("wrong_track", "mixed", "no_key", "picture_jumps", "time_jumps", "backwards", "ssrc_changes", "unknown",
+                     "bad", "larger_late", "smaller_late", "speaker_late")
+
+
+def conference_errors(b):
+    runs = b.results.get("conference", []) + b.results.get("conference cost", [])
+    return sum(r.get(e, 0) for r in runs for e in CONFERENCE_ERRORS) if runs else None
+
+
+def conference_table(b, t, must=True):
+    """must: with bounds for what depends on how busy the machine is."""
+    def bound(x):
+        return x if must else None
+    n, key = b.o.members, "conference"
+    cost = "conference cost" if must else key
+    t.row(f"conference of {n}: failures", b.value(key, "failures"), 0)
+    for e in CONFERENCE_ERRORS:
+        if b.value(key, e):
+            t.row(f"  {e}", b.value(key, e), 0)
+    t.row("  errors of any kind", conference_errors(b), 0)
+    t.row("  packets that nothing repaired", b.value(key, "loss_percent"), 0, unit=" %")
+    t.row("  frames whole", b.value(key, "whole_percent"), bound(99.9), more=True, unit=" %")
+    t.row("  forwarding delay p50", b.value(cost, "latency_ms", "p50"), bound(2), unit=" ms")
+    t.row("  forwarding delay p99", b.value(cost, "latency_ms", "p99"), bound(20), unit=" ms")
+    t.row("  cost a packet: members / plain viewers", b.paired(cost, "conference relay"), bound(2), 1.5)
+    t.row("  from hello to all pictures: p50", b.value(key, "tiles_ms", "p50"), unit=" ms")
+    t.row("  from hello to all pictures: p95", b.value(key, "tiles_ms", "p95"), bound(1000), unit=" ms")
+    t.row("  another one speaks, heard of: p95", b.value(key, "speaker_ms", "p95"), bound(300), unit=" ms")
+    t.row("  a tile grows, first frame of its layer: p95", b.value(key, "larger_ms", "p95"), bound(300), unit=" ms")
+    t.row("  a tile shrinks, first frame of its layer: p95", b.value(key, "smaller_ms", "p95"), bound(300), unit=" ms")
+    t.row("  20 come within a second: key frames asked for, of one source", b.value(key, "storm_asked"), 2)
+    t.row("  20 come within a second, all pictures: p95", b.value(key, "storm_tiles_ms", "p95"), unit=" ms")
+    t.row("  memory a member", b.value(cost, "rss_kib_per_member"), unit=" KiB")
+    t.row("  CPU a track", b.value(cost, "cpu_us_per_track_s"), unit=" us/s")
+    t.row("  server's share of its core", b.value(cost, "server_cpu_share"))
 
 
 def print_facts(b, t):
@@ -375,6 +437,7 @@ def short_table(b, t):
     failures = sum(r["failures"] for runs in b.results.values() for r in runs)
     t.row("failures", failures, 0)
     t.row("viewers", b.value("muster gcm 200", "viewers"), 100, more=True)
+    conference_table(b, t, must=False)
 
 
 def read_options():
@@ -393,6 +456,8 @@ def read_options():
     p.add_argument("--load-core", type=int, default=1)
     p.add_argument("--no-pin", action="store_true")
     p.add_argument("--load-args", default="", help="more options for mu-load, such as '--gro' or '--spin'")
+    p.add_argument("--members", type=int, default=12, help="of the conference (12)")
+    p.add_argument("--conference", action="store_true", help="nothing but the conference")
     p.add_argument("--short", action="store_true")
     p.add_argument("--must", action="store_true")
     p.add_argument("--json", help="write all reports there")
@@ -407,9 +472,11 @@ def main():
     table = Table()
     with tempfile.TemporaryDirectory(prefix="mu-bench-") as tmp:
         bench = Bench(opts, tmp)
-        (short if opts.short else full)(bench)
+        (conference_only if opts.conference else short if opts.short else full)(bench)
         print()
-        if opts.short:
+        if opts.conference:
+            conference_table(bench, table)
+        elif opts.short:
             short_table(bench, table)
         else:
             must_table(bench, table)

@@ -7,6 +7,7 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer-core';
 
@@ -14,6 +15,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 export const build = process.env.MUSTER_BUILD || path.join(here, '../../build');
 const musterd = path.join(build, 'gateway/daemon/musterd');
 const cameraProgram = path.join(build, 'tests/tools/muster-camera');
+const impairProgram = path.join(build, 'tests/tools/muster-impair');
 /** Why tests cannot run here, or false: for node:test's skip. */
 export const missing = fs.existsSync(musterd) ? false : `${musterd} is not built`;
 
@@ -170,11 +172,13 @@ const blankUrl = () => (blank ??= new Promise((yes) => {
   s.unref();
   s.listen(0, '127.0.0.1', () => yes(`http://127.0.0.1:${s.address().port}/`));
 }));
-/** A page in a window of its own (a hidden one draws nothing), with page.js in it. page.muster(name, ...args) calls it. */
-export async function page(browser) {
+/** A page in a window of its own (a hidden one draws nothing), with page.js in it. page.muster(name, ...args) calls it.
+ *  `link`: of impair(), what its peer connections go over. */
+export async function page(browser, { link } = {}) {
   const firefoxIs = /firefox/i.test(await browser.version());
   const p = firefoxIs ? await browser.newPage({ type: 'window' }) : await (await browser.createBrowserContext()).newPage();
   await p.goto(await blankUrl());
+  if (link) await p.evaluate(...link.detour);
   await p.addScriptTag({ content: fs.readFileSync(path.join(here, 'page.js'), 'utf8') });
   p.on('pageerror', (e) => console.error('page:', e.message));
   p.muster = (name, ...args) => p.evaluate((n, a) => globalThis.muster[n](...a), name, args);
@@ -282,6 +286,50 @@ export async function compare(pub, view, ms = 5000) {
   const after = await pub.muster('figures', 'pub');
   const seen = await view.muster('seen', 'view');
   return { sent: after.framesSent - before.framesSent, ...seen };
+}
+
+// --- a bad link -------------------------------------------------------------------------------------------------------------
+
+/**
+ * A link of its own between pages and the gateway, changed while it runs: link.set('down rate=500 queue=3000') and what else
+ * tests/tools/impair takes; link.figures(): what passed each way since the last time. A page goes over it by page(browser, { link });
+ * the console's by evaluateOnNewDocument(...link.detour).
+ */
+export async function impair(gw, way = '', { seed = 1 } = {}) {
+  const child = spawn(impairProgram, ['--to', `127.0.0.1:${gw.config.media.port}`, '--seed', String(seed), ...way.split(' ').filter(Boolean)],
+    { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the link is gone');
+    const said = JSON.parse(value);
+    if (said.error) throw new Error(`the link: ${said.error}`);
+    return said;
+  };
+  const { port } = await answer();
+  let turn = Promise.resolve(); // one answer a line, in order
+  const ask = (line) => (turn = turn.catch(() => {}).then(() => {
+    child.stdin.write(`${line}\n`);
+    return answer();
+  }));
+  return {
+    port, set: ask, figures: () => ask('figures'),
+    /** To be run in a page before its first peer connection: the gateway's candidates name the link's port. */
+    detour: [(from, to) => {
+      const bend = (text) => text?.replace(new RegExp(`^((?:a=)?candidate:\\S+ \\d+ udp \\d+ 127\\.0\\.0\\.1) ${from} `, 'gim'), `$1 ${to} `);
+      const its = RTCPeerConnection.prototype, { setRemoteDescription, addIceCandidate } = its;
+      its.setRemoteDescription = function (d) {
+        return setRemoteDescription.call(this, { type: d.type, sdp: bend(d.sdp) });
+      };
+      its.addIceCandidate = function (c) {
+        return addIceCandidate.call(this, c?.candidate ? { ...(c.toJSON?.() ?? c), candidate: bend(c.candidate) } : c);
+      };
+    }, gw.config.media.port, port],
+    stop() {
+      child.stdin.end();
+      return endChild(child);
+    },
+  };
 }
 
 // --- the synthetic camera -----------------------------------------------------------------------------------------------------

@@ -61,8 +61,18 @@ globalThis.muster = (() => {
 
   // --- a camera of the page's own -------------------------------------------------------------------------------------
 
+  function grainOf(width, height) {
+    const canvas = new OffscreenCanvas(width, height), ctx = canvas.getContext('2d'), cell = 8;
+    for (let y = 0; y < height; y += cell) {
+      for (let x = 0; x < width; x += cell) {
+        ctx.fillStyle = `hsl(${Math.random() * 360} 50% ${30 + Math.random() * 40}%)`;
+        ctx.fillRect(x, y, cell, cell);
+      }
+    }
+    return canvas;
+  }
   /** A canvas that draws `fps` numbered pictures a second. */
-  function countingCanvas({ width = 320, height = 180, fps = 20 } = {}) {
+  function countingCanvas({ width = 320, height = 180, fps = 20, noise = false } = {}) {
     const canvas = document.createElement('canvas');
     canvas.width = width;
     canvas.height = height;
@@ -72,9 +82,11 @@ globalThis.muster = (() => {
     const capture = track.requestFrame ? track : stream; // Firefox has it on the stream
     track.contentHint = 'detail'; // keep the size, give up frames if need be
     const source = { canvas, track, count: 0 };
+    const grain = noise && grainOf(2 * width, 2 * height); // what an encoder spends its bits on
     source.timer = setInterval(() => {
       ctx.fillStyle = `hsl(${source.count % 360} 40% 40%)`;
       ctx.fillRect(0, 0, width, height);
+      if (grain) ctx.drawImage(grain, -Math.random() * width, -Math.random() * height);
       ctx.fillStyle = '#ff0';
       ctx.fillRect((source.count * 4) % width, height / 2, 24, 24);
       drawStrip(ctx, width, height, source.count++);
@@ -197,6 +209,33 @@ globalThis.muster = (() => {
     for (const e of parameters.encodings) e.active = rids.includes(e.rid);
     await sender.setParameters(parameters);
   }
+  function note(seen, picture, width, height) {
+    const n = readStrip(picture, width, height);
+    if (n < 0) seen.unreadable++;
+    else seen.numbers.push(n);
+    seen.width = width;
+  }
+  /** Every picture of a track, by the track itself where the browser can, else as the element shows them. */
+  function readPictures(track, element, picture) {
+    if (globalThis.MediaStreamTrackProcessor) {
+      // after a repair several pictures come at once: none may be passed over
+      const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 60 }).readable.getReader();
+      (async () => {
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) return;
+          picture(value, value.displayWidth, value.displayHeight);
+          value.close();
+        }
+      })();
+      return;
+    }
+    const next = () => {
+      if (element.videoWidth) picture(element, element.videoWidth, element.videoHeight);
+      element.requestVideoFrameCallback(next);
+    };
+    element.requestVideoFrameCallback(next);
+  }
   /** Watch: decoded pictures are read as they come. */
   async function watch({ name = 'view', url, token, codec, descriptors }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
@@ -208,36 +247,15 @@ globalThis.muster = (() => {
     element.autoplay = element.playsInline = true;
     document.body.append(element);
     const stream = new MediaStream(), seen = { numbers: [], unreadable: 0 };
-    const picture = (p, w, h) => {
-      const n = readStrip(p, w, h);
-      if (n < 0) seen.unreadable++;
-      else seen.numbers.push(n);
-      seen.width = w;
-    };
     const began = performance.now();
     pc.ontrack = (e) => {
       stream.addTrack(e.track);
       element.srcObject = stream;
       if (e.track.kind !== 'video') return;
-      if (globalThis.MediaStreamTrackProcessor) {
-        const reader = new MediaStreamTrackProcessor({ track: e.track }).readable.getReader();
-        (async () => {
-          for (;;) {
-            const { done, value } = await reader.read();
-            if (done) return;
-            picture(value, value.displayWidth, value.displayHeight);
-            seen.firstMs ??= performance.now() - began;
-            value.close();
-          }
-        })();
-      } else {
-        const next = () => {
-          if (element.videoWidth) picture(element, element.videoWidth, element.videoHeight);
-          seen.firstMs ??= performance.now() - began;
-          element.requestVideoFrameCallback(next);
-        };
-        element.requestVideoFrameCallback(next);
-      }
+      readPictures(e.track, element, (p, w, h) => {
+        note(seen, p, w, h);
+        seen.firstMs ??= performance.now() - began;
+      });
     };
     const s = await exchange(pc, url, token);
     s.seen = seen;
@@ -246,6 +264,112 @@ globalThis.muster = (() => {
     await connected(pc);
     return { location: s.url, etag: s.etag };
   }
+
+  // --- the console session (docs/signalling.md), as little of it as a member of a conference needs ---------------------------
+
+  /** Three encodings of a picture; bits a second of each. */
+  const ENCODINGS = [{ rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 100000 }, { rid: 'm', scaleResolutionDownBy: 2, maxBitrate: 300000 },
+    { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 1200000 }];
+  /**
+   * Come into a conference. `camera`: publish a counting canvas of that kind and a tone. Whoever is viewed is in
+   * sessions[name].seen[endpoint]; view() says whom.
+   */
+  async function enter({ name = 'room', url, token, endpoint, conference, camera }) {
+    const ws = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/console`, 'muster.1');
+    const s = { ws, seen: {}, slots: {}, answers: new Map(), said: [], state: null, speaker: null, quality: null };
+    sessions[name] = s;
+    s.ask = (type, rest = {}) => within(new Promise((yes, no) => {
+      const id = s.answers.size + 1;
+      s.answers.set(id, { yes, no });
+      ws.send(JSON.stringify({ type, id, ...rest }));
+    }), 10000, type);
+    await within(on(ws, 'open', () => ws.readyState === WebSocket.OPEN), 5000, 'WebSocket');
+    ws.onclose = (e) => s.said.push(`closed ${e.code} ${e.reason}`);
+    ws.onmessage = ({ data }) => hear(s, JSON.parse(data));
+    await s.ask('hello', { token, endpoint });
+    await s.ask('join', { conference, name: endpoint });
+    if (camera) await publishUp(s, camera);
+    return endpoint;
+  }
+  async function hear(s, m) {
+    if (m.id) {
+      const { yes, no } = s.answers.get(m.id) ?? {};
+      if (m.type === 'error') no?.(new Error(`${m.error.status} ${m.error.title}: ${m.error.detail}`));
+      else yes?.(m);
+    } else if (m.type === 'offer') {
+      await answerDown(s, m);
+    } else if (m.type === 'tracks') {
+      s.slots = Object.fromEntries(m.tracks.map((t) => [t.mid, t]));
+    } else if (m.type === 'layers') {
+      await restLayers(s, m.wanted);
+    } else if (['speaker', 'quality', 'conference'].includes(m.type)) {
+      s[m.type] = m;
+    } else {
+      s.said.push(JSON.stringify(m));
+    }
+  }
+  async function publishUp(s, camera) {
+    s.up = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    s.counter = countingCanvas(camera);
+    const stream = new MediaStream();
+    const audio = s.up.addTransceiver(tone(), { direction: 'sendonly', streams: [stream] });
+    const video = s.up.addTransceiver(s.counter.track, { direction: 'sendonly', streams: [stream], sendEncodings: ENCODINGS });
+    prefer(video, 'VP8');
+    s.video = video;
+    await s.up.setLocalDescription(await s.up.createOffer());
+    await within(on(s.up, 'icegatheringstatechange', () => s.up.iceGatheringState === 'complete'), 5000, 'gathering');
+    const tracks = [{ mid: audio.mid, label: 'audio' }, { mid: video.mid, label: 'video' }];
+    const { sdp } = await s.ask('offer', { sdp: s.up.localDescription.sdp, tracks, fresh: true });
+    await s.up.setRemoteDescription({ type: 'answer', sdp });
+    await connected(s.up);
+  }
+  async function restLayers(s, wanted) {
+    if (!s.video) return;
+    const p = s.video.sender.getParameters();
+    for (const e of p.encodings) e.active = wanted.includes(e.rid);
+    await s.video.sender.setParameters(p).catch((e) => s.said.push(e.message));
+  }
+  async function answerDown(s, m) {
+    if (!s.down || m.fresh) {
+      s.down?.close();
+      s.down = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+      s.down.ontrack = (e) => hang(s, e);
+    }
+    await s.down.setRemoteDescription({ type: 'offer', sdp: m.sdp });
+    await s.down.setLocalDescription(await s.down.createAnswer());
+    await s.ask('answer', { n: m.n, sdp: s.down.localDescription.sdp });
+  }
+  function hang(s, { track, transceiver }) {
+    const element = document.createElement(track.kind);
+    element.autoplay = element.playsInline = true;
+    element.srcObject = new MediaStream([track]);
+    document.body.append(element);
+    if (track.kind !== 'video') return;
+    readPictures(track, element, (p, w, h) => {
+      const endpoint = s.slots[transceiver.mid]?.endpoint;
+      if (endpoint) note(s.seen[endpoint] ??= { numbers: [], unreadable: 0 }, p, w, h);
+    });
+  }
+  /** @param tiles  { endpoint: [width, height] } */
+  async function view(name, tiles) {
+    await sessions[name].ask('view', { tracks: Object.entries(tiles).map(([endpoint, [width, height]]) =>
+      ({ endpoint, label: 'video', width, height })) });
+  }
+  /** How the sound goes on, and what came of each endpoint's pictures; pictures read are forgotten. */
+  async function heard(name) {
+    const s = sessions[name], out = { said: s.said, link: s.quality?.link, audioPackets: 0, audioSamples: 0, concealed: 0, of: {} };
+    for (const x of (await s.down.getStats()).values()) {
+      if (x.type !== 'inbound-rtp' || x.kind !== 'audio' || !s.slots[x.mid]?.endpoint) continue;
+      out.audioPackets += x.packetsReceived;
+      out.audioSamples += x.totalSamplesReceived ?? 0;
+      out.concealed += (x.concealedSamples ?? 0) - (x.silentConcealedSamples ?? 0);
+    }
+    for (const [endpoint, seen] of Object.entries(s.seen)) {
+      out.of[endpoint] = { numbers: seen.numbers.splice(0), unreadable: seen.unreadable, width: seen.width };
+    }
+    return out;
+  }
+
   /** Wait for `n` more readable pictures. */
   async function pictures(name, n, ms = 15000) {
     const seen = sessions[name].seen, from = seen.numbers.length;
@@ -294,6 +418,6 @@ globalThis.muster = (() => {
     /** As a page that crashes or loses its network: no DELETE. */
     vanish: (name) => sessions[name].pc.close(),
     connected: (name) => connected(sessions[name].pc),
-    drawStrip, readStrip, countingCanvas, tone, exchange,
+    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, count: (name) => sessions[name].counter.count,
   };
 })();
