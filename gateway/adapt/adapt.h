@@ -79,6 +79,10 @@ uint32_t mu_estimate_acked_bps(const struct mu_estimate *e);
 /** Share of the packets lost lately, 0..1. */
 double mu_estimate_loss(const struct mu_estimate *e);
 enum mu_limit mu_estimate_why(const struct mu_estimate *e);
+/** How long the last packet that was told of waited on the link, longer than the fastest one lately; 0: not at all. */
+int64_t mu_estimate_queue_us(const struct mu_estimate *e);
+/** Whether the link is known to be full at about the estimate: a burst above it would wait there. */
+bool mu_estimate_tight(const struct mu_estimate *e);
 
 /** A probe to send now: `bytes` in at least `packets` packets at `bps`, marked with `cluster`. */
 struct mu_probe {

@@ -6,6 +6,7 @@
 
 #define TICK_US    250
 #define REF_US     64000
+#define REF_FAR    (1ll << 40)
 #define FCI_HEADER 8
 #define FLIGHT_US  1000000
 #define RUN_MAX    0x1fff
@@ -169,6 +170,8 @@ static int64_t unwrap_reference(struct mu_history *h, uint32_t ref)
 	}
 	ahead = (int32_t)((ref - (uint32_t)h->ref) << 8) >> 8;
 	h->ref += ahead;
+	if (h->ref > REF_FAR || h->ref < -REF_FAR)
+		h->ref = ref; /* nobody's clock goes there: somebody makes them up */
 	return h->ref;
 }
 
