@@ -96,7 +96,7 @@ static struct in_stream *find_unbound(struct mu_transport *t, const struct mu_pa
 	struct in_stream *found = NULL;
 
 	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
+		struct in_stream *s = t->in[i];
 
 		if (!carries(s, p->pt))
 			continue;
@@ -143,7 +143,7 @@ static struct in_stream *find_stream(struct mu_transport *t, const struct mu_pac
 	if (ssrc == 0)
 		return NULL; /* we say "none" by it, and nobody is given it but once in four thousand million times */
 	for (unsigned i = 0; i < t->n_in; i++) {
-		s = &t->in[i];
+		s = t->in[i];
 		if (s->ssrc == ssrc || s->rtx_ssrc == ssrc)
 			return s;
 	}

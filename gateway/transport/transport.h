@@ -131,7 +131,7 @@ struct mu_transport_stats {
 	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;
 	struct mu_link_stats link;
 	unsigned n_streams;
-	struct mu_stream_stats streams[2 * MU_STREAMS_MAX];
+	const struct mu_stream_stats *streams; /* during the event: whoever keeps the figures copies these too */
 };
 /** Heard on the control thread. */
 struct mu_transport_events {
@@ -179,16 +179,19 @@ void mu_transport_ask_stats(struct mu_transport *t);
 /* --- streams that come and go while it runs; control thread ------------------------------------------------------------- */
 
 /** The peer sends one more (another m-section of a new offer, or an encoding of one). Copies s.
- *  @return 0, -ENOMEM, -EINVAL (the track has its home on another worker), -ENOSPC (MU_STREAMS_LATER_MAX) */
+ *  @return 0, -ENOMEM, -EINVAL (the track has its home on another worker), -ENOSPC (MU_STREAMS_LATER_MAX), -EPROTO (it is
+ *  closed) */
 int mu_transport_add_in(struct mu_transport *t, const struct mu_stream_in *s);
 /** It does not send this m-section any more, with all its encodings; the tracks are let go. */
 void mu_transport_remove_in(struct mu_transport *t, const char *mid);
 /** One more goes to the peer, of a transport that is `fitted`: s->track is NULL, what it carries is said by
- *  mu_transport_feed. Copies s. @return 0, -ENOMEM, -ENOSPC, -EINVAL */
+ *  mu_transport_feed. Its kind is that of its formats. Copies s.
+ *  @return 0, -ENOMEM, -ENOSPC, -EINVAL (no formats, a mid that is taken, not fitted), -EPROTO (it is closed) */
 int mu_transport_add_out(struct mu_transport *t, const struct mu_stream_out *s);
 /** From now on this stream out carries f, from the next key frame on where it is video; the others are not touched. Numbers,
  *  time stamps and picture ids go on without a seam. The same layers as before: only what the feed says of them changes.
- *  @return 0, -ENOENT (no such stream), -ENOMEM, -EINVAL (kind) */
+ *  The streams out that a fitted transport begins with have a feed of one layer, their track.
+ *  @return 0, -ENOENT (no such stream), -ENOMEM, -EINVAL (kind, or too many layers), -EPROTO (it is closed) */
 int mu_transport_feed(struct mu_transport *t, const char *mid, const struct mu_feed *f);
 
 /* --- counters of the media plane ---------------------------------------------------------------------------------------------- */

@@ -107,6 +107,19 @@ static uint64_t packets_in(const struct mu_transport_stats *st)
 	return n;
 }
 
+/* In one block. */
+static struct mu_transport_stats *copy_stats(const struct mu_transport_stats *from)
+{
+	size_t len = from->n_streams * sizeof(from->streams[0]);
+	struct mu_transport_stats *s = malloc(sizeof(*s) + len);
+
+	if (!s)
+		return NULL;
+	*s = *from;
+	s->streams = memcpy(s + 1, from->streams, len);
+	return s;
+}
+
 static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct session *s = arg;
@@ -114,10 +127,8 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 	if (packets_in(stats) > (s->stats ? packets_in(s->stats) : 0))
 		s->heard_us = s->media_us = s->w->now_us();
 	s->heard_us = MU_MAX(s->heard_us, MU_MAX(stats->last_check_us, stats->last_rtcp_us));
-	if (!s->stats)
-		s->stats = malloc(sizeof(*s->stats));
-	if (s->stats)
-		*s->stats = *stats;
+	free(s->stats);
+	s->stats = copy_stats(stats);
 }
 
 static const struct mu_transport_events events = { .state = on_state, .stats = on_stats };

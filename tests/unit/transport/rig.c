@@ -147,7 +147,7 @@ void viewer_down(struct viewer *v, struct rig *r)
 
 struct out_stream *viewer_out(struct viewer *v)
 {
-	return &v->t->out[0];
+	return v->t->out[0];
 }
 
 bool viewer_take(struct viewer *v, struct mu_rtp_header *h, uint8_t ret[2000], size_t *ret_len)

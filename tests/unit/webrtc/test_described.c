@@ -147,7 +147,8 @@ static void expect_session(struct fixture *f, const char *state)
 
 static void test_sessions_are_as_described(void **state)
 {
-	struct mu_transport_stats st = { .n_streams = 2, .streams[1].out = true };
+	struct mu_stream_stats streams[2] = { [1].out = true };
+	struct mu_transport_stats st = { .n_streams = 2, .streams = streams };
 	struct fixture *f = *state;
 	json_t *o = NULL, *stream;
 	struct mu_transport *t;
