@@ -87,7 +87,8 @@ int mu_srtcp_unprotect(struct mu_srtp_engine *en, struct mu_srtp_key *k, const u
 
 /** Receiving state of one direction: ROC, highest SEQ and replay window per SSRC, made only after a packet's tag was
  *  good, so that a stranger allocates nothing (RELIABILITY S4 to S6, S14). */
-#define MU_SRTP_RX_STREAMS 32
+#define MU_SRTP_RX_STREAMS 256 /* SSRCs of RTP, and as many of RTCP: a browser reports on each section by another, and a
+				  screen shared anew has new ones */
 struct mu_srtp_rx;
 /** @param key borrowed; outlives it. */
 int mu_srtp_rx_new(struct mu_srtp_key *key, struct mu_srtp_rx **ret);
@@ -95,10 +96,10 @@ void mu_srtp_rx_free(struct mu_srtp_rx *rx);
 /** One SRTP packet: find its index, check, decrypt, only then move the window (1024 packets).
  *  A first packet at SEQ 65530 and later is tried with ROC 0 as any other; the estimate is RFC 3711, appendix A.
  *  @param hlen bytes of RTP header
- *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed) */
+ *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed), -ENOMEM */
 int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, size_t hlen,
 	uint8_t *ret);
-/** One SRTCP packet, with replay window. @return bytes of plaintext, -EBADMSG, -EALREADY, -ENOSPC */
+/** One SRTCP packet, with replay window. @return bytes of plaintext, -EBADMSG, -EALREADY, -ENOSPC, -ENOMEM */
 int mu_srtp_rx_rtcp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, uint8_t *ret);
 
 /* --- identity: a certificate and its key -------------------------------------------------------------------------- */

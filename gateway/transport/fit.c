@@ -70,6 +70,15 @@ static void let_go(struct fit *f, struct fit_source **which)
 	s->track = mu_track_unref(s->track);
 }
 
+static bool flows(const struct mu_track *t)
+{
+	struct mu_shape shape;
+
+	mu_track_shape(t, &shape);
+	return shape.flows;
+}
+
+/* Where there is a picture, the next source begins with one of the same moment; where there is none, with the first there is. */
 static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 {
 	struct fit_source *s = &f->sources[f->present == &f->sources[0]];
@@ -79,6 +88,7 @@ static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 	s->track = mu_track_ref(track);
 	s->number = ++f->last_number;
 	s->sink.deliver = deliver;
+	s->sink.afresh = f->present && flows(f->present->track);
 	f->next = s;
 	mu_track_add_sink(track, f->out->t->worker, &s->sink, now_us);
 }
@@ -94,10 +104,13 @@ void fit_follow(struct fit *f, int64_t now_us)
 		let_go(f, &f->next);
 	if (!track)
 		return;
-	if (f->present && f->present->track == track)
+	if (f->present && f->present->track == track) {
 		f->want = f->target.depth;
-	else if (!f->next)
+		if (f->out->kind == MU_VIDEO)
+			thin_ask(f, now_us);
+	} else if (!f->next) {
 		begin(f, track, now_us);
+	}
 }
 
 void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
@@ -111,7 +124,7 @@ void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 	for (unsigned i = 0; i < old.n_layers; i++)
 		same |= is_fed(&f->feed, old.layers[i]);
 	if (f->present && !is_fed(&f->feed, f->present->track)) {
-		f->held.pkt = mu_packet_unref(f->held.pkt);
+		f->held.empty = true;
 		let_go(f, &f->present);
 	}
 	if (f->next && !is_fed(&f->feed, f->next->track))
@@ -124,6 +137,7 @@ void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 
 void fit_release(struct out_stream *o)
 {
+	o->fit->held.pkt = mu_packet_unref(o->fit->held.pkt);
 	let_go(o->fit, &o->fit->present);
 	let_go(o->fit, &o->fit->next);
 	fit_feed_done(&o->fit->feed);
@@ -303,7 +317,7 @@ static void patch(struct fit *f, const struct fit_source *s, struct wire *w)
 
 /* --- taking over ------------------------------------------------------------------------------------------------------------------ */
 
-static const struct mu_packet *packet_of(const struct mu_burst *b, uint64_t seq)
+static struct mu_packet *packet_of(const struct mu_burst *b, uint64_t seq)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->pkts[i]->seq == seq)
@@ -314,10 +328,29 @@ static const struct mu_packet *packet_of(const struct mu_burst *b, uint64_t seq)
 
 static void start(struct out_stream *o)
 {
+	struct fit *f = o->fit;
+
 	/* RFC 3711, section 3.3.1: as in egress.c */
-	o->fit->log.low = o->fit->log.high = mu_random_u32() & 0x3fff;
+	f->high = f->log.low = f->log.high = mu_random_u32() & 0x3fff;
+	memset(f->given, true, sizeof(f->given)); /* or by nobody */
 	o->rtx_index = mu_random_u32() & 0x3fff;
 	o->started = true;
+}
+
+/* Numbers that were kept for packets of the source before which can not come any more: nobody is to wait for them. */
+static void fill_holes(struct fit *f, const struct fit_source *s, struct mu_packet *like)
+{
+	for (uint64_t i = f->high > FIT_NUMBERS ? f->high - FIT_NUMBERS : 0; i < f->high; i++) {
+		struct wire w = { .out = f->out, .index = i, .ts = f->last_ts, .empty = true };
+
+		if (f->given[i % FIT_NUMBERS])
+			continue;
+		w.pkt = mu_packet_ref(like);
+		w.pt = s->pt[like->codec];
+		w.rtx_pt = s->rtx_pt[like->codec];
+		f->given[i % FIT_NUMBERS] = true;
+		wire_queue(&w);
+	}
 }
 
 /* The next source has its key frame. @return whether it is the present one now */
@@ -325,7 +358,7 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 {
 	struct fit_source *s = f->next;
 	uint64_t seq = lowest(b, MU_MAX(s->sink.first_seq, s->formats_since));
-	const struct mu_packet *first = packet_of(b, seq);
+	struct mu_packet *first = packet_of(b, seq);
 	struct mu_vp8 d;
 
 	if (!first || !is_taken(s, first))
@@ -334,11 +367,12 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 	s->ts_offset = time_of_first(f, s, first) - first->ts;
 	s->bumping = f->out->started;
 	if (f->out->started) {
+		fill_holes(f, s, first);
 		mu_renumber_switch(&f->numbers, s->number, seq);
 		f->switches++;
 	} else {
 		start(f->out);
-		mu_renumber_init(&f->numbers, s->number, seq, f->log.low);
+		mu_renumber_init(&f->numbers, s->number, seq, f->high);
 		f->last_ts = s->ts_offset + first->ts - 1;
 	}
 	s->highest = seq;
@@ -358,6 +392,10 @@ static struct wire wire_of(struct fit *f, struct fit_source *s, struct mu_packet
 {
 	struct wire w = { .out = f->out, .pkt = mu_packet_ref(pkt), .index = index };
 
+	for (; f->high <= index; f->high++)
+		f->given[f->high % FIT_NUMBERS] = false;
+	if (f->high - index <= FIT_NUMBERS)
+		f->given[index % FIT_NUMBERS] = true;
 	w.ts = time_out(f, s, pkt);
 	w.pt = s->pt[pkt->codec];
 	w.rtx_pt = s->rtx_pt[pkt->codec];
@@ -442,6 +480,19 @@ static void deliver(struct mu_sink *sink, struct mu_burst *b)
 
 /* --- all of a transport's -------------------------------------------------------------------------------------------------------- */
 
+#define COUNT_US 900000
+
+static void count_bits(struct fit *f, int64_t now_us)
+{
+	int64_t span = now_us - f->counted_us;
+
+	if (span < COUNT_US)
+		return;
+	f->bps = (uint32_t)((f->out->bytes - f->counted_bytes) * 8 * 1000000 / (uint64_t)span);
+	f->counted_bytes = f->out->bytes;
+	f->counted_us = now_us;
+}
+
 static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 {
 	struct fitted *q = MU_CONTAINER_OF(timer, struct fitted, timer);
@@ -451,6 +502,8 @@ static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 		struct fit *f = t->out[i]->fit;
 
 		wire_log_expire(&f->log, now_us);
+		count_bits(f, now_us);
+		thin_tick(f, now_us);
 		if (f->lapsed && t->sendable)
 			fit_resume(f->out, now_us);
 		else

@@ -246,6 +246,8 @@ static void remove_in_msg(struct mu_msg *msg)
 			continue;
 		}
 		session_end_in(s);
+		t->gone[t->n_gone++ % GONE_MAX] = s->ssrc;
+		t->gone[t->n_gone++ % GONE_MAX] = s->rtx_ssrc;
 		stream_in_free(s);
 	}
 	if (runs(t))

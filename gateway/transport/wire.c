@@ -46,6 +46,8 @@ void wire_drain(struct plane *p, struct message *m, int64_t now_us)
 {
 	struct fitted *q = m->t->fitted;
 
+	if (q->n > 0)
+		stats_queue(p, mu_clock_us() - q->queue[0].pkt->arrival_us);
 	for (unsigned i = 0; i < q->n; i++)
 		wire_send(p, m, &q->queue[i], now_us);
 	q->n = 0;
