@@ -1,13 +1,14 @@
-/* A fitted stream and its sources: the one that it shows, and at most one that is to take over and waits for a key frame.
- * What comes from either goes out under one row of numbers, on one time line, with one row of picture ids. */
+/* A fitted stream and its sources: the one that it shows, and at most one that is to take over and waits for
+ * a key frame. What comes from either goes out under one row of numbers, on one time line, with one row of
+ * picture ids. */
 #include <stdlib.h>
 
 #include "transport/fit.h"
 
-#define GAP_MAX	  3000	 /* numbers that a viewer is left to miss: past it a jump of the source's is closed */
+#define GAP_MAX   3000   /* numbers that a viewer is left to miss: past it a jump of the source's is closed */
 #define APART_MAX 500000 /* us that the layers' clocks may differ from when their packets come */
 
-/* --- made ---------------------------------------------------------------------------------------------------------------- */
+/* --- made --- */
 
 struct fit *fit_new(struct out_stream *o, struct mu_track *track)
 {
@@ -44,17 +45,23 @@ void fit_free(struct fit *f)
 	free(f);
 }
 
-/* --- sources --------------------------------------------------------------------------------------------------------------- */
+/* --- sources --- */
 
 static void deliver(struct mu_sink *sink, struct mu_burst *b);
 
-static bool is_fed(const struct mu_feed *f, const struct mu_track *track)
+/* @return its place, -1: none */
+static int place_of(const struct mu_feed *f, const struct mu_track *track)
 {
 	for (unsigned i = 0; i < f->n_layers; i++) {
 		if (f->layers[i] == track)
-			return true;
+			return (int)i;
 	}
-	return false;
+	return -1;
+}
+
+static bool is_fed(const struct mu_feed *f, const struct mu_track *track)
+{
+	return place_of(f, track) >= 0;
 }
 
 static void let_go(struct fit *f, struct fit_source **which)
@@ -78,7 +85,8 @@ static bool flows(const struct mu_track *t)
 	return shape.flows;
 }
 
-/* Where there is a picture, the next source begins with one of the same moment; where there is none, with the first there is. */
+/* Where there is a picture, the next source begins with one of the same moment; where there is none, with the
+ * first there is. */
 static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 {
 	struct fit_source *s = &f->sources[f->present == &f->sources[0]];
@@ -117,21 +125,24 @@ void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 {
 	struct fit *f = o->fit;
 	struct mu_feed old = f->feed;
-	bool same = false;
+	unsigned kept = 0;
 
 	f->feed = *feed;
 	*feed = old;
 	for (unsigned i = 0; i < old.n_layers; i++)
-		same |= is_fed(&f->feed, old.layers[i]);
+		kept += is_fed(&f->feed, old.layers[i]);
 	if (f->present && !is_fed(&f->feed, f->present->track)) {
 		f->held.empty = true;
 		let_go(f, &f->present);
 	}
 	if (f->next && !is_fed(&f->feed, f->next->track))
 		let_go(f, &f->next);
-	if (!same)
-		wire_forget(o);
-	f->allocated = false;
+	if (kept == 0)
+		wire_forget(o); /* another endpoint's */
+	if (kept < old.n_layers || kept < f->feed.n_layers)
+		f->allocated = false; /* what was allocated was for others */
+	else if (f->target.layer >= 0)
+		f->target.layer = place_of(&f->feed, old.layers[f->target.layer]);
 	fit_choose(f, now_us);
 }
 
@@ -166,7 +177,7 @@ void fit_ask_key(struct out_stream *o, int64_t now_us)
 		mu_track_ask_key(f->next->track, o->t->worker, now_us);
 }
 
-/* --- time -------------------------------------------------------------------------------------------------------------------- */
+/* --- time --- */
 
 static uint32_t ticks(int64_t us, uint32_t clock)
 {
@@ -188,8 +199,8 @@ static uint32_t clock_of(const struct fit_source *s, const struct mu_packet *pkt
 	return c == MU_CODEC_NONE ? 90000 : mu_codec_clock(c);
 }
 
-/* When a new source's first packet goes out: what passed since the last one by the two sources' own clocks, which are one
- * sender's; by arrival where they are not known, or the sources are not of one sender. */
+/* When a new source's first packet goes out: what passed since the last one by the two sources' own clocks,
+ * which are one sender's; by arrival where they are not known, or the sources are not of one sender. */
 static uint32_t time_of_first(const struct fit *f, const struct fit_source *s, const struct mu_packet *first)
 {
 	const struct mu_worker *w = f->out->t->worker;
@@ -205,12 +216,14 @@ static uint32_t time_of_first(const struct fit *f, const struct fit_source *s, c
 	is = mu_track_clock(s->track, w);
 	if (!was.valid || !is.valid)
 		return by_arrival;
-	by_clock = was.rtp + f->present->ts_offset + ntp_ticks(is.ntp - was.ntp, clock) + (first->ts - is.rtp);
-	return (uint32_t)abs((int32_t)(by_clock - by_arrival)) < ticks(APART_MAX, clock) ? by_clock : by_arrival;
+	by_clock =
+		was.rtp + f->present->ts_offset + ntp_ticks(is.ntp - was.ntp, clock) + (first->ts - is.rtp);
+	return (uint32_t)abs((int32_t)(by_clock - by_arrival)) < ticks(APART_MAX, clock) ? by_clock
+											 : by_arrival;
 }
 
-/* Pictures that come from before what went out already, of a key frame in the cache or of another clock, go out behind it, each
- * a tick later than the one before, until their own time is reached. */
+/* Pictures that come from before what went out already, of a key frame in the cache or of another clock, go
+ * out behind it, each a tick later than the one before, until their own time is reached. */
 static uint32_t bump(struct fit *f, struct fit_source *s, uint32_t ts)
 {
 	uint32_t out = ts + s->ts_offset;
@@ -262,7 +275,7 @@ struct mu_rtp_clock fit_clock(const struct out_stream *o, int64_t now_us)
 	return c;
 }
 
-/* --- formats ----------------------------------------------------------------------------------------------------------------- */
+/* --- formats --- */
 
 static uint64_t lowest(const struct mu_burst *b, uint64_t from)
 {
@@ -290,7 +303,7 @@ static bool is_taken(const struct fit_source *s, const struct mu_packet *pkt)
 	return pkt->codec < MU_FORMATS_MAX && s->pt[pkt->codec] != PT_NONE && pkt->seq >= s->formats_since;
 }
 
-/* --- picture ids ---------------------------------------------------------------------------------------------------------------- */
+/* --- picture ids --- */
 
 /* @return whether it has any */
 static bool parse_vp8(const struct fit_source *s, const struct mu_packet *pkt, struct mu_vp8 *ret)
@@ -315,7 +328,7 @@ static void patch(struct fit *f, const struct fit_source *s, struct wire *w)
 		w->n_patch = d.len;
 }
 
-/* --- taking over ------------------------------------------------------------------------------------------------------------------ */
+/* --- taking over --- */
 
 static struct mu_packet *packet_of(const struct mu_burst *b, uint64_t seq)
 {
@@ -337,7 +350,8 @@ static void start(struct out_stream *o)
 	o->started = true;
 }
 
-/* Numbers that were kept for packets of the source before which can not come any more: nobody is to wait for them. */
+/* Numbers that were kept for packets of the source before which can not come any more: nobody is to wait for
+ * them. */
 static void fill_holes(struct fit *f, const struct fit_source *s, struct mu_packet *like)
 {
 	for (uint64_t i = f->high > FIT_NUMBERS ? f->high - FIT_NUMBERS : 0; i < f->high; i++) {
@@ -386,7 +400,7 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 	return true;
 }
 
-/* --- packets ----------------------------------------------------------------------------------------------------------------------- */
+/* --- packets --- */
 
 static struct wire wire_of(struct fit *f, struct fit_source *s, struct mu_packet *pkt, uint64_t index)
 {
@@ -478,7 +492,7 @@ static void deliver(struct mu_sink *sink, struct mu_burst *b)
 	}
 }
 
-/* --- all of a transport's -------------------------------------------------------------------------------------------------------- */
+/* --- all of a transport's --- */
 
 #define COUNT_US 900000
 

@@ -1,9 +1,10 @@
-/* Which packets of a track with several layers go out. More layers begin where nothing that was left out is needed, fewer at
- * a picture's beginning; a picture that goes out in part ends with a marker all the same. */
+/* Which packets of a track with several layers go out. More layers begin where nothing that was left out is
+ * needed, fewer at a picture's beginning; a picture that goes out in part ends with a marker all the same. */
 #include "transport/fit.h"
 
-#define PATIENCE_US 2000000 /* pictures that a temporal layer may begin with come a few times a second, if at all */
-#define HOLD_US	    50000   /* the packets of a picture are together by then */
+#define PATIENCE_US \
+	2000000       /* pictures that a temporal layer may begin with come a few times a second, if at all */
+#define HOLD_US 50000 /* the packets of a picture are together by then */
 
 void thin_begin(struct fit *f)
 {
@@ -29,7 +30,8 @@ static void change(struct fit *f, uint32_t ts, struct fit_depth d)
 
 static void begin_picture(struct fit *f, const struct mu_packet *pkt)
 {
-	struct fit_depth d = { MU_MIN(f->now.spatial, f->want.spatial), MU_MIN(f->now.temporal, f->want.temporal) };
+	struct fit_depth d = { MU_MIN(f->now.spatial, f->want.spatial),
+		MU_MIN(f->now.temporal, f->want.temporal) };
 
 	f->picture_ts = pkt->ts;
 	f->picture_known = true;
@@ -47,8 +49,8 @@ static void climb(struct fit *f, const struct mu_packet *pkt)
 	} else if (pkt->layer & MU_LAYER_START) {
 		if (pkt->layer & MU_LAYER_UP && pkt->temporal <= f->want.temporal)
 			d.temporal = MU_MAX(d.temporal, pkt->temporal);
-		if (pkt->layer & MU_LAYER_INTRA && pkt->spatial == d.spatial + 1 && pkt->spatial <= f->want.spatial &&
-			pkt->temporal <= d.temporal)
+		if (pkt->layer & MU_LAYER_INTRA && pkt->spatial == d.spatial + 1 &&
+			pkt->spatial <= f->want.spatial && pkt->temporal <= d.temporal)
 			d.spatial++;
 	}
 	if (d.spatial != f->now.spatial || d.temporal != f->now.temporal)
@@ -99,7 +101,8 @@ bool thin_passes(struct fit *f, const struct mu_packet *pkt)
 	return pkt->spatial <= d->spatial && pkt->temporal <= d->temporal;
 }
 
-/* The picture's upper layers may be about to be taken, which their first packet says: it comes at once, or there is none. */
+/* The picture's upper layers may be about to be taken, which their first packet says: it comes at once, or
+ * there is none. */
 bool thin_mark(struct fit *f, struct wire *w)
 {
 	const struct mu_packet *pkt = w->pkt;

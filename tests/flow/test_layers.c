@@ -1,5 +1,5 @@
-/* A camera that sends three encodings over a link that loses, and viewers whose streams are fitted: how long a change of layer
- * takes, and how often the camera is asked for it. */
+/* A camera that sends three encodings over a link that loses, and viewers whose streams are fitted: how long
+ * a change of layer takes, and how often the camera is asked for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,16 +9,16 @@
 
 #include "flow.h"
 
-#define S	  1000000
-#define LAYERS	  3
-#define VIEWERS	  20
-#define PT	  96
-#define RTX_PT	  97
-#define VIEW_PT	  120
+#define S         1000000
+#define LAYERS    3
+#define VIEWERS   20
+#define PT        96
+#define RTX_PT    97
+#define VIEW_PT   120
 #define VIEW_RTX  121
-#define SSRC	  0x5000u
+#define SSRC      0x5000u
 #define VIEW_SSRC 0xaaaau
-#define STAMP	  20 /* behind VP8's descriptor and a key frame's header */
+#define STAMP     20 /* behind VP8's descriptor and a key frame's header */
 #define ENCODE_US 10000
 
 /* One encoding at the camera. */
@@ -58,7 +58,8 @@ struct eyes {
 	bool started;
 	uint64_t highest;
 	struct missing missing[SEQS_MAX];
-	/* frames under way, by their number modulo; whole: of which layer the last one was, and since when that one is shown */
+	/* frames under way, by their number modulo; whole: of which layer the last one was, and since when
+	 * that one is shown */
 	struct {
 		uint32_t frame;
 		uint8_t layer, n_got;
@@ -130,8 +131,8 @@ static void on_nack(void *arg, uint32_t ssrc, uint16_t seq)
 		return;
 	mu_put16(payload, seq);
 	memcpy(payload + 2, e->history[slot].payload, e->history[slot].len);
-	peer_rtp(&cam.peer, ssrc | 0x80000000u, cam.rtx_index++, RTX_PT, e->history[slot].ts, e->history[slot].marker, payload,
-		e->history[slot].len + 2);
+	peer_rtp(&cam.peer, ssrc | 0x80000000u, cam.rtx_index++, RTX_PT, e->history[slot].ts,
+		e->history[slot].marker, payload, e->history[slot].len + 2);
 }
 
 static void report(void)
@@ -140,7 +141,8 @@ static void report(void)
 		uint8_t buf[256];
 		struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
 
-		mu_rtcp_add_sr(&w, SSRC + i, mu_ntp_from_wall_us(mu_clock_wall_us()), cam.frame * 3000 + i * 777, 1, 1, NULL, 0);
+		mu_rtcp_add_sr(&w, SSRC + i, mu_ntp_from_wall_us(mu_clock_wall_us()),
+			cam.frame * 3000 + i * 777, 1, 1, NULL, 0);
 		mu_rtcp_add_sdes(&w, SSRC + i, "cam");
 		peer_rtcp(&cam.peer, buf, w.len);
 	}
@@ -275,7 +277,8 @@ static void ask_again(struct eyes *v)
 	uint16_t seqs[64];
 	size_t n = 0;
 
-	for (uint64_t seq = v->highest > 500 ? v->highest - 500 : 0; seq < v->highest && n < MU_ARRAY_LEN(seqs); seq++) {
+	for (uint64_t seq = v->highest > 500 ? v->highest - 500 : 0;
+		seq < v->highest && n < MU_ARRAY_LEN(seqs); seq++) {
 		struct missing *m = &v->missing[seq % SEQS_MAX];
 
 		if (!m->waits || f.now_us - m->since_us < 10000 || f.now_us < m->next_us || m->asked == 10)
@@ -298,7 +301,9 @@ static struct eyes *watch(struct link_way way)
 {
 	struct eyes *v = &eyes[n_eyes++];
 	struct mu_transport_spec *spec = calloc(1, sizeof(*spec));
-	struct mu_stream_out out = { .mid = "0", .ssrc = VIEW_SSRC, .rtx_ssrc = VIEW_SSRC + 1, .n_formats = 1, .nack = true };
+	struct mu_stream_out out = {
+		.mid = "0", .ssrc = VIEW_SSRC, .rtx_ssrc = VIEW_SSRC + 1, .n_formats = 1, .nack = true
+	};
 
 	assert_non_null(spec);
 	memset(v, 0, sizeof(*v));
@@ -408,7 +413,8 @@ static void change(struct link_way up, struct link_way down_way)
 	}
 	qsort(took, MU_ARRAY_LEN(took), sizeof(took[0]), by_time);
 	print_message("change of layer: median %lld ms, 95 %% within %lld ms, all within %lld ms\n",
-		(long long)took[MU_ARRAY_LEN(took) / 2] / 1000, (long long)took[MU_ARRAY_LEN(took) * 95 / 100] / 1000,
+		(long long)took[MU_ARRAY_LEN(took) / 2] / 1000,
+		(long long)took[MU_ARRAY_LEN(took) * 95 / 100] / 1000,
 		(long long)took[MU_ARRAY_LEN(took) - 1] / 1000);
 	assert_in_range(took[MU_ARRAY_LEN(took) * 95 / 100], 0, 300000);
 	down();

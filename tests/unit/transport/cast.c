@@ -5,9 +5,9 @@
 
 #include "cast.h"
 
-#define HEADER 12
+#define HEADER     12
 #define DESCRIPTOR 6
-#define STAMP  11 /* frame header, layer, frame, packet, packets of it, key */
+#define STAMP      11 /* frame header, layer, frame, packet, packets of it, key */
 
 static struct cast *cast; /* one at a time: mu_track_shape has no argument for it */
 
@@ -87,7 +87,8 @@ unsigned cast_layer(struct cast *c, const char *id, unsigned worker, unsigned he
 	l->format = (struct mu_format){ .codec = MU_CODEC_VP8, .pt = 96 };
 	if (height == 0)
 		l->format = (struct mu_format){ .codec = MU_CODEC_OPUS, .pt = 111, .channels = 2 };
-	assert_int_equal(mu_track_new(mu_media_net(c->media), worker, id, height ? MU_VIDEO : MU_AUDIO, &l->track), 0);
+	assert_int_equal(
+		mu_track_new(mu_media_net(c->media), worker, id, height ? MU_VIDEO : MU_AUDIO, &l->track), 0);
 	l->shape = (struct mu_shape){ .flows = true,
 		.width = (uint16_t)(height * 16 / 9),
 		.height = (uint16_t)height,
@@ -128,8 +129,8 @@ void cast_report(struct cast *c, unsigned i)
 {
 	struct layer *l = &c->l[i];
 
-	mu_track_set_clock(l->track, mu_ntp_from_wall_us(mu_clock_wall_us() + l->ntp_zero_us), media_time(l, c->now_us),
-		c->now_us);
+	mu_track_set_clock(l->track, mu_ntp_from_wall_us(mu_clock_wall_us() + l->ntp_zero_us),
+		media_time(l, c->now_us), c->now_us);
 }
 
 struct mu_packet *cast_packet(struct cast *c, unsigned i, const uint8_t *data, size_t len, uint32_t ts)
@@ -276,7 +277,8 @@ void cast_run(struct cast *c, int64_t us)
 
 /* --- viewers --- */
 
-static void eye_open(struct eye *e, struct cast *c, enum mu_codec codec, enum mu_srtp_profile profile, bool rtx)
+static void eye_open(
+	struct eye *e, struct cast *c, enum mu_codec codec, enum mu_srtp_profile profile, bool rtx)
 {
 	struct mu_transport_spec spec = { .id = "eye", .dtls_server = true, .fitted = true };
 	struct mu_stream_out out = { .mid = "0", .ssrc = CAST_SSRC, .n_formats = 1, .nack = true };
@@ -409,7 +411,8 @@ static void take(struct eye *e, const uint8_t *data, size_t n)
 		len -= plain[len - 1];
 	g = note(e, rtx ? mu_get16(plain + h.hlen) : h.seq);
 	e->repaired += rtx;
-	g->there = rtx || !e->lose || chance(&e->rnd) % e->lose != 0; /* what is lost is remembered: it may come as it was */
+	g->there = rtx || !e->lose ||
+		chance(&e->rnd) % e->lose != 0; /* what is lost is remembered: it may come as it was */
 	g->marker = h.marker;
 	g->ts = h.ts;
 	g->at_us = e->c->now_us;
@@ -439,7 +442,8 @@ void eye_nack(struct eye *e)
 	uint16_t seqs[100];
 	size_t n = 0;
 
-	for (uint64_t i = MU_MAX(e->first, e->highest - 500); i <= e->highest && n < MU_ARRAY_LEN(seqs); i++) {
+	for (uint64_t i = MU_MAX(e->first, e->highest - 500); i <= e->highest && n < MU_ARRAY_LEN(seqs);
+		i++) {
 		if (!eye_got(e, i)->there)
 			seqs[n++] = (uint16_t)i;
 	}

@@ -1,18 +1,19 @@
-/* Sources of several layers and viewers whose streams are fitted, in time that the test moves, on two workers: packets are
- * pushed into the tracks as the wire would, and what a viewer gets is written down by number, so that a seam is seen. */
+/* Sources of several layers and viewers whose streams are fitted, in time that the test moves, on two
+ * workers: packets are pushed into the tracks as the wire would, and what a viewer gets is written down by
+ * number, so that a seam is seen. */
 #ifndef CAST_H
 #define CAST_H
 
 #include "rig.h"
 #include "transport/fit.h"
 
-#define CAST_TRACKS  8
-#define CAST_SSRC    0xaaaa
-#define CAST_RTX     0xbbbb
-#define CAST_PT	     120
-#define CAST_RTX_PT  121
+#define CAST_TRACKS   8
+#define CAST_SSRC     0xaaaa
+#define CAST_RTX      0xbbbb
+#define CAST_PT       120
+#define CAST_RTX_PT   121
 #define CAST_FRAME_US 33333
-#define CAST_NUMBERS 8192
+#define CAST_NUMBERS  8192
 
 /** One encoding. VP8 with picture ids unless another format is set before cast_begin. */
 struct layer {
@@ -24,9 +25,9 @@ struct layer {
 	unsigned asked, keys;
 	int64_t asked_us[64];
 	bool begun, sends, want_key;
-	bool deaf;    /* answers no key requests */
-	bool no_sync; /* its upper temporal layers say no switching points */
-	unsigned packets; /* of a frame */
+	bool deaf;          /* answers no key requests */
+	bool no_sync;       /* its upper temporal layers say no switching points */
+	unsigned packets;   /* of a frame */
 	unsigned temporals; /* 1..3 */
 	uint64_t seq;
 	uint32_t frame; /* counts its frames */
@@ -93,16 +94,17 @@ void eye_up(struct eye *e, struct cast *c, enum mu_kind kind, enum mu_srtp_profi
 void eye_up_as(struct eye *e, struct cast *c, enum mu_codec codec);
 void eye_down(struct eye *e);
 void eye_feed(struct eye *e, const unsigned *layers, unsigned n, unsigned height);
-#define FEED(e, height, ...) \
-	eye_feed(e, (const unsigned[]){ __VA_ARGS__ }, MU_ARRAY_LEN(((const unsigned[]){ __VA_ARGS__ })), height)
+#define FEED(e, height, ...)                                                                              \
+	eye_feed(e, (const unsigned[]){ __VA_ARGS__ }, MU_ARRAY_LEN(((const unsigned[]){ __VA_ARGS__ })), \
+		height)
 struct out_stream *eye_out(struct eye *e);
 /** Take what came. */
 void eye_look(struct eye *e);
 /** Ask for what is missing. */
 void eye_nack(struct eye *e);
 struct got *eye_got(struct eye *e, uint64_t number);
-/** Every number from the first to the last is there, frames are whole and in order, their time goes on strictly, their
- *  picture ids by one; each run of a layer begins with a key frame. @return how many frames */
+/** Every number from the first to the last is there, frames are whole and in order, their time goes on
+ * strictly, their picture ids by one; each run of a layer begins with a key frame. @return how many frames */
 unsigned eye_check(struct eye *e);
 
 #endif

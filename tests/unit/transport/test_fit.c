@@ -106,7 +106,7 @@ static void changes(bool rtx, unsigned late, unsigned lose_up, unsigned lose_dow
 		eye_look(&e);
 		if (i % 8 == 7 && !lose_up) { /* within what is written down */
 			frames = eye_check(&e);
-				assert_true(frames > 50);
+			assert_true(frames > 50);
 			e.first = e.highest - 50;
 		}
 	}
@@ -143,7 +143,29 @@ static void test_many_changes_with_holes(void **state)
 	changes(false, 30, 30, 30);
 }
 
-/* The picture moves from one layer to the other with nothing left out: the old one goes on until the new one's key frame. */
+/* What is allocated stays when only the tile changes, or the order in which the layers are said. */
+static void test_the_same_layers_again(void **state)
+{
+	(void)state;
+	up(true, 3);
+	FEED(&e, 720, 0, 1, 2);
+	run(S);
+	target(0);
+	run(S);
+	assert_int_equal(last()->layer, 0);
+	FEED(&e, 360, 2, 1, 0);
+	run(S);
+	assert_int_equal(last()->layer, 0);
+	assert_int_equal(eye_out(&e)->fit->target.layer, 2);
+	FEED(&e, 360, 2, 1); /* others: it chooses until it is told */
+	run(S);
+	assert_int_equal(last()->layer, 1);
+	eye_check(&e);
+	down();
+}
+
+/* The picture moves from one layer to the other with nothing left out: the old one goes on until the new
+ * one's key frame. */
 static void test_the_old_layer_until_the_new_one_begins(void **state)
 {
 	uint64_t from;
@@ -280,7 +302,8 @@ static void test_a_layer_without_packets(void **state)
 	down();
 }
 
-/* A publisher goes and another comes on the same track, in another format; and to one that the viewer does not take. */
+/* A publisher goes and another comes on the same track, in another format; and to one that the viewer does
+ * not take. */
 static void test_formats_of_another_publisher(void **state)
 {
 	uint64_t from;
@@ -386,6 +409,30 @@ static void test_a_viewer_asks_for_a_key_frame(void **state)
 	down();
 }
 
+/* Not sent to for a while: it goes on with a key frame, without a hole. */
+static void test_goes_on_after_silence(void **state)
+{
+	uint64_t from;
+	unsigned keys;
+
+	(void)state;
+	up(true, 2);
+	FEED(&e, 0, 0, 1);
+	run(S);
+	e.v.t->sendable = false;
+	from = e.highest;
+	keys = c.l[1].keys;
+	run(S);
+	assert_int_equal(e.highest, from);
+	e.v.t->sendable = true;
+	run(S);
+	assert_true(e.highest > from + 30);
+	assert_true(eye_got(&e, from + 1)->key);
+	assert_int_equal(c.l[1].keys, keys + 1);
+	eye_check(&e);
+	down();
+}
+
 /* Sound changes at any packet. */
 static void test_audio(void **state)
 {
@@ -409,6 +456,71 @@ static void test_audio(void **state)
 	down();
 }
 
+static unsigned rnd;
+
+static unsigned dice(unsigned n)
+{
+	rnd = rnd * 1103515245u + 12345u;
+	return (rnd >> 16) % n;
+}
+
+/* A packet of anything: descriptors cut short, times and numbers that leap, formats that are not there. */
+static void push_junk(unsigned layer)
+{
+	uint8_t d[64];
+	struct mu_packet *p;
+	size_t len = dice(20) ? 1 + dice(sizeof(d)) : 0;
+
+	for (size_t i = 0; i < len; i++)
+		d[i] = (uint8_t)dice(256);
+	if (len > 8 && dice(2)) { /* a key frame now and then */
+		d[0] = 0x90;
+		d[1] = (uint8_t)(dice(2) ? 0xf0 : 0x80);
+		d[6] &= dice(2) ? 0xfe : 0xff;
+	}
+	p = cast_packet(&c, layer, d, len, c.l[layer].frame * 3000 + (dice(30) ? 0 : dice(1u << 15) << 16));
+	p->codec = (uint8_t)(dice(40) ? 0 : dice(256));
+	p->flags = (uint8_t)dice(2);
+	c.l[layer].frame += dice(3) == 0;
+	c.l[layer].seq += dice(100) ? 0 : dice(dice(4) ? 50 : 20000);
+	cast_push(&c, layer, p);
+}
+
+/* Whatever the sources send: what leaves is well formed, and no number leaves twice but as the same bytes,
+ * for which the viewer's replay window is the witness. */
+static void test_hostile_sources(void **state)
+{
+	struct mu_rtp_header h;
+	uint8_t pkt[2000];
+	size_t len;
+	unsigned n = 0;
+
+	(void)state;
+	up(true, 2);
+	c.l[0].sends = c.l[1].sends = false;
+	c.late = 10;
+	FEED(&e, 0, 0, 1);
+	for (unsigned i = 0; i < 20000; i++) {
+		push_junk(dice(2));
+		if (dice(50) == 0)
+			fit_target(eye_out(&e), (int)dice(3) - 1, dice(4), dice(5), MU_CHOICE_LINK, c.now_us);
+		if (dice(10))
+			continue;
+		c.now_us += dice(20) ? 1000 : 100000;
+		mu_clock_drive(c.now_us);
+		e.v.t->ice.last_check_us = c.now_us;
+		cast_turn(&c);
+		for (; viewer_take(&e.v, &h, pkt, &len); n++) {
+			uint16_t asked = (uint16_t)(h.seq - dice(200));
+
+			if (h.pt == CAST_PT)
+				viewer_nack(&e.v, &asked, 1, c.now_us);
+		}
+	}
+	assert_true(n > 5000);
+	down();
+}
+
 /* All that may be under way when it ends. */
 static void test_ends_with_a_change_under_way(void **state)
 {
@@ -419,7 +531,9 @@ static void test_ends_with_a_change_under_way(void **state)
 	c.l[0].deaf = true;
 	target(0);
 	assert_non_null(eye_out(&e)->fit->next);
-	assert_int_equal(mu_transport_feed(e.v.t, "0", &(struct mu_feed){ .n_layers = 1, .layers = { c.l[1].track } }), 0);
+	assert_int_equal(
+		mu_transport_feed(e.v.t, "0", &(struct mu_feed){ .n_layers = 1, .layers = { c.l[1].track } }),
+		0);
 	mu_transport_close(e.v.t, "over");
 	assert_int_equal(mu_transport_feed(e.v.t, "0", &(struct mu_feed){ .n_layers = 0 }), -71);
 	down();
@@ -455,6 +569,7 @@ int main(void)
 		cmocka_unit_test(test_many_changes_under_loss_without_rtx),
 		cmocka_unit_test(test_many_changes_with_reordering),
 		cmocka_unit_test(test_many_changes_with_holes),
+		cmocka_unit_test(test_the_same_layers_again),
 		cmocka_unit_test(test_the_old_layer_until_the_new_one_begins),
 		cmocka_unit_test(test_time_by_the_senders_reports),
 		cmocka_unit_test(test_another_endpoint),
@@ -464,7 +579,9 @@ int main(void)
 		cmocka_unit_test(test_requests_of_many_joins),
 		cmocka_unit_test(test_requests_of_many_changes),
 		cmocka_unit_test(test_a_viewer_asks_for_a_key_frame),
+		cmocka_unit_test(test_goes_on_after_silence),
 		cmocka_unit_test(test_audio),
+		cmocka_unit_test(test_hostile_sources),
 		cmocka_unit_test(test_ends_with_a_change_under_way),
 		cmocka_unit_test(test_last_reference),
 	};

@@ -10,7 +10,7 @@
 #include "stage.h"
 
 #define SSRC(i) (0x10000u + (i))
-#define MANY	40 /* more than a report has blocks */
+#define MANY    40 /* more than a report has blocks */
 
 static struct mu_track *track(const char *id, unsigned worker, enum mu_kind kind)
 {
@@ -36,7 +36,9 @@ static struct mu_stream_in video_in(struct mu_track *t, unsigned i)
 
 static struct mu_stream_out video_out(unsigned i)
 {
-	struct mu_stream_out out = { .ssrc = SSRC(i), .rtx_ssrc = SSRC(1000 + i), .n_formats = 1, .nack = true };
+	struct mu_stream_out out = {
+		.ssrc = SSRC(i), .rtx_ssrc = SSRC(1000 + i), .n_formats = 1, .nack = true
+	};
 
 	snprintf(out.mid, sizeof(out.mid), "out%u", i);
 	out.formats[0].format = (struct mu_format){ .codec = MU_CODEC_VP8, .pt = 120 };
@@ -118,7 +120,7 @@ static void test_what_is_wrong_with_a_wish(void **state)
 	stage_publish(&plain);
 	fitted(&fit, 0);
 	in = video_in(far, 0);
-	assert_int_equal(mu_transport_add_in(fit.t, &in), -EINVAL); /* at home on another worker */
+	assert_int_equal(mu_transport_add_in(fit.t, &in), -EINVAL);     /* at home on another worker */
 	assert_int_equal(mu_transport_add_out(plain.t, &out), -EINVAL); /* not fitted */
 	out.n_formats = 0;
 	assert_int_equal(mu_transport_add_out(fit.t, &out), -EINVAL);

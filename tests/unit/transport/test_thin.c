@@ -149,8 +149,8 @@ static unsigned pictures;
 static bool seen_any;
 static uint16_t next_seq;
 
-/* A picture of three layers of two packets each, of which the layers from `intra_from` on are not predicted from pictures
- * before. */
+/* A picture of three layers of two packets each, of which the layers from `intra_from` on are not predicted
+ * from pictures before. */
 static void picture(unsigned flags, unsigned intra_from, unsigned temporal)
 {
 	uint32_t ts = ++pictures * 3000;
@@ -158,7 +158,8 @@ static void picture(unsigned flags, unsigned intra_from, unsigned temporal)
 	for (unsigned sp = 0; sp < (flags & BASE ? 1 : 3); sp++) {
 		for (unsigned i = 0; i < 2; i++) {
 			bool predicted = !(flags & KEY) && sp < intra_from;
-			uint8_t d[200] = { (uint8_t)(0xa0 | (predicted ? 0x40 : 0) | (i == 0 ? 0x08 : 0) | (i == 1 ? 0x04 : 0)),
+			uint8_t d[200] = { (uint8_t)(0xa0 | (predicted ? 0x40 : 0) | (i == 0 ? 0x08 : 0) |
+						   (i == 1 ? 0x04 : 0)),
 				(uint8_t)(0x80 | pictures >> 8), (uint8_t)pictures,
 				(uint8_t)(temporal << 5 | sp << 1 | (sp > 0)), (uint8_t)pictures };
 			struct mu_packet *p;
@@ -322,7 +323,8 @@ static void test_held_back_at_the_end(void **state)
 		assert_false(h.marker);
 		assert_false(viewer_take(&e.v, &h, plain, &len));
 		if (ended)
-			eye_feed(&e, NULL, 0, 0); /* nothing of it may leave any more, but its number was given */
+			eye_feed(&e, NULL, 0,
+				0); /* nothing of it may leave any more, but its number was given */
 		else
 			cast_run(&c, S / 2);
 		assert_true(viewer_take(&e.v, &h, plain, &len));
