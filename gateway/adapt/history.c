@@ -53,6 +53,14 @@ uint16_t mu_history_sent(struct mu_history *h, size_t size, uint16_t probe, int6
 	return seq;
 }
 
+void mu_history_forget(struct mu_history *h, uint16_t seq)
+{
+	struct sent *s = &h->sent[seq % MU_HISTORY_PACKETS];
+
+	if (s->seq == seq)
+		s->told = TOLD_ARRIVED;
+}
+
 size_t mu_history_in_flight(const struct mu_history *h, int64_t now_us)
 {
 	size_t bytes = 0;

@@ -74,16 +74,3 @@ size_t red_write(uint8_t pt, const struct red_block *blocks, size_t n, uint8_t *
 	}
 	return (size_t)(at - ret);
 }
-
-void red_note(struct red *r, uint64_t seq, bool with_copies)
-{
-	uint64_t bit = 1ull << seq % 64, *word = &r->seen[seq / 64 % (RED_SEEN / 64)];
-
-	*word = with_copies ? *word | bit : *word & ~bit;
-	r->copied += with_copies;
-}
-
-bool red_went(const struct red *r, uint64_t seq)
-{
-	return r->seen[seq / 64 % (RED_SEEN / 64)] >> seq % 64 & 1;
-}

@@ -6,16 +6,13 @@
 #include "rtp/rtp.h"
 
 #define RED_COPIES_MAX 2
-#define RED_SEEN       512 /* numbers back that are known to have gone out with copies: more than the cache holds \
-			    */
+#define RED_BYTES_MAX  1200 /* of a payload with its copies */
 
 /** Of one stream out whose peer takes it. Zero-initialised, then red_init. */
 struct red {
 	uint8_t pt;     /* 0: the peer does not take it */
 	uint8_t copies; /* that each packet carries now */
 	int64_t rose_us;
-	uint64_t copied; /* packets that went out with copies */
-	uint64_t seen[RED_SEEN / 64];
 };
 struct red_block {
 	const uint8_t *data;
@@ -33,9 +30,4 @@ unsigned red_loss(struct red *r, double loss, int64_t now_us);
  *  @param pt  of all blocks
  *  @return its length; 0: no copy fits, send it as it is */
 size_t red_write(uint8_t pt, const struct red_block *blocks, size_t n, uint8_t *ret, size_t size);
-/** Number `seq` goes out, with copies or without. */
-void red_note(struct red *r, uint64_t seq, bool with_copies);
-/** Whether it went out with copies: it cannot be sent again byte by byte. */
-bool red_went(const struct red *r, uint64_t seq);
-
 #endif

@@ -88,19 +88,6 @@ static void test_bounds_of_the_form(void **state)
 	assert_int_equal(red_write(111, b + 1, 2, buf, sizeof(buf)), 0);
 }
 
-static void test_what_went_with_copies_is_known(void **state)
-{
-	struct red r;
-
-	(void)state;
-	red_init(&r, 63);
-	for (uint64_t seq = 65536; seq < 65536 + 2000; seq++) {
-		red_note(&r, seq, seq % 3 == 0);
-		for (uint64_t back = 0; back < 300 && seq - back >= 65536; back++)
-			assert_int_equal(red_went(&r, seq - back), (seq - back) % 3 == 0);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,7 +96,6 @@ int main(void)
 		cmocka_unit_test(test_none_for_whom_it_is_nothing),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_bounds_of_the_form),
-		cmocka_unit_test(test_what_went_with_copies_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
