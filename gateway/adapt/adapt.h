@@ -27,6 +27,8 @@ int mu_history_new(struct mu_history **ret);
 void mu_history_free(struct mu_history *h);
 /** A packet goes out. @return its transport-wide sequence number, for the header extension */
 uint16_t mu_history_sent(struct mu_history *h, size_t size, uint16_t probe, int64_t now_us);
+/** The packet of this number goes out once more under it: what is told of it says nothing any more. */
+void mu_history_forget(struct mu_history *h, uint16_t seq);
 /** Read the FCI of a feedback message, in the order of sending. A packet is told once as lost and once as arrived at most.
  *  @param max  of ret; what does not fit is not told
  *  @return how many fates, -EBADMSG (malformed: nothing is told) */
@@ -79,6 +81,10 @@ uint32_t mu_estimate_acked_bps(const struct mu_estimate *e);
 /** Share of the packets lost lately, 0..1. */
 double mu_estimate_loss(const struct mu_estimate *e);
 enum mu_limit mu_estimate_why(const struct mu_estimate *e);
+/** How long the last packet that was told of waited on the link, longer than the fastest one lately; 0: not at all. */
+int64_t mu_estimate_queue_us(const struct mu_estimate *e);
+/** Whether the link is known to be full at about the estimate: a burst above it would wait there. */
+bool mu_estimate_tight(const struct mu_estimate *e);
 
 /** A probe to send now: `bytes` in at least `packets` packets at `bps`, marked with `cluster`. */
 struct mu_probe {

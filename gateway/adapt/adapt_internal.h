@@ -18,6 +18,7 @@ struct cluster {
 	uint32_t bps;
 	unsigned packets; /* asked for */
 	unsigned arrived;
+	uint32_t asked; /* bytes */
 	uint64_t bytes, amid; /* amid: of ordinary packets since its last one */
 	uint16_t first_size, last_size;
 	int64_t first_sent_us, last_sent_us, first_arrived_us, last_arrived_us;

@@ -353,3 +353,14 @@ enum mu_limit mu_estimate_why(const struct mu_estimate *e)
 {
 	return e->why;
 }
+
+int64_t mu_estimate_queue_us(const struct mu_estimate *e)
+{
+	return MU_MAX(e->queue_us, 0);
+}
+
+bool mu_estimate_tight(const struct mu_estimate *e)
+{
+	return e->trend.usage == MU_USAGE_OVER || e->queue_us > QUEUE_FROM_US ||
+		(e->capacity_bps > 0 && e->delay_bps < e->capacity_bps * (1 + 3 * e->capacity_dev));
+}

@@ -6,6 +6,7 @@
 
 #define TICK_US    250
 #define REF_US     64000
+#define REF_FAR    (1ll << 40)
 #define FCI_HEADER 8
 #define FLIGHT_US  1000000
 #define RUN_MAX    0x1fff
@@ -50,6 +51,14 @@ uint16_t mu_history_sent(struct mu_history *h, size_t size, uint16_t probe, int6
 		.seq = seq,
 		.used = true };
 	return seq;
+}
+
+void mu_history_forget(struct mu_history *h, uint16_t seq)
+{
+	struct sent *s = &h->sent[seq % MU_HISTORY_PACKETS];
+
+	if (s->seq == seq)
+		s->told = TOLD_ARRIVED;
 }
 
 size_t mu_history_in_flight(const struct mu_history *h, int64_t now_us)
@@ -169,6 +178,8 @@ static int64_t unwrap_reference(struct mu_history *h, uint32_t ref)
 	}
 	ahead = (int32_t)((ref - (uint32_t)h->ref) << 8) >> 8;
 	h->ref += ahead;
+	if (h->ref > REF_FAR || h->ref < -REF_FAR)
+		h->ref = ref; /* nobody's clock goes there: somebody makes them up */
 	return h->ref;
 }
 

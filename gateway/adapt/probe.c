@@ -63,7 +63,7 @@ double probe_arrived(struct prober *p, const struct mu_fate *f)
 	}
 	c->last_arrived_us = MU_MAX(c->last_arrived_us, f->arrived_us);
 	c->bytes += f->size;
-	return c->arrived >= COMPLETE * c->packets ? proven(c) : 0;
+	return c->arrived >= COMPLETE * c->packets && (double)c->bytes >= COMPLETE * c->asked ? proven(c) : 0;
 }
 
 void probe_judged(struct prober *p, bool more)
@@ -79,7 +79,9 @@ static void begin(struct prober *p, uint32_t bps, int64_t now_us, struct mu_prob
 	if (++p->last_number == 0)
 		p->last_number = 1;
 	c = &p->clusters[p->last_number % CLUSTERS];
-	*c = (struct cluster){ .number = p->last_number, .bps = bps, .packets = PROBE_PACKETS };
+	*c = (struct cluster){
+		.number = p->last_number, .bps = bps, .packets = PROBE_PACKETS, .asked = bytes
+	};
 	c->packets = MU_MAX(c->packets, (bytes + 1199) / 1200);
 	p->sent_us = now_us;
 	*ret = (struct mu_probe){ .cluster = c->number, .bps = bps, .bytes = bytes, .packets = c->packets };
@@ -98,8 +100,12 @@ bool mu_estimate_probe(struct mu_estimate *e, uint32_t wanted_bps, int64_t now_u
 			return false;
 		goal = (double)e->limits.start_bps * start_factor[p->started++];
 	} else {
+		/* what the last feedback said holds for a while only: where all is paused none comes, unless
+		 * for a probe */
+		bool stale = now_us - e->feedback_us > INTERVAL_MIN_US;
+
 		if (now_us - p->sent_us < p->interval_us || now_us - e->decreased_us < INTERVAL_MIN_US ||
-			e->trend.usage != MU_USAGE_NORMAL || e->loss > 0.1)
+			(!stale && (e->trend.usage != MU_USAGE_NORMAL || e->loss > 0.1)))
 			return false;
 		goal = MU_MAX(2 * now_bps,
 			0.75 * e->before_silence_bps); /* a line that was cut is often as good as before */

@@ -13,7 +13,8 @@
 #define THRESHOLD_JUMP 15.0 /* a spike far over the threshold does not move it */
 #define K_UP           0.0087
 #define K_DOWN         0.039
-#define GAP_US         5000000 /* a pause this long starts over */
+#define PAUSE_US       1500000 /* what was before a pause this long says nothing about now */
+#define GAP_US         5000000
 
 void mu_trend_init(struct mu_trend *t)
 {
@@ -114,7 +115,7 @@ enum mu_usage mu_trend_packet(struct mu_trend *t, int64_t sent_us, int64_t arriv
 
 	if (g->any && (sent_us < g->first_sent_us || arrived_us < g->first_arrived_us - GAP_US))
 		return t->usage; /* out of order: its group is over */
-	if (g->any && sent_us - g->last_sent_us > GAP_US)
+	if (g->any && sent_us - g->last_sent_us > PAUSE_US)
 		mu_trend_init(t);
 	if (g->any && same_group(g, sent_us, arrived_us)) {
 		g->last_sent_us = MU_MAX(g->last_sent_us, sent_us);

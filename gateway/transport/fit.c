@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "transport/fit.h"
+#include "transport/steer.h"
 
 #define GAP_MAX   3000   /* numbers that a viewer is left to miss: past it a jump of the source's is closed */
 #define APART_MAX 500000 /* us that the layers' clocks may differ from when their packets come */
@@ -21,6 +22,7 @@ struct fit *fit_new(struct out_stream *o, struct mu_track *track)
 		f->sources[i].fit = f;
 	f->want = (struct fit_depth){ MU_SPATIAL_MAX - 1, MU_TEMPORAL_MAX - 1 };
 	f->target = (struct fit_target){ MU_PAUSED, f->want, MU_CHOICE_RESTS };
+	share_init(&f->share);
 	if (track) {
 		f->feed.layers[0] = mu_track_ref(track);
 		f->feed.n_layers = 1;
@@ -143,7 +145,10 @@ void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 		f->allocated = false; /* what was allocated was for others */
 	else if (f->target.layer >= 0)
 		f->target.layer = place_of(&f->feed, old.layers[f->target.layer]);
-	fit_choose(f, now_us);
+	if (o->t->fitted && o->t->fitted->steer)
+		steer_fed(o->t, now_us);
+	else
+		fit_choose(f, now_us);
 }
 
 void fit_release(struct out_stream *o)
@@ -395,6 +400,7 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 	let_go(f, &f->present);
 	f->present = s;
 	f->next = NULL;
+	f->over = false;
 	f->want = f->target.depth;
 	thin_begin(f);
 	return true;
@@ -486,6 +492,10 @@ static void deliver(struct mu_sink *sink, struct mu_burst *b)
 		f->out->dropped += b->n;
 		return;
 	}
+	if (f->over) {
+		f->out->dropped += b->n;
+		return;
+	}
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->pkts[i]->seq >= sink->first_seq)
 			take(f, s, b->pkts[i]);
@@ -538,6 +548,7 @@ int fitted_new(struct mu_transport *t)
 
 void fitted_begin(struct mu_transport *t, int64_t now_us)
 {
+	steer_begin(t, now_us);
 	for (unsigned i = 0; i < t->n_out; i++)
 		fit_choose(t->out[i]->fit, now_us);
 	mu_timer_set(t->worker, &t->fitted->timer, now_us + FIT_TICK_US);
@@ -550,6 +561,7 @@ void fitted_end(struct mu_transport *t)
 	if (!q)
 		return;
 	mu_timer_cancel(t->worker, &q->timer);
+	steer_end(t);
 	for (unsigned i = 0; i < q->n; i++)
 		mu_packet_unref(q->queue[i].pkt);
 	free(q->queue);

@@ -8,6 +8,8 @@
 #define MU_TRANSPORT_FIT_H
 
 #include "adapt/adapt.h"
+#include "transport/red.h"
+#include "transport/share.h"
 #include "transport/transport_internal.h"
 
 #define FIT_TICK_US 200000 /* how often is looked whether the layers flow */
@@ -27,6 +29,8 @@ struct wire {
 	uint8_t pt, rtx_pt; /* rtx_pt: PT_NONE without */
 	bool marker;
 	bool empty;	 /* no payload: it holds the place of a packet that came late and is left out */
+	bool red;	 /* went out with copies of those before it: never again as it was */
+	uint16_t twcc;	 /* transport-wide number that it went out with */
 	uint8_t n_patch; /* bytes that replace the payload's first */
 	uint8_t patch[MU_VP8_DESCRIPTOR_MAX];
 };
@@ -36,8 +40,11 @@ void wire_queue(const struct wire *w);
 void wire_drain(struct plane *p, struct message *m, int64_t now_us);
 /** Lay out one packet and remember it. Its reference moves into the stream's log. */
 void wire_send(struct plane *p, struct message *m, struct wire *w, int64_t now_us);
+/** Another packet of this stream's repair, for a probe: what went out `back` packets ago once more, or nothing but padding.
+ *  @return bytes on the wire, 0: it has no repair */
+size_t wire_probe(struct plane *p, struct message *m, struct out_stream *o, unsigned back, uint16_t cluster, int64_t now_us);
 /** Once more: as RTX, or byte for byte as it was: under a GCM nonce used twice other bytes would give the key away. */
-void wire_again(struct plane *p, struct message *m, const struct wire *w);
+void wire_again(struct plane *p, struct message *m, const struct wire *w, int64_t now_us);
 /** What went out under the number that ends in these bits, in the last second. Valid until the next packet is sent.
  *  @return NULL: nothing */
 const struct wire *wire_find(const struct out_stream *o, uint16_t seq);
@@ -94,6 +101,7 @@ struct fit {
 	struct mu_feed feed; /* a reference of each layer */
 	struct fit_target target;
 	bool allocated; /* the target was set from outside */
+	bool over;	/* its pictures wait too long: none goes out before a key frame */
 	bool lapsed;	/* something was not sent: it goes on with a key frame */
 	struct fit_source sources[2];
 	struct fit_source *present, *next; /* next waits for a key frame */
@@ -112,13 +120,17 @@ struct fit {
 	bool since_known, picture_known;
 	int64_t lacks_since_us; /* layers that are wanted; 0: none */
 	struct wire held; /* the last packet of a picture's layer, until the next packet tells whether there is another; pkt NULL: none */
+	struct share_stream share;
+	struct red red;
 	/* for people */
 	uint32_t switches, bps;
 	uint64_t counted_bytes;
 	int64_t counted_us;
 };
 /** What the streams of one fitted transport share. */
+struct steer; /* steer.h */
 struct fitted {
+	struct steer *steer; /* NULL: the peer tells nothing of its link */
 	struct mu_transport *t;
 	struct mu_timer timer;
 	struct wire *queue;

@@ -5,6 +5,7 @@
 
 #include "transport/fit.h"
 #include "transport/message.h"
+#include "transport/steer.h"
 
 /* RELIABILITY S13: at most as much as was sent. Credit grows with what is sent; what is unspent counts up to a second of a
  * good picture, for nothing older is in the cache; the floor is for the beginning. */
@@ -161,10 +162,18 @@ static void lay(struct plane *p, struct message *m, struct out_stream *o, const 
 	p->stats.retransmitted++;
 }
 
+static void again_fitted(struct plane *p, struct message *m, const struct wire *w)
+{
+	if (m->t->fitted->steer)
+		leave_again(m, w, mu_clock_us());
+	else
+		wire_again(p, m, w, mu_clock_us());
+}
+
 static void lay_again(struct plane *p, struct message *m, const struct again *a)
 {
 	if (a->wire)
-		wire_again(p, m, a->wire);
+		again_fitted(p, m, a->wire);
 	else
 		lay(p, m, a->out, a->pkt);
 }

@@ -1,5 +1,6 @@
 /* RTCP from the peer: what it sent, what it lost, what it asks for. */
 #include "transport/fit.h"
+#include "transport/steer.h"
 
 #define KEY_REQUEST_GATE_US 100000 /* a viewer's requests closer than this are one */
 
@@ -125,6 +126,13 @@ static void on_fir(void *arg, uint32_t from, uint32_t media_ssrc, uint8_t number
 	on_key_request(arg, media_ssrc);
 }
 
+static void on_twcc(void *arg, const uint8_t *fci, size_t len)
+{
+	struct context *c = arg;
+
+	steer_feedback(c->t, fci, len, c->now_us);
+}
+
 /* Whoever comes in its place need not wait, and what is missing will not come. */
 static void on_bye(void *arg, uint32_t ssrc)
 {
@@ -146,6 +154,7 @@ static const struct mu_rtcp_handler handler = {
 	.nack = on_nack,
 	.key_request = on_key_request,
 	.fir = on_fir,
+	.twcc = on_twcc,
 	.bye = on_bye,
 	.rrtr = on_rrtr,
 	.dlrr = on_dlrr,

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 
 #include "transport/fit.h"
+#include "transport/steer.h"
 
 #define RETURN_US  10000000 /* how long a session without consent waits for an ICE restart */
 #define NO_CONSENT "the peer stopped answering (no consent for 30 s)"
 
 /* --- shared header maps ---------------------------------------------------------------------------------------------------- */
 
-struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m)
+struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m, bool numbered)
 {
 	struct mu_ext_map travelling = { 0 };
 	struct shared_map *s;
@@ -19,6 +20,8 @@ struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m)
 		if (m->id_of[type] && mu_ext_travels((enum mu_rtp_ext)type))
 			mu_ext_map_set(&travelling, (enum mu_rtp_ext)type, m->id_of[type]);
 	}
+	if (numbered && m->id_of[MU_EXT_TWCC])
+		mu_ext_map_set(&travelling, MU_EXT_TWCC, m->id_of[MU_EXT_TWCC]);
 	for (unsigned i = 0; i < p->n_maps; i++) {
 		if (memcmp(&p->maps[i]->map, &travelling, sizeof(travelling)) == 0) {
 			p->maps[i]->refs++;
@@ -104,10 +107,12 @@ int session_attach_in(struct in_stream *s)
 
 int session_attach_out(struct out_stream *o)
 {
-	o->map = map_take(o->t->plane, &o->offer->exts);
+	o->map = map_take(o->t->plane, &o->offer->exts, o->fit);
 	o->sink.deliver = egress_deliver;
 	o->rtt_us = -1;
-	return o->map ? 0 : -ENOMEM;
+	if (!o->map)
+		return -ENOMEM;
+	return o->fit ? steer_attach(o) : 0;
 }
 
 static int attach_streams(struct mu_transport *t)

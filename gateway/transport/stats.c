@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "transport/fit.h"
+#include "transport/steer.h"
 
 static const int64_t bucket_us[MU_HIST_BUCKETS - 1] = { 50, 100, 250, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000 };
 
@@ -97,6 +98,7 @@ struct mu_transport_stats *stats_take(const struct mu_transport *t)
 	ret->over_limit = t->over_limit;
 	ret->unknown_ssrc = t->unknown_ssrc;
 	ret->last_rtcp_us = t->last_rtcp_us;
+	steer_stats(t, &ret->link);
 	for (unsigned i = 0; i < t->n_in; i++)
 		fill_in(t->in[i], &streams[ret->n_streams++]);
 	for (unsigned i = 0; i < t->n_out; i++)

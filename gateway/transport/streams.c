@@ -64,6 +64,8 @@ struct out_stream *stream_out_new(struct mu_transport *t, const struct mu_stream
 		stream_out_free(o);
 		return NULL;
 	}
+	if (o->fit)
+		red_init(&o->fit->red, from->red_pt);
 	return o;
 }
 

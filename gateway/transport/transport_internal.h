@@ -273,7 +273,8 @@ void session_begin_in(struct in_stream *s, int64_t now_us);
 void session_end_in(struct in_stream *s);
 int session_attach_in(struct in_stream *s);
 int session_attach_out(struct out_stream *o);
-struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m);
+/* @param numbered  with the id of the transport-wide number, where it has one */
+struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m, bool numbered);
 void map_drop(struct plane *p, struct shared_map *m);
 
 /* control.c: references (any thread), and events to the control thread, from the worker */

@@ -4,6 +4,7 @@
 
 #include "transport/fit.h"
 #include "transport/message.h"
+#include "transport/steer.h"
 
 #define QUEUE_MIN 64
 #define QUEUE_MAX 4096 /* then all of it is laid out */
@@ -48,6 +49,10 @@ void wire_drain(struct plane *p, struct message *m, int64_t now_us)
 
 	if (q->n > 0)
 		stats_queue(p, mu_clock_us() - q->queue[0].pkt->arrival_us);
+	if (q->steer && m->t->sendable) {
+		leave_drain(p, m, q->queue, q->n, now_us);
+		q->n = 0;
+	}
 	for (unsigned i = 0; i < q->n; i++) {
 		if (m->t->sendable)
 			wire_send(p, m, &q->queue[i], now_us);
@@ -65,6 +70,8 @@ void wire_forget(struct out_stream *o)
 		if (q->queue[i].out == o)
 			q->queue[i].empty = true; /* its number is given: a hole would be asked for */
 	}
+	if (q && q->steer)
+		leave_forget(o);
 	wire_log_done(&o->fit->log);
 }
 
@@ -180,14 +187,26 @@ const struct wire *wire_find(const struct out_stream *o, uint16_t seq)
 
 /* --- laid out --------------------------------------------------------------------------------------------------------------- */
 
-static size_t write_header(const struct wire *w, uint8_t ret[MU_RTP_HEADER_MAX])
+static const struct mu_packet nothing;
+
+/* But for its numbers. An empty one says nothing of what it stands for.
+ * @param ret_twcc where the transport-wide number is to go; 0: nowhere */
+static size_t write_header(const struct wire *w, uint8_t ret[MU_RTP_HEADER_MAX], size_t *ret_twcc)
 {
-	static const struct mu_ext_map nothing; /* an empty one says nothing of what it stands for */
-	size_t len = mu_rtp_write_header(w->pkt, w->empty ? &nothing : &w->out->map->map, NULL, 0, ret);
+	static const uint8_t place[] = { 0xff, 0xff };
+	const struct mu_ext_add add = { MU_EXT_TWCC, sizeof(place), place };
+	const struct mu_ext_map *map = &w->out->map->map;
+	bool numbered = map->id_of[MU_EXT_TWCC];
+	size_t len = mu_rtp_write_header(w->empty ? &nothing : w->pkt, map, &add, numbered, ret), end = len;
 
 	ret[1] = w->marker ? 0x80 : 0;
-	if (w->empty)
-		ret[0] &= (uint8_t)~0x20; /* padding went with the payload */
+	*ret_twcc = 0;
+	if (!numbered)
+		return len;
+	while (ret[end - 1] == 0) /* it is the last element; zeroes fill up the block */
+		end--;
+	if (memcmp(ret + end - sizeof(place), place, sizeof(place)) == 0)
+		*ret_twcc = end - sizeof(place);
 	return len;
 }
 
@@ -205,11 +224,18 @@ static void write_payload(const struct wire *w, uint8_t *ret)
 	memcpy(ret + n, w->pkt->data + w->pkt->hlen + n, len - n);
 }
 
-/* Where its bytes go, header written but for numbers; NULL: it is too large. @param extra bytes before the payload */
-static struct mu_srtp_job *place(struct plane *p, struct message *m, const struct wire *w, size_t extra)
+/* How a packet goes: for the first time, as a repair, with the bytes that it had; as part of a probe or not. */
+struct manner {
+	enum { FIRST, REPAIR, SAME } how;
+	uint16_t cluster;
+	int64_t now_us;
+};
+
+/* Where its bytes go, header written but for numbers, with `len` bytes of payload. @return NULL: it is too large */
+static struct mu_srtp_job *place(struct plane *p, struct message *m, struct wire *w, size_t len, const struct manner *how)
 {
 	uint8_t header[MU_RTP_HEADER_MAX];
-	size_t hlen = write_header(w, header), len = payload_len(w) + extra, size = hlen + len + m->t->growth;
+	size_t twcc, hlen = write_header(w, header, &twcc), size = hlen + len + m->t->growth;
 	struct mu_srtp_job *j;
 	uint8_t *at;
 
@@ -218,6 +244,12 @@ static struct mu_srtp_job *place(struct plane *p, struct message *m, const struc
 		p->stats.too_large++;
 		return NULL;
 	}
+	if (how->how != SAME)
+		w->twcc = steer_sent(m->t, size, how->cluster, twcc > 0, how->now_us);
+	else
+		steer_sent_same(m->t, size, w->twcc, how->now_us);
+	if (twcc)
+		mu_put16(header + twcc, w->twcc);
 	at = message_place(p, m, size);
 	j = &p->jobs[p->n_jobs++];
 	memcpy(at, header, hlen);
@@ -228,37 +260,65 @@ static struct mu_srtp_job *place(struct plane *p, struct message *m, const struc
 	return j;
 }
 
-/* Nothing here may depend on the moment. @return whether it fits */
-static bool lay(struct plane *p, struct message *m, const struct wire *w)
+/* Audio with copies of the packets before it, as the log has them. @return bytes, 0: it goes alone */
+static size_t write_red(const struct wire *w, uint8_t *ret, size_t size)
 {
-	struct mu_srtp_job *j = place(p, m, w, 0);
+	const struct fit *f = w->out->fit;
+	struct red_block blocks[RED_COPIES_MAX + 1];
+	size_t n = 0;
+
+	if (f->red.copies == 0 || w->out->codec != MU_CODEC_OPUS || w->empty || w->pkt->pad || w->n_patch)
+		return 0;
+	for (unsigned back = f->red.copies; back > 0; back--) {
+		uint64_t index = w->index - back;
+		const struct wire *before = index >= f->log.low && index < f->log.high ? &slot(&f->log, index)->wire : NULL;
+
+		if (!before || !before->pkt || before->pt != w->pt || before->n_patch)
+			continue;
+		blocks[n++] = (struct red_block){ before->pkt->data + before->pkt->hlen,
+			payload_len(before) - (before->empty ? 0 : before->pkt->pad), before->ts };
+	}
+	blocks[n++] = (struct red_block){ w->pkt->data + w->pkt->hlen, payload_len(w), w->ts };
+	return red_write(w->pt, blocks, n, ret, size);
+}
+
+/* @return whether it fits */
+static bool lay(struct plane *p, struct message *m, struct wire *w, const struct manner *how)
+{
+	uint8_t red[RED_BYTES_MAX];
+	size_t red_len = how->how == FIRST ? write_red(w, red, sizeof(red)) : 0;
+	struct mu_srtp_job *j = place(p, m, w, red_len ? red_len : payload_len(w), how);
 
 	if (!j)
 		return false;
+	w->red = red_len > 0;
 	j->ssrc = w->out->ssrc;
 	j->index = w->index;
-	mu_rtp_patch(j->out, w->pt, (uint16_t)w->index, w->ts, j->ssrc);
+	mu_rtp_patch(j->out, w->red ? w->out->fit->red.pt : w->pt, (uint16_t)w->index, w->ts, j->ssrc);
 	j->payload = w->pkt->data + w->pkt->hlen;
-	if (w->n_patch > 0) {
+	if (w->red)
+		memcpy(j->out + j->hlen, red, red_len);
+	else if (w->n_patch > 0)
 		write_payload(w, j->out + j->hlen);
+	if (w->red || w->n_patch > 0)
 		j->payload = j->out + j->hlen;
-	}
 	return true;
 }
 
-static bool lay_rtx(struct plane *p, struct message *m, const struct wire *w)
+static size_t lay_rtx(struct plane *p, struct message *m, const struct wire *w, const struct manner *how)
 {
-	struct mu_srtp_job *j = place(p, m, w, 2);
+	struct wire copy = *w; /* its number is not the first one's */
+	struct mu_srtp_job *j = place(p, m, &copy, payload_len(w) + 2, how);
 
 	if (!j)
-		return false;
+		return 0;
 	j->ssrc = w->out->spec.rtx_ssrc;
 	j->index = w->out->rtx_index++;
 	mu_rtp_patch(j->out, w->rtx_pt, (uint16_t)j->index, w->ts, j->ssrc);
 	mu_put16(j->out + j->hlen, (uint16_t)w->index);
 	write_payload(w, j->out + j->hlen + 2);
 	j->payload = j->out + j->hlen;
-	return true;
+	return j->hlen + j->payload_len + m->t->growth;
 }
 
 void wire_send(struct plane *p, struct message *m, struct wire *w, int64_t now_us)
@@ -270,7 +330,7 @@ void wire_send(struct plane *p, struct message *m, struct wire *w, int64_t now_u
 		mu_packet_unref(w->pkt);
 		return;
 	}
-	if (lay(p, m, w)) {
+	if (lay(p, m, w, &(struct manner){ .how = FIRST, .now_us = now_us })) {
 		o->packets++;
 		o->bytes += payload_len(w) - (w->empty ? 0 : w->pkt->pad);
 		p->stats.rtp_out++;
@@ -278,12 +338,63 @@ void wire_send(struct plane *p, struct message *m, struct wire *w, int64_t now_u
 	remember(p, w, now_us);
 }
 
-void wire_again(struct plane *p, struct message *m, const struct wire *w)
+void wire_again(struct plane *p, struct message *m, const struct wire *w, int64_t now_us)
 {
 	bool rtx = w->out->spec.rtx_ssrc && w->rtx_pt != PT_NONE;
+	struct wire copy = *w;
 
-	if (!(rtx ? lay_rtx(p, m, w) : lay(p, m, w)))
+	if (!rtx && w->red)
+		return; /* what it carried besides may be gone; whoever takes copies has had this one twice */
+	if (!(rtx ? lay_rtx(p, m, w, &(struct manner){ .how = REPAIR, .now_us = now_us }) > 0
+		  : lay(p, m, &copy, &(struct manner){ .how = SAME, .now_us = now_us })))
 		return;
 	w->out->retransmitted++;
 	p->stats.retransmitted++;
+}
+
+/* --- probes ------------------------------------------------------------------------------------------------------------------ */
+
+#define PADDING_MAX 255 /* RFC 3550, section 5.1: its length is one octet */
+
+static uint8_t any_rtx_pt(const struct out_stream *o)
+{
+	for (unsigned i = 0; i < o->offer->n_formats; i++) {
+		if (o->offer->formats[i].rtx_pt)
+			return o->offer->formats[i].rtx_pt;
+	}
+	return PT_NONE;
+}
+
+static size_t lay_padding(struct plane *p, struct message *m, struct out_stream *o, const struct manner *how)
+{
+	struct wire w = { .out = o, .empty = true };
+	uint8_t pt = any_rtx_pt(o);
+	struct mu_srtp_job *j = pt == PT_NONE ? NULL : place(p, m, &w, PADDING_MAX, how);
+
+	if (!j)
+		return 0;
+	j->ssrc = o->spec.rtx_ssrc;
+	j->index = o->rtx_index++;
+	j->out[0] |= 0x20;
+	mu_rtp_patch(j->out, pt, (uint16_t)j->index, o->fit->last_ts, j->ssrc);
+	memset(j->out + j->hlen, 0, PADDING_MAX - 1);
+	j->out[j->hlen + PADDING_MAX - 1] = PADDING_MAX;
+	j->payload = j->out + j->hlen;
+	return j->hlen + j->payload_len + m->t->growth;
+}
+
+/* A stream that has not begun has no number for its repair yet: what it would get then might be one used now. */
+size_t wire_probe(struct plane *p, struct message *m, struct out_stream *o, unsigned back, uint16_t cluster, int64_t now_us)
+{
+	const struct manner how = { .how = REPAIR, .cluster = cluster, .now_us = now_us };
+	const struct wire_log *l = &o->fit->log;
+	const struct wire *w = NULL;
+
+	if (!o->started || !o->spec.rtx_ssrc)
+		return 0;
+	if (l->slots && l->high - l->low > back)
+		w = &slot(l, l->high - 1 - back)->wire;
+	if (w && w->pkt && !w->empty && w->rtx_pt != PT_NONE && payload_len(w) > PADDING_MAX)
+		return lay_rtx(p, m, w, &how);
+	return lay_padding(p, m, o, &how);
 }

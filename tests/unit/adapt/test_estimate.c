@@ -41,6 +41,7 @@ struct sim {
 	struct mu_probe probe;
 	double probe_next_us;
 	unsigned sent, lost;
+	int64_t unanswered_us; /* 0: all that was sent has been told of */
 };
 
 static double chance(struct link *l)
@@ -56,6 +57,8 @@ static void send_packet(struct sim *s, size_t size, uint16_t cluster)
 	double begin = l->free_us > (double)s->now_us ? l->free_us : (double)s->now_us;
 
 	s->sent++;
+	if (s->unanswered_us == 0)
+		s->unanswered_us = s->now_us;
 	l->free_us = begin + (double)size * 8e6 / l->bps;
 	l->queued_us = (int64_t)l->free_us - s->now_us;
 	l->worst_queue_us = MU_MAX(l->worst_queue_us, l->queued_us);
@@ -98,12 +101,14 @@ static void feedback(struct sim *s)
 			s->h, d + FCI_AT, s->reports[s->report_head % 8].len - FCI_AT, f, 512);
 
 		assert_true(n >= 0);
+		s->unanswered_us = 0;
 		mu_estimate_feedback(s->e, f, (size_t)n, 2 * s->link.delay_us, s->now_us);
 		s->report_head++;
 	}
 	if (s->now_us >= s->tick_us) {
 		s->tick_us += 100000;
-		mu_estimate_tick(s->e, s->now_us);
+		if (s->unanswered_us && s->now_us - s->unanswered_us >= 500000)
+			mu_estimate_tick(s->e, s->now_us);
 	}
 }
 
@@ -284,6 +289,49 @@ static void test_little_to_send_does_not_shrink_it(void **state)
 	sim_close(&s);
 }
 
+/* All was paused amid an overuse, so nothing is sent and nothing told: probes alone find that the link is
+ * back. */
+static void test_comes_back_when_nothing_is_sent(void **state)
+{
+	static struct sim s;
+
+	(void)state;
+	sim_open(&s, 3000000, 30000, 0.0);
+	run_for(&s, 5000000);
+	s.link.bps = 300000;
+	run_for(&s, 3000000);
+	assert_true(mu_estimate_bps(s.e) < 400000);
+	s.app_bps = 0;
+	s.frame_us = INT64_MAX;
+	run_for(&s, 10000000);
+	s.link.bps = 3000000;
+	run_for(&s, 20000000);
+	print_message("by probes: %u bit/s\n", mu_estimate_bps(s.e));
+	assert_true(mu_estimate_bps(s.e) > 1500000);
+	sim_close(&s);
+}
+
+static void test_tight_where_it_was_full(void **state)
+{
+	static struct sim s;
+
+	(void)state;
+	sim_open(&s, 20000000, 20000, 0);
+	run_for(&s, 5000000);
+	assert_false(mu_estimate_tight(s.e));
+	assert_true(mu_estimate_queue_us(s.e) < 20000);
+	s.link.bps = 1000000;
+	run_for(&s, 1000000);
+	assert_true(mu_estimate_tight(s.e));
+	assert_true(mu_estimate_queue_us(s.e) > 0);
+	run_for(&s, 5000000);
+	assert_true(mu_estimate_tight(s.e)); /* though the queue is gone */
+	s.link.bps = 20000000;
+	run_for(&s, 10000000);
+	assert_false(mu_estimate_tight(s.e));
+	sim_close(&s);
+}
+
 static void test_limits(void **state)
 {
 	static const struct mu_estimate_limits bad = { 100, 50, 1000 };
@@ -302,6 +350,8 @@ int main(void)
 		cmocka_unit_test(test_heavy_loss_cuts),
 		cmocka_unit_test(test_a_dead_line_is_not_flooded),
 		cmocka_unit_test(test_little_to_send_does_not_shrink_it),
+		cmocka_unit_test(test_comes_back_when_nothing_is_sent),
+		cmocka_unit_test(test_tight_where_it_was_full),
 		cmocka_unit_test(test_limits),
 	};
 

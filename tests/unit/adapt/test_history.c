@@ -163,6 +163,27 @@ static void test_numbers_wrap_and_old_ones_are_out_of_reach(void **state)
 	mu_history_free(h);
 }
 
+/* A receiver's clock that leaps half its range with each message would overflow in the end. */
+static void test_a_clock_that_leaps(void **state)
+{
+	const int64_t far = ((1ll << 40) + (1ll << 24)) * 64000;
+	uint8_t fci[] = { 0, 0, 0, 1, 0, 0, 0, 0, 0x20, 1, 0 }; /* one packet, a run of one, its delta */
+	struct mu_history *h;
+	struct mu_fate f;
+	uint32_t ref = 0;
+
+	(void)state;
+	mu_history_new(&h);
+	for (unsigned i = 0; i < 300000; i++) {
+		mu_put16(fci, mu_history_sent(h, 100, 0, i));
+		mu_put32(fci + 4, ref << 8);
+		ref += 0x7fffff;
+		assert_int_equal(mu_history_feedback(h, fci, sizeof(fci), &f, 1), 1);
+		assert_true(f.arrived_us < far && f.arrived_us > -far);
+	}
+	mu_history_free(h);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -172,6 +193,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_in_flight),
 		cmocka_unit_test(test_numbers_wrap_and_old_ones_are_out_of_reach),
+		cmocka_unit_test(test_a_clock_that_leaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
