@@ -28,6 +28,7 @@ struct member {
 	char *token, *endpoint, *conference, *name;
 	struct side up, down;
 	GIOChannel *in;
+	gboolean stay;
 };
 static struct member member;
 
@@ -344,6 +345,8 @@ static void begin(struct member *m)
 	g_object_unref(msg);
 	g_object_unref(session);
 	g_free(address);
+	if (m->stay)
+		return;
 	m->in = g_io_channel_unix_new(0);
 	g_io_add_watch(m->in, G_IO_IN | G_IO_HUP, on_line, m);
 }
@@ -368,8 +371,9 @@ static bool parse(struct member *m, int *argc, char ***argv)
 		{ "endpoint", 'e', 0, G_OPTION_ARG_STRING, &m->endpoint,
 			"who it is, where the token leaves it open", "ID" },
 		{ "conference", 'm', 0, G_OPTION_ARG_STRING, &m->conference, "which to join", "ID" },
-		{ "name", 'n', 0, G_OPTION_ARG_STRING, &m->name, "its name there", "TEXT" },
+		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &m->name, "its name there", "TEXT" },
 		{ "codec", 'c', 0, G_OPTION_ARG_STRING, &codec, "VP8 (default) or H264", "NAME" },
+		{ "stay", 's', 0, G_OPTION_ARG_NONE, &m->stay, "reads nothing: stays until a signal", NULL },
 		{ "tone", 'f', 0, G_OPTION_ARG_INT, &tone, "of its sound, default 440", "HZ" },
 		{ 0 },
 	};
