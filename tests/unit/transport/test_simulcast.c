@@ -1,4 +1,5 @@
-/* Encodings of one picture: told apart by RID (RFC 8852), repaired each by itself, each a track of its own. */
+/* Encodings of one picture: told apart by RID (RFC 8852), repaired each by itself, each a track of its own.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +8,8 @@
 
 #include "stage.h"
 
-#define ID_MID	    1
-#define ID_RID	    2
+#define ID_MID      1
+#define ID_RID      2
 #define ID_REPAIRED 3
 
 static struct session pub;
@@ -32,16 +33,23 @@ static struct mu_transport_spec spec_of_two(void)
 	return spec;
 }
 
-static void setup(void)
+static void setup_with(unsigned workers)
 {
+	struct mu_transport_options o = stage_options();
 	struct mu_transport_spec spec;
 
 	memset(&pub, 0, sizeof(pub));
-	stage_up();
+	o.net.workers = workers;
+	stage_up_with(&o);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(mu_track_new(mu_media_net(stage.media), 0, rids[i], MU_VIDEO, &layer[i]), 0);
 	spec = spec_of_two();
 	stage_connect(&pub, &spec);
+}
+
+static void setup(void)
+{
+	setup_with(1);
 }
 
 static void teardown(void)
@@ -116,7 +124,7 @@ static void test_unknown_names(void **state)
 	send_as(300, 1, 96, ID_RID, "x");
 	send_as(301, 1, 96, ID_RID, "hh");
 	send_as(302, 1, 96, ID_REPAIRED, "h"); /* is no repair */
-	send_as(303, 1, 96, 0, NULL);	       /* whose? */
+	send_as(303, 1, 96, 0, NULL);          /* whose? */
 	send_as(100, 1, 96, ID_RID, "h");
 	await_packets(1, 1);
 	assert_int_equal(pub.stats.unknown_ssrc, 4);
@@ -144,7 +152,8 @@ static void test_repairs_name_their_encoding(void **state)
 	teardown();
 }
 
-/* --- key frames, of the encoding that lacks one -------------------------------------------------------------------- */
+/* --- key frames, of the encoding that lacks one
+ * -------------------------------------------------------------------- */
 
 static unsigned asked[2]; /* for "l" at 200, "h" at 100 */
 
@@ -219,6 +228,49 @@ static void test_each_encoding_may_begin_anew(void **state)
 	teardown();
 }
 
+/* --- who wants it: viewers on two workers come and go, the control thread is told
+ * ----------------------------------- */
+
+static void on_users(void *arg, struct mu_track *t)
+{
+	*(unsigned *)arg += 1;
+	assert_ptr_equal(t, layer[1]);
+}
+
+static void test_users_on_two_workers(void **state)
+{
+	struct mu_transport_spec spec;
+	struct session view[2];
+	struct mu_shape shape;
+	unsigned told = 0;
+
+	(void)state;
+	setup_with(2);
+	spec = stage_viewer();
+	spec.n_out = 1;
+	spec.out[0].track = layer[1];
+	mu_track_watch(layer[1], &stage.control, on_users, &told);
+	for (unsigned i = 0; i < 2; i++) {
+		spec.worker = i;
+		stage_connect(&view[i], &spec);
+	}
+	AWAIT(mu_track_users(layer[1]) == 2 && told > 0);
+	assert_int_equal(mu_track_users(layer[0]), 0);
+	for (unsigned i = 1; i < 30; i++) {
+		send_as(100, i, 96, i == 1 ? ID_RID : 0, i == 1 ? "h" : NULL);
+		mu_track_shape(layer[1], &shape);
+	}
+	await_packets(1, 29);
+	mu_track_shape(layer[1], &shape);
+	assert_true(shape.flows);
+	told = 0;
+	for (unsigned i = 0; i < 2; i++)
+		stage_end(&view[i]);
+	AWAIT(mu_track_users(layer[1]) == 0 && told > 0);
+	mu_track_watch(layer[1], NULL, NULL, NULL);
+	teardown();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_repairs_name_their_encoding),
 		cmocka_unit_test(test_key_requests_go_to_their_encoding),
 		cmocka_unit_test(test_each_encoding_may_begin_anew),
+		cmocka_unit_test(test_users_on_two_workers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
