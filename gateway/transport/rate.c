@@ -8,7 +8,7 @@
 #define RTT_MAX_US       2000000
 #define FATES_MAX        MU_HISTORY_PACKETS
 #define PACE_MOST        2.5
-#define PACE_LEAST       1.2
+#define PACE_LEAST       1.05
 #define PACE_UNKNOWN_BPS 10000000 /* before the first feedback: a picture should not wait for it */
 #define PROBE_LATE_US    20000    /* a probe that falls behind by this leaves no faster for it */
 
