@@ -15,6 +15,7 @@
 #define LOSS_HIGH       0.10
 #define LOSS_PERIOD_US  500000
 #define LOSS_PACKETS    20
+#define WITHIN_US       20000 /* packets that came closer together may have been held up and let go at once */
 #define SILENCE_US      500000
 #define BASE_SPAN_US    20000000
 #define QUEUE_FROM_US                                                                                       \
@@ -164,11 +165,13 @@ static void decrease(struct mu_estimate *e, double acked, int64_t now_us)
 	e->why = MU_LIMIT_DELAY;
 }
 
-static void by_delay(struct mu_estimate *e, double acked, int64_t now_us)
+/* @param within  rate of what this feedback tells of: where little was sent before, the mean of half a second
+ * is less than the link gives now that it is full */
+static void by_delay(struct mu_estimate *e, double acked, double within, int64_t now_us)
 {
 	switch (e->trend.usage) {
 	case MU_USAGE_OVER:
-		decrease(e, acked, now_us);
+		decrease(e, acked > 0 ? MU_MAX(acked, MU_MIN(within, e->delay_bps)) : 0, now_us);
 		break;
 	case MU_USAGE_UNDER:
 		e->increased_us = 0; /* the queue empties: hold until it has */
@@ -248,8 +251,8 @@ static void take_probe(struct mu_estimate *e, double proven, int64_t now_us)
 	}
 }
 
-/* How fast the packets of one feedback came. 0: cannot be told */
-static double rate_within(const struct mu_fate *fates, size_t n)
+/* How fast the packets of one feedback came, where they came over this span at least. 0: cannot be told */
+static double rate_within(const struct mu_fate *fates, size_t n, int64_t span_us)
 {
 	int64_t first_us = INT64_MAX, last_us = INT64_MIN;
 	uint64_t bytes = 0;
@@ -267,7 +270,9 @@ static double rate_within(const struct mu_fate *fates, size_t n)
 		last_us = MU_MAX(last_us, f->arrived_us);
 		bytes += f->size;
 	}
-	return last_us > first_us ? (double)(bytes - first_size) * 8e6 / (double)(last_us - first_us) : 0;
+	return last_us - first_us >= span_us
+		? (double)(bytes - first_size) * 8e6 / (double)(last_us - first_us)
+		: 0;
 }
 
 /* A link that got slower all at once: its rate is that of the packets that tell so. If they came in one
@@ -307,8 +312,8 @@ void mu_estimate_feedback(
 	if (last_arrived_us > INT64_MIN) {
 		acked = rate_of(&e->acked, last_arrived_us);
 		if (by_queue(e, least_us, last_us, now_us))
-			jumped(e, rate_within(fates, n), now_us);
-		by_delay(e, acked, now_us);
+			jumped(e, rate_within(fates, n, 1), now_us);
+		by_delay(e, acked, rate_within(fates, n, WITHIN_US), now_us);
 	}
 	by_loss(e, now_us);
 	if (proven > 0 && e->trend.usage != MU_USAGE_OVER)

@@ -40,9 +40,11 @@ void wire_queue(const struct wire *w);
 void wire_drain(struct plane *p, struct message *m, int64_t now_us);
 /** Lay out one packet and remember it. Its reference moves into the stream's log. */
 void wire_send(struct plane *p, struct message *m, struct wire *w, int64_t now_us);
-/** Another packet of this stream's repair, for a probe: what went out `back` packets ago once more, or nothing but padding.
+/** Another packet of this stream's repair, for a probe: what went out `back` packets ago once more, where about `size` bytes
+ *  are asked for that are more than padding can be, else nothing but padding.
  *  @return bytes on the wire, 0: it has no repair */
-size_t wire_probe(struct plane *p, struct message *m, struct out_stream *o, unsigned back, uint16_t cluster, int64_t now_us);
+size_t wire_probe(struct plane *p, struct message *m, struct out_stream *o, unsigned back, size_t size, uint16_t cluster,
+	int64_t now_us);
 /** Once more: as RTX, or byte for byte as it was: under a GCM nonce used twice other bytes would give the key away. */
 void wire_again(struct plane *p, struct message *m, const struct wire *w, int64_t now_us);
 /** What went out under the number that ends in these bits, in the last second. Valid until the next packet is sent.

@@ -136,16 +136,16 @@ static void send_probe(struct steer *s, struct plane *p, struct message *m, int6
 	struct mu_transport *t = s->t;
 	struct rate *r = s->rate;
 
-	while (rate_probe_due(r, PROBE_PACKET, now_us) > 0) {
-		size_t size = 0;
+	for (size_t size; (size = rate_probe_due(r, PROBE_PACKET, now_us)) > 0;) {
+		size_t sent = 0;
 
-		for (unsigned i = 0; i < t->n_out && size == 0; i++) {
+		for (unsigned i = 0; i < t->n_out && sent == 0; i++) {
 			if (t->out[i]->kind == MU_VIDEO)
-				size = wire_probe(
-					p, m, t->out[i], s->leave.probe_back, r->probe.cluster, now_us);
+				sent = wire_probe(
+					p, m, t->out[i], s->leave.probe_back, size, r->probe.cluster, now_us);
 		}
 		s->leave.probe_back++;
-		rate_probe_sent(r, size ? size + RATE_OVERHEAD : r->probe.bytes, now_us);
+		rate_probe_sent(r, sent ? sent + RATE_OVERHEAD : 0, now_us);
 	}
 }
 
@@ -237,7 +237,7 @@ void leave_drop(struct steer *s)
 	while (s->leave.n > 0)
 		mu_packet_unref(release(&s->leave).pkt);
 	s->leave.n_again = 0;
-	s->rate->probe.bytes = 0;
+	s->rate->probe.packets = 0;
 }
 
 void leave_begin(struct steer *s)

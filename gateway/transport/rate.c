@@ -7,8 +7,8 @@
 #define FEEDBACK_MAX     200 /* a second: browsers send 20, some in several pieces (RELIABILITY S13) */
 #define RTT_MAX_US       2000000
 #define FATES_MAX        MU_HISTORY_PACKETS
-#define PACE_FACTOR      2.5
-#define PACE_TIGHT       1.2
+#define PACE_MOST        2.5
+#define PACE_LEAST       1.05
 #define PACE_UNKNOWN_BPS 10000000 /* before the first feedback: a picture should not wait for it */
 #define PROBE_LATE_US    20000    /* a probe that falls behind by this leaves no faster for it */
 
@@ -95,16 +95,19 @@ uint32_t rate_bps(const struct rate *r)
 	return mu_estimate_bps(r->estimate);
 }
 
-uint32_t rate_pace_bps(const struct rate *r)
+uint32_t rate_pace_bps(const struct rate *r, uint32_t wanted_bps)
 {
-	double bps = rate_bps(r) * (mu_estimate_tight(r->estimate) ? PACE_TIGHT : PACE_FACTOR);
+	double bps = rate_bps(r), spare = bps / MU_MAX(wanted_bps, 1u), factor = PACE_MOST;
 
-	return (uint32_t)(r->known ? bps : MU_MAX(bps, (double)PACE_UNKNOWN_BPS));
+	if (mu_estimate_tight(r->estimate))
+		factor = PACE_LEAST;
+	else if (r->known)
+		factor = MU_MIN(
+			MU_MAX(PACE_LEAST + (PACE_MOST - PACE_LEAST) * (spare - 1), PACE_LEAST), PACE_MOST);
+	return (uint32_t)(r->known ? bps * factor : MU_MAX(bps * factor, (double)PACE_UNKNOWN_BPS));
 }
 
-/* --- probes
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- probes --- */
 
 /* Room is looked for beyond what is wanted, too, unless the link is known to end here: what is paced at a
  * multiple of the estimate then does not wait. */
@@ -112,7 +115,7 @@ bool rate_probe_begin(struct rate *r, uint32_t wanted_bps, int64_t now_us)
 {
 	uint64_t wanted = (uint64_t)wanted_bps * (mu_estimate_tight(r->estimate) ? 1 : 2);
 
-	if (r->probe.bytes ||
+	if (r->probe.packets ||
 		!mu_estimate_probe(r->estimate, (uint32_t)MU_MIN(wanted, UINT32_MAX), now_us, &r->probe))
 		return false;
 	r->probe_due_us = now_us;
@@ -122,14 +125,21 @@ bool rate_probe_begin(struct rate *r, uint32_t wanted_bps, int64_t now_us)
 
 size_t rate_probe_due(const struct rate *r, size_t max, int64_t now_us)
 {
-	if (r->probe.bytes == 0 || now_us < r->probe_due_us)
+	if (r->probe.packets == 0 || now_us < r->probe_due_us)
 		return 0;
-	return MU_MIN(max, (size_t)r->probe.bytes);
+	return MU_MIN(max, MU_MAX((size_t)r->probe.bytes / r->probe.packets, (size_t)1));
 }
 
+/* It is over when it had its packets and its bytes. */
 void rate_probe_sent(struct rate *r, size_t size, int64_t now_us)
 {
-	r->probe.bytes -= (uint32_t)MU_MIN(size, (size_t)r->probe.bytes);
+	struct mu_probe *p = &r->probe;
+
+	p->bytes -= (uint32_t)MU_MIN(size, (size_t)p->bytes);
+	if (p->packets > 1 || p->bytes == 0)
+		p->packets--;
+	if (size == 0)
+		p->packets = 0;
 	r->probe_due_us = MU_MAX(r->probe_due_us, now_us - PROBE_LATE_US) +
-		(int64_t)((uint64_t)size * 8000000 / r->probe.bps);
+		(int64_t)((uint64_t)size * 8000000 / p->bps);
 }

@@ -15,7 +15,7 @@ struct rate {
 	int64_t gate_us;       /* feedback is counted since */
 	unsigned gate_count;
 	/* a probe under way */
-	struct mu_probe probe; /* what is left of it; bytes 0: none */
+	struct mu_probe probe; /* what is left of it; packets 0: none */
 	int64_t probe_due_us;
 	unsigned probes; /* ever */
 };
@@ -34,20 +34,20 @@ void rate_tick(struct rate *r, int64_t now_us);
 
 uint32_t rate_bps(const struct rate *r);
 /** How fast packets may leave: faster than the estimate, for pictures come in pieces, but not by much where
- * the link is known to be full at it. */
-uint32_t rate_pace_bps(const struct rate *r);
+ * the link is known to be full at it, or may be: where the estimate is not well above what is wanted. */
+uint32_t rate_pace_bps(const struct rate *r, uint32_t wanted_bps);
 
 /** Whether to begin a probe, for wanted_bps. It is then under way. */
 bool rate_probe_begin(struct rate *r, uint32_t wanted_bps, int64_t now_us);
-/** Bytes of the probe's next packet, at most max, if it is due. @return 0: not now, or no probe is under way
- */
+/** About how large the probe's next packet should be, at most max, if it is due.
+ *  @return 0: not now, or no probe is under way */
 size_t rate_probe_due(const struct rate *r, size_t max, int64_t now_us);
-/** It left. */
+/** It left, as so many bytes; 0: none can, it is over. */
 void rate_probe_sent(struct rate *r, size_t size, int64_t now_us);
 /** When the next packet of a probe is due. @return INT64_MAX: none is under way */
 static inline int64_t rate_probe_next_us(const struct rate *r)
 {
-	return r->probe.bytes ? r->probe_due_us : INT64_MAX;
+	return r->probe.packets ? r->probe_due_us : INT64_MAX;
 }
 
 #endif

@@ -7,9 +7,11 @@
 #define AUDIO_PACKETS   50      /* a second */
 #define DEAD_US         3000000 /* a source that was asked for and does not come takes no room from others */
 #define ABSENT_US       10000000
-#define SMOOTH_US       1500000 /* a key frame makes half a second look dear */
-#define SUFFICES        1.1     /* a layer may be scaled up by so much */
-#define AGAIN_MAX_SHARE 0.3     /* most of the link that is kept for sending again */
+#define RISE_US         1500000 /* a key frame makes half a second look dear: a layer becomes so slowly */
+#define FALL_US         400000
+#define FIRST_MOST      1.5
+#define SUFFICES        1.1 /* a layer may be scaled up by so much */
+#define AGAIN_MAX_SHARE 0.3 /* most of the link that is kept for sending again */
 
 void share_init(struct share_stream *s)
 {
@@ -22,28 +24,66 @@ void share_init(struct share_stream *s)
 /* --- what is known of the layers
  * ------------------------------------------------------------------------------------------ */
 
+static unsigned count(uint8_t n, unsigned max)
+{
+	return MU_MIN(MU_MAX(n, 1u), max);
+}
+
+static uint32_t pixels(const struct mu_shape *k)
+{
+	return (uint32_t)k->width * k->height;
+}
+
+static uint32_t full_bps(const struct mu_shape *k)
+{
+	return k->bps[count(k->spatials, MU_SPATIAL_MAX) - 1][count(k->temporals, MU_TEMPORAL_MAX) - 1];
+}
+
 static bool same_source(const struct share_stream *s)
 {
 	return memcmp(s->source, s->before, sizeof(s->source)) == 0;
 }
 
-static void smooth(struct mu_shape *known, const struct mu_shape *now, double share)
+/* The first half second of a layer is mostly its key frame: it is taken for dearer than others of its size
+ * only when it has been for a while. */
+static void begin_modestly(struct mu_shape *known)
+{
+	uint32_t full = full_bps(known), most = (uint32_t)(pixels(known) * GUESS_PIXEL * FIRST_MOST);
+
+	if (most == 0 || full <= most)
+		return;
+	for (unsigned i = 0; i < MU_SPATIAL_MAX; i++) {
+		for (unsigned k = 0; k < MU_TEMPORAL_MAX; k++)
+			known->bps[i][k] = (uint32_t)((uint64_t)known->bps[i][k] * most / full);
+	}
+}
+
+static uint32_t toward(uint32_t before, uint32_t now, int64_t passed_us)
+{
+	int64_t whole_us = now > before ? RISE_US : FALL_US;
+	double share = (double)MU_MIN(passed_us, whole_us) / (double)whole_us;
+
+	return (uint32_t)(before + share * ((double)now - (double)before));
+}
+
+static void smooth(struct mu_shape *known, const struct mu_shape *now, int64_t passed_us)
 {
 	struct mu_shape before = *known;
 
 	*known = *now;
-	if (before.temporals != now->temporals || before.spatials != now->spatials)
-		return; /* the first time, or another thing than before */
+	if (before.temporals != now->temporals || before.spatials != now->spatials) {
+		begin_modestly(known); /* the first time, or another thing than before */
+		return;
+	}
 	for (unsigned i = 0; i < MU_SPATIAL_MAX; i++) {
 		for (unsigned k = 0; k < MU_TEMPORAL_MAX; k++)
-			known->bps[i][k] = (uint32_t)(before.bps[i][k] +
-				share * ((double)now->bps[i][k] - (double)before.bps[i][k]));
+			known->bps[i][k] = toward(before.bps[i][k], now->bps[i][k], passed_us);
 	}
 }
 
 static void learn(struct share_stream *s, int64_t now_us)
 {
-	double passed = (double)MU_MIN(MU_MAX(now_us - s->told_us, 0), SMOOTH_US) / SMOOTH_US;
+	int64_t passed_us = MU_MAX(now_us - s->told_us, 0);
 
 	if (!same_source(s)) {
 		memcpy(s->before, s->source, sizeof(s->before));
@@ -57,7 +97,7 @@ static void learn(struct share_stream *s, int64_t now_us)
 	for (unsigned i = 0; i < s->n_layers; i++) {
 		if (!s->shapes[i].flows)
 			continue;
-		smooth(&s->known[i], &s->shapes[i], passed);
+		smooth(&s->known[i], &s->shapes[i], passed_us);
 		s->flowed_us = now_us;
 	}
 	if (s->point == MU_PAUSED)
@@ -89,21 +129,6 @@ static bool absent(const struct share_stream *s, unsigned layer, int64_t now_us)
 /* --- points
  * ------------------------------------------------------------------------------------------------------------------
  */
-
-static unsigned count(uint8_t n, unsigned max)
-{
-	return MU_MIN(MU_MAX(n, 1u), max);
-}
-
-static uint32_t pixels(const struct mu_shape *k)
-{
-	return (uint32_t)k->width * k->height;
-}
-
-static uint32_t full_bps(const struct mu_shape *k)
-{
-	return k->bps[count(k->spatials, MU_SPATIAL_MAX) - 1][count(k->temporals, MU_TEMPORAL_MAX) - 1];
-}
 
 /* By what layers are put in order: their size, where it is not known their rate; those never seen come last,
  * for a publisher begins with the smallest. */

@@ -167,7 +167,7 @@ static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 	go_on(s, now_us);
 	if (can_probe(t) && rate_probe_begin(s->rate, s->sum.wanted_bps, now_us))
 		s->leave.probe_back = 0;
-	pace_set(&s->leave.pace, rate_pace_bps(s->rate), now_us);
+	pace_set(&s->leave.pace, rate_pace_bps(s->rate, s->sum.wanted_bps), now_us);
 	leave_plan(s, now_us);
 }
 
@@ -197,7 +197,7 @@ void steer_feedback(struct mu_transport *t, const uint8_t *fci, size_t len, int6
 	before = s->shared_bps;
 	if (bps < before * (1 - NEWS) || bps > before * (1 + NEWS))
 		deal(s, now_us);
-	pace_set(&s->leave.pace, rate_pace_bps(s->rate), now_us);
+	pace_set(&s->leave.pace, rate_pace_bps(s->rate, s->sum.wanted_bps), now_us);
 	leave_plan(s, now_us);
 }
 
@@ -231,7 +231,7 @@ void steer_begin(struct mu_transport *t, int64_t now_us)
 
 	if (!s || !t->key_out)
 		return;
-	pace_set(&s->leave.pace, rate_pace_bps(s->rate), now_us);
+	pace_set(&s->leave.pace, rate_pace_bps(s->rate, s->sum.wanted_bps), now_us);
 	steer_fed(t, now_us);
 }
 

@@ -365,11 +365,12 @@ static uint8_t any_rtx_pt(const struct out_stream *o)
 	return PT_NONE;
 }
 
-static size_t lay_padding(struct plane *p, struct message *m, struct out_stream *o, const struct manner *how)
+static size_t lay_padding(struct plane *p, struct message *m, struct out_stream *o, size_t size, const struct manner *how)
 {
+	size_t around = MU_RTP_HEADER_MIN + 8 + m->t->growth, len = size > around ? MU_MIN(size - around, (size_t)PADDING_MAX) : 1;
 	struct wire w = { .out = o, .empty = true };
 	uint8_t pt = any_rtx_pt(o);
-	struct mu_srtp_job *j = pt == PT_NONE ? NULL : place(p, m, &w, PADDING_MAX, how);
+	struct mu_srtp_job *j = pt == PT_NONE ? NULL : place(p, m, &w, len, how);
 
 	if (!j)
 		return 0;
@@ -377,14 +378,15 @@ static size_t lay_padding(struct plane *p, struct message *m, struct out_stream 
 	j->index = o->rtx_index++;
 	j->out[0] |= 0x20;
 	mu_rtp_patch(j->out, pt, (uint16_t)j->index, o->fit->last_ts, j->ssrc);
-	memset(j->out + j->hlen, 0, PADDING_MAX - 1);
-	j->out[j->hlen + PADDING_MAX - 1] = PADDING_MAX;
+	memset(j->out + j->hlen, 0, len - 1);
+	j->out[j->hlen + len - 1] = (uint8_t)len;
 	j->payload = j->out + j->hlen;
 	return j->hlen + j->payload_len + m->t->growth;
 }
 
 /* A stream that has not begun has no number for its repair yet: what it would get then might be one used now. */
-size_t wire_probe(struct plane *p, struct message *m, struct out_stream *o, unsigned back, uint16_t cluster, int64_t now_us)
+size_t wire_probe(struct plane *p, struct message *m, struct out_stream *o, unsigned back, size_t size, uint16_t cluster,
+	int64_t now_us)
 {
 	const struct manner how = { .how = REPAIR, .cluster = cluster, .now_us = now_us };
 	const struct wire_log *l = &o->fit->log;
@@ -392,9 +394,9 @@ size_t wire_probe(struct plane *p, struct message *m, struct out_stream *o, unsi
 
 	if (!o->started || !o->spec.rtx_ssrc)
 		return 0;
-	if (l->slots && l->high - l->low > back)
+	if (size > PADDING_MAX + MU_RTP_HEADER_MIN && l->slots && l->high - l->low > back)
 		w = &slot(l, l->high - 1 - back)->wire;
 	if (w && w->pkt && !w->empty && w->rtx_pt != PT_NONE && payload_len(w) > PADDING_MAX)
 		return lay_rtx(p, m, w, &how);
-	return lay_padding(p, m, o, &how);
+	return lay_padding(p, m, o, size, &how);
 }

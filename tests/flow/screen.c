@@ -410,11 +410,13 @@ static void send_feedback(struct screen *s)
 		peer_rtcp(&s->peer, buf, n);
 }
 
+/* Consent (RFC 7675), and reports. */
 static void report(struct screen *s)
 {
 	uint8_t buf[600];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
 
+	peer_raw(&s->peer, buf, peer_write_check(&s->peer, PEER_NOMINATE, buf));
 	s->next_report_us = s->f.now_us + 1000000;
 	mu_rtcp_add_rr(&w, 1, NULL, 0);
 	mu_rtcp_add_sdes(&w, 1, "screen");
