@@ -1,6 +1,5 @@
 /* Picture ids in the VP8 payload descriptor (RFC 7741, section 4.2) belong to the encoder of one layer; a viewer must see them
  * go on by one, whatever was switched or left out. */
-
 #include "adapt/adapt.h"
 
 /* A picture's number in 16 bits, by those near it: seven bits come around every few seconds. */

@@ -16,8 +16,8 @@ static json_t *layers_json(const struct mu_endpoint_track *t)
 		struct mu_shape s;
 
 		mu_track_shape(t->layers[i], &s);
-		json_array_append_new(ret, json_pack("{ss sb si si si sI}", "rid", t->rids[i], "flows", s.flows, "width", s.width,
-			"height", s.height, "fps", s.flows ? s.fps[MU_TEMPORAL_MAX - 1] : 0, "bps",
+		json_array_append_new(ret, json_pack("{ss sb si si si si si sI}", "rid", t->rids[i], "flows", s.flows,
+			"width", s.width, "height", s.height, "spatials", s.spatials, "temporals", s.temporals, "fps", s.flows ? s.fps[MU_TEMPORAL_MAX - 1] : 0, "bps",
 			(json_int_t)(s.flows ? s.bps[MU_SPATIAL_MAX - 1][MU_TEMPORAL_MAX - 1] : 0)));
 	}
 	return ret;

@@ -58,6 +58,7 @@ static void start_numbering(struct mu_track *t, const struct mu_packet *p, uint6
 	t->source_first = next;
 	t->ts_offset = t->last_ts + gap - p->wire_ts;
 	t->key.known = t->params.known = false;
+	mu_dd_reset(t->dd);
 	t->source_started = true;
 }
 
@@ -92,11 +93,28 @@ static void look_for_key(struct mu_track *t, struct branch *b, struct mu_packet 
 	b->stats.key_frames++;
 }
 
+/* What a dependency descriptor says goes for any codec. Its store is made when the first one comes. */
+static void look_at_descriptor(struct mu_track *t, const struct mu_packet *p, struct mu_payload_layers *l)
+{
+	struct mu_payload_layers said;
+	size_t len;
+	const uint8_t *dd = mu_rtp_ext(p, MU_EXT_DEPENDENCY_DESCRIPTOR, &len);
+
+	if (!dd || (!t->dd && mu_dd_new(&t->dd) < 0) || mu_dd_read(t->dd, dd, len, p->ts, &said) < 0)
+		return;
+	if (!said.width) {
+		said.width = l->width;
+		said.height = l->height;
+	}
+	*l = said;
+}
+
 static void look_at_layers(struct mu_track *t, struct mu_packet *p, enum mu_codec codec)
 {
 	struct mu_payload_layers l = mu_payload_layers(codec, p->data + p->hlen, (size_t)p->len - p->hlen - p->pad,
 		p->flags & MU_PACKET_FRAME, p->flags & MU_PACKET_MARKER);
 
+	look_at_descriptor(t, p, &l);
 	p->spatial = l.spatial;
 	p->temporal = l.temporal;
 	p->layer = l.flags;

@@ -93,6 +93,7 @@ struct gauge {
 	int64_t since_us, before_us; /* when they began; before_us 0: there is none */
 	bool early;		     /* to be told before the half second is over */
 	uint16_t width, height;
+	uint32_t frame_ts; /* the last frame that was counted: parameter sets and slices each may begin one */
 };
 #define SHAPE_WORDS ((sizeof(struct mu_shape) + 3) / 4)
 
@@ -119,6 +120,7 @@ struct mu_track {
 	int64_t asked_us;
 	bool key_wanted;
 	struct mu_timer key_timer;
+	struct mu_dd *dd; /* NULL: no dependency descriptor came yet */
 	struct gauge gauge;
 	/* written at home, read by any thread: shape.c */
 	struct {

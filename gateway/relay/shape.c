@@ -105,8 +105,10 @@ void shape_packet(struct mu_track *t, const struct mu_packet *p, int64_t now_us)
 		}
 	}
 	g->now.bytes[sp][te] += (uint32_t)(p->len - p->hlen - p->pad);
-	if (p->flags & MU_PACKET_FRAME && sp == 0)
+	if (p->flags & MU_PACKET_FRAME && sp == 0 && p->ts != g->frame_ts) {
+		g->frame_ts = p->ts;
 		g->now.frames[te]++;
+	}
 	atomic_store_explicit(&t->shape.last_us, now_us, memory_order_relaxed);
 }
 

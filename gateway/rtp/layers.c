@@ -1,7 +1,7 @@
 /* Layers as payload headers name them. */
 #include <errno.h>
 
-#include "rtp/rtp.h"
+#include "rtp/layers_internal.h"
 
 int mu_vp8_parse(const uint8_t *p, size_t len, struct mu_vp8 *ret)
 {
@@ -80,7 +80,7 @@ static void vp8_layers(const uint8_t *p, size_t len, struct mu_payload_layers *r
 
 enum { VP9_I = 0x80, VP9_P = 0x40, VP9_L = 0x20, VP9_F = 0x10, VP9_B = 0x08, VP9_E = 0x04, VP9_V = 0x02, VP9_Z = 0x01 };
 
-/* The size of the highest layer in the scalability structure. */
+/* The size of the highest layer in the scalability structure, which must come at a key picture. */
 static void vp9_size(const uint8_t *p, size_t len, struct mu_payload_layers *ret)
 {
 	size_t n, at;
@@ -123,16 +123,33 @@ static void vp9_layers(const uint8_t *p, size_t len, struct mu_payload_layers *r
 		(first & VP9_P ? 0 : MU_LAYER_INTRA) | (up || !(first & VP9_P) ? MU_LAYER_UP : 0));
 	if (first & VP9_V && at < len)
 		vp9_size(p + at, len - at, ret);
+	else if ((first & (VP9_L | VP9_P | VP9_B)) == VP9_B && at < len) /* the only layer says it itself */
+		size_vp9(p + at, len - at, ret);
 }
 
 struct mu_payload_layers mu_payload_layers(enum mu_codec c, const uint8_t *payload, size_t len, bool start, bool end)
 {
 	struct mu_payload_layers ret = { .flags = (uint8_t)((start ? MU_LAYER_START : 0) | (end ? MU_LAYER_END : 0)) };
 
-	if (c == MU_CODEC_VP8)
+	switch (c) {
+	case MU_CODEC_VP8:
 		vp8_layers(payload, len, &ret);
-	else if (c == MU_CODEC_VP9)
+		break;
+	case MU_CODEC_VP9:
 		vp9_layers(payload, len, &ret);
+		break;
+	case MU_CODEC_H264:
+		size_h264(payload, len, &ret);
+		break;
+	case MU_CODEC_H265:
+		size_h265(payload, len, &ret);
+		break;
+	case MU_CODEC_AV1:
+		size_av1(payload, len, &ret);
+		break;
+	default:
+		break;
+	}
 	ret.spatial = MU_MIN(ret.spatial, (uint8_t)(MU_SPATIAL_MAX - 1));
 	ret.temporal = MU_MIN(ret.temporal, (uint8_t)(MU_TEMPORAL_MAX - 1));
 	return ret;

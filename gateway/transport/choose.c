@@ -1,5 +1,5 @@
-/* Which of its layers a fitted stream is to show, as far as nobody tells it: the smallest that covers its tile, with all its
- * frames; and of those that have packets at all. */
+/* Which of its layers a fitted stream is to show, as far as nobody tells it: the smallest that covers its
+ * tile, with all its frames; and of those that have packets at all. */
 #include "transport/fit.h"
 
 static uint64_t size_of(const struct mu_shape *s)
@@ -71,7 +71,8 @@ void fit_choose(struct fit *f, int64_t now_us)
 	fit_follow(f, now_us);
 }
 
-void fit_target(struct out_stream *o, int layer, unsigned spatial, unsigned temporal, enum mu_choice why, int64_t now_us)
+void fit_target(struct out_stream *o, int layer, unsigned spatial, unsigned temporal, enum mu_choice why,
+	int64_t now_us)
 {
 	struct fit *f = o->fit;
 
@@ -110,9 +111,9 @@ int fit_layer_now(const struct fit *f)
 	return f->feed.n_layers == 1 ? f->target.layer : substitute(f);
 }
 
-/* --- for people ------------------------------------------------------------------------------------------------------------- */
+/* --- for people --- */
 
-static enum mu_choice why(const struct fit *f, bool flows)
+static enum mu_choice why(const struct fit *f, bool flows, bool shows)
 {
 	if (f->feed.n_layers == 0)
 		return MU_CHOICE_RESTS;
@@ -120,7 +121,7 @@ static enum mu_choice why(const struct fit *f, bool flows)
 		return f->target.why;
 	if (!flows)
 		return MU_CHOICE_RESTS;
-	return f->present ? f->target.why : MU_CHOICE_WAITS;
+	return shows ? f->target.why : MU_CHOICE_WAITS;
 }
 
 /* Of n layers. */
@@ -134,20 +135,21 @@ void fit_stats(const struct out_stream *o, struct mu_stream_stats *r)
 	const struct fit *f = o->fit;
 	struct mu_shape shapes[MU_LAYERS_MAX];
 	unsigned order[MU_LAYERS_MAX];
-	bool flows = false;
+	bool flows = false, shows = false;
 
 	fit_shapes(f, shapes, order);
 	for (unsigned i = 0; i < f->feed.n_layers; i++) {
 		flows |= shapes[i].flows;
 		if (!f->present || f->feed.layers[order[i]] != f->present->track)
 			continue;
+		shows = shapes[order[i]].flows;
 		r->layer = (uint8_t)i;
 		r->width = shapes[order[i]].width;
 		r->height = shapes[order[i]].height;
 		r->spatial = highest(f->now.spatial, shapes[order[i]].spatials);
 		r->temporal = highest(f->now.temporal, shapes[order[i]].temporals);
 	}
-	r->choice = why(f, flows);
+	r->choice = why(f, flows, shows);
 	r->n_layers = (uint8_t)f->feed.n_layers;
 	r->switches = f->switches;
 	r->bps = f->bps;

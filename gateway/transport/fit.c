@@ -1,13 +1,14 @@
-/* A fitted stream and its sources: the one that it shows, and at most one that is to take over and waits for a key frame.
- * What comes from either goes out under one row of numbers, on one time line, with one row of picture ids. */
+/* A fitted stream and its sources: the one that it shows, and at most one that is to take over and waits for
+ * a key frame. What comes from either goes out under one row of numbers, on one time line, with one row of
+ * picture ids. */
 #include <stdlib.h>
 
 #include "transport/fit.h"
 
-#define GAP_MAX	  3000	 /* numbers that a viewer is left to miss: past it a jump of the source's is closed */
+#define GAP_MAX   3000   /* numbers that a viewer is left to miss: past it a jump of the source's is closed */
 #define APART_MAX 500000 /* us that the layers' clocks may differ from when their packets come */
 
-/* --- made ---------------------------------------------------------------------------------------------------------------- */
+/* --- made --- */
 
 struct fit *fit_new(struct out_stream *o, struct mu_track *track)
 {
@@ -44,17 +45,23 @@ void fit_free(struct fit *f)
 	free(f);
 }
 
-/* --- sources --------------------------------------------------------------------------------------------------------------- */
+/* --- sources --- */
 
 static void deliver(struct mu_sink *sink, struct mu_burst *b);
 
-static bool is_fed(const struct mu_feed *f, const struct mu_track *track)
+/* @return its place, -1: none */
+static int place_of(const struct mu_feed *f, const struct mu_track *track)
 {
 	for (unsigned i = 0; i < f->n_layers; i++) {
 		if (f->layers[i] == track)
-			return true;
+			return (int)i;
 	}
-	return false;
+	return -1;
+}
+
+static bool is_fed(const struct mu_feed *f, const struct mu_track *track)
+{
+	return place_of(f, track) >= 0;
 }
 
 static void let_go(struct fit *f, struct fit_source **which)
@@ -78,7 +85,8 @@ static bool flows(const struct mu_track *t)
 	return shape.flows;
 }
 
-/* Where there is a picture, the next source begins with one of the same moment; where there is none, with the first there is. */
+/* Where there is a picture, the next source begins with one of the same moment; where there is none, with the
+ * first there is. */
 static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 {
 	struct fit_source *s = &f->sources[f->present == &f->sources[0]];
@@ -104,31 +112,37 @@ void fit_follow(struct fit *f, int64_t now_us)
 		let_go(f, &f->next);
 	if (!track)
 		return;
-	if (f->present && f->present->track == track)
+	if (f->present && f->present->track == track) {
 		f->want = f->target.depth;
-	else if (!f->next)
+		if (f->out->kind == MU_VIDEO)
+			thin_ask(f, now_us);
+	} else if (!f->next) {
 		begin(f, track, now_us);
+	}
 }
 
 void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 {
 	struct fit *f = o->fit;
 	struct mu_feed old = f->feed;
-	bool same = false;
+	unsigned kept = 0;
 
 	f->feed = *feed;
 	*feed = old;
 	for (unsigned i = 0; i < old.n_layers; i++)
-		same |= is_fed(&f->feed, old.layers[i]);
+		kept += is_fed(&f->feed, old.layers[i]);
 	if (f->present && !is_fed(&f->feed, f->present->track)) {
 		f->held.empty = true;
 		let_go(f, &f->present);
 	}
 	if (f->next && !is_fed(&f->feed, f->next->track))
 		let_go(f, &f->next);
-	if (!same)
-		wire_forget(o);
-	f->allocated = false;
+	if (kept == 0)
+		wire_forget(o); /* another endpoint's */
+	if (kept < old.n_layers || kept < f->feed.n_layers)
+		f->allocated = false; /* what was allocated was for others */
+	else if (f->target.layer >= 0)
+		f->target.layer = place_of(&f->feed, old.layers[f->target.layer]);
 	fit_choose(f, now_us);
 }
 
@@ -163,7 +177,7 @@ void fit_ask_key(struct out_stream *o, int64_t now_us)
 		mu_track_ask_key(f->next->track, o->t->worker, now_us);
 }
 
-/* --- time -------------------------------------------------------------------------------------------------------------------- */
+/* --- time --- */
 
 static uint32_t ticks(int64_t us, uint32_t clock)
 {
@@ -185,8 +199,8 @@ static uint32_t clock_of(const struct fit_source *s, const struct mu_packet *pkt
 	return c == MU_CODEC_NONE ? 90000 : mu_codec_clock(c);
 }
 
-/* When a new source's first packet goes out: what passed since the last one by the two sources' own clocks, which are one
- * sender's; by arrival where they are not known, or the sources are not of one sender. */
+/* When a new source's first packet goes out: what passed since the last one by the two sources' own clocks,
+ * which are one sender's; by arrival where they are not known, or the sources are not of one sender. */
 static uint32_t time_of_first(const struct fit *f, const struct fit_source *s, const struct mu_packet *first)
 {
 	const struct mu_worker *w = f->out->t->worker;
@@ -202,12 +216,14 @@ static uint32_t time_of_first(const struct fit *f, const struct fit_source *s, c
 	is = mu_track_clock(s->track, w);
 	if (!was.valid || !is.valid)
 		return by_arrival;
-	by_clock = was.rtp + f->present->ts_offset + ntp_ticks(is.ntp - was.ntp, clock) + (first->ts - is.rtp);
-	return (uint32_t)abs((int32_t)(by_clock - by_arrival)) < ticks(APART_MAX, clock) ? by_clock : by_arrival;
+	by_clock =
+		was.rtp + f->present->ts_offset + ntp_ticks(is.ntp - was.ntp, clock) + (first->ts - is.rtp);
+	return (uint32_t)abs((int32_t)(by_clock - by_arrival)) < ticks(APART_MAX, clock) ? by_clock
+											 : by_arrival;
 }
 
-/* Pictures that come from before what went out already, of a key frame in the cache or of another clock, go out behind it, each
- * a tick later than the one before, until their own time is reached. */
+/* Pictures that come from before what went out already, of a key frame in the cache or of another clock, go
+ * out behind it, each a tick later than the one before, until their own time is reached. */
 static uint32_t bump(struct fit *f, struct fit_source *s, uint32_t ts)
 {
 	uint32_t out = ts + s->ts_offset;
@@ -259,7 +275,7 @@ struct mu_rtp_clock fit_clock(const struct out_stream *o, int64_t now_us)
 	return c;
 }
 
-/* --- formats ----------------------------------------------------------------------------------------------------------------- */
+/* --- formats --- */
 
 static uint64_t lowest(const struct mu_burst *b, uint64_t from)
 {
@@ -287,7 +303,7 @@ static bool is_taken(const struct fit_source *s, const struct mu_packet *pkt)
 	return pkt->codec < MU_FORMATS_MAX && s->pt[pkt->codec] != PT_NONE && pkt->seq >= s->formats_since;
 }
 
-/* --- picture ids ---------------------------------------------------------------------------------------------------------------- */
+/* --- picture ids --- */
 
 /* @return whether it has any */
 static bool parse_vp8(const struct fit_source *s, const struct mu_packet *pkt, struct mu_vp8 *ret)
@@ -312,9 +328,9 @@ static void patch(struct fit *f, const struct fit_source *s, struct wire *w)
 		w->n_patch = d.len;
 }
 
-/* --- taking over ------------------------------------------------------------------------------------------------------------------ */
+/* --- taking over --- */
 
-static const struct mu_packet *packet_of(const struct mu_burst *b, uint64_t seq)
+static struct mu_packet *packet_of(const struct mu_burst *b, uint64_t seq)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->pkts[i]->seq == seq)
@@ -325,10 +341,30 @@ static const struct mu_packet *packet_of(const struct mu_burst *b, uint64_t seq)
 
 static void start(struct out_stream *o)
 {
+	struct fit *f = o->fit;
+
 	/* RFC 3711, section 3.3.1: as in egress.c */
-	o->fit->log.low = o->fit->log.high = mu_random_u32() & 0x3fff;
+	f->high = f->log.low = f->log.high = mu_random_u32() & 0x3fff;
+	memset(f->given, true, sizeof(f->given)); /* or by nobody */
 	o->rtx_index = mu_random_u32() & 0x3fff;
 	o->started = true;
+}
+
+/* Numbers that were kept for packets of the source before which can not come any more: nobody is to wait for
+ * them. */
+static void fill_holes(struct fit *f, const struct fit_source *s, struct mu_packet *like)
+{
+	for (uint64_t i = f->high > FIT_NUMBERS ? f->high - FIT_NUMBERS : 0; i < f->high; i++) {
+		struct wire w = { .out = f->out, .index = i, .ts = f->last_ts, .empty = true };
+
+		if (f->given[i % FIT_NUMBERS])
+			continue;
+		w.pkt = mu_packet_ref(like);
+		w.pt = s->pt[like->codec];
+		w.rtx_pt = s->rtx_pt[like->codec];
+		f->given[i % FIT_NUMBERS] = true;
+		wire_queue(&w);
+	}
 }
 
 /* The next source has its key frame. @return whether it is the present one now */
@@ -336,7 +372,7 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 {
 	struct fit_source *s = f->next;
 	uint64_t seq = lowest(b, MU_MAX(s->sink.first_seq, s->formats_since));
-	const struct mu_packet *first = packet_of(b, seq);
+	struct mu_packet *first = packet_of(b, seq);
 	struct mu_vp8 d;
 
 	if (!first || !is_taken(s, first))
@@ -345,11 +381,12 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 	s->ts_offset = time_of_first(f, s, first) - first->ts;
 	s->bumping = f->out->started;
 	if (f->out->started) {
+		fill_holes(f, s, first);
 		mu_renumber_switch(&f->numbers, s->number, seq);
 		f->switches++;
 	} else {
 		start(f->out);
-		mu_renumber_init(&f->numbers, s->number, seq, f->log.low);
+		mu_renumber_init(&f->numbers, s->number, seq, f->high);
 		f->last_ts = s->ts_offset + first->ts - 1;
 	}
 	s->highest = seq;
@@ -363,12 +400,16 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 	return true;
 }
 
-/* --- packets ----------------------------------------------------------------------------------------------------------------------- */
+/* --- packets --- */
 
 static struct wire wire_of(struct fit *f, struct fit_source *s, struct mu_packet *pkt, uint64_t index)
 {
 	struct wire w = { .out = f->out, .pkt = mu_packet_ref(pkt), .index = index };
 
+	for (; f->high <= index; f->high++)
+		f->given[f->high % FIT_NUMBERS] = false;
+	if (f->high - index <= FIT_NUMBERS)
+		f->given[index % FIT_NUMBERS] = true;
 	w.ts = time_out(f, s, pkt);
 	w.pt = s->pt[pkt->codec];
 	w.rtx_pt = s->rtx_pt[pkt->codec];
@@ -451,7 +492,7 @@ static void deliver(struct mu_sink *sink, struct mu_burst *b)
 	}
 }
 
-/* --- all of a transport's -------------------------------------------------------------------------------------------------------- */
+/* --- all of a transport's --- */
 
 #define COUNT_US 900000
 
@@ -476,6 +517,7 @@ static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 
 		wire_log_expire(&f->log, now_us);
 		count_bits(f, now_us);
+		thin_tick(f, now_us);
 		if (f->lapsed && t->sendable)
 			fit_resume(f->out, now_us);
 		else

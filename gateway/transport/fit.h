@@ -12,6 +12,7 @@
 
 #define FIT_TICK_US 200000 /* how often is looked whether the layers flow */
 #define FIT_BUMPS   32
+#define FIT_NUMBERS 256
 
 /* --- one packet of a fitted stream ---------------------------------------------------------------------------------------- */
 
@@ -100,6 +101,8 @@ struct fit {
 	struct mu_renumber numbers;
 	struct mu_vp8_map vp8;
 	/* of what went out */
+	uint64_t high;		 /* the next index */
+	bool given[FIT_NUMBERS]; /* which of those before it a packet went out as, by index modulo */
 	uint32_t last_ts;
 	int64_t last_arrival_us;
 	struct wire_log log;
@@ -107,6 +110,7 @@ struct fit {
 	struct fit_depth want, now, before; /* before: of pictures before since_ts */
 	uint32_t since_ts, picture_ts;
 	bool since_known, picture_known;
+	int64_t lacks_since_us; /* layers that are wanted; 0: none */
 	struct wire held; /* the last packet of a picture's layer, until the next packet tells whether there is another; pkt NULL: none */
 	/* for people */
 	uint32_t switches, bps;
@@ -163,6 +167,9 @@ void thin_begin(struct fit *f);
 bool thin_passes(struct fit *f, const struct mu_packet *pkt);
 /** The marker that ends a picture whose upper layers are left out. @return whether w is held back until the next packet */
 bool thin_mark(struct fit *f, struct wire *w);
+/** Ask the present source for a key frame where layers that are wanted do not begin by themselves. */
+void thin_ask(struct fit *f, int64_t now_us);
+void thin_tick(struct fit *f, int64_t now_us);
 /** The next packet of the source, NULL: there is none. What was held back goes out. */
 void thin_settle(struct fit *f, const struct mu_packet *next);
 

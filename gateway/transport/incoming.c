@@ -103,13 +103,25 @@ static bool is_encoding(const struct in_stream *s, const struct mu_packet *p)
 	       says(p, rtx_format_of(s, p->pt) >= 0 ? MU_EXT_REPAIRED_RID : MU_EXT_RID, s->spec.rid);
 }
 
+/* Of a stream that was removed. An m-section that is used again may bear the same SSRC: then MID says so, or the offer did. */
+static bool is_gone(const struct mu_transport *t, uint32_t ssrc)
+{
+	for (unsigned i = 0; i < MU_MIN(t->n_gone, (unsigned)GONE_MAX); i++) {
+		if (t->gone[i] == ssrc)
+			return true;
+	}
+	return false;
+}
+
 /* By MID (RFC 8843, section 9.2), else by payload type where only one stream has it. */
-static struct in_stream *find_unbound(struct mu_transport *t, const struct mu_packet *p)
+static struct in_stream *find_unbound(struct mu_transport *t, const struct mu_packet *p, uint32_t ssrc)
 {
 	size_t len;
 	const uint8_t *mid = mu_rtp_ext(p, MU_EXT_MID, &len);
 	struct in_stream *found = NULL;
 
+	if (!mid && is_gone(t, ssrc))
+		return NULL;
 	for (unsigned i = 0; i < t->n_in; i++) {
 		struct in_stream *s = t->in[i];
 
@@ -162,7 +174,7 @@ static struct in_stream *find_stream(struct mu_transport *t, const struct mu_pac
 		if (s->ssrc == ssrc || s->rtx_ssrc == ssrc)
 			return s;
 	}
-	s = find_unbound(t, p);
+	s = find_unbound(t, p, ssrc);
 	if (!s)
 		return NULL;
 	if (rtx_format_of(s, p->pt) >= 0) {

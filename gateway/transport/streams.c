@@ -1,11 +1,12 @@
-/* Streams that come and go while a transport runs. The control thread knows their names, so that it can say at once what is
- * wrong with a wish; the streams themselves travel to the worker in a message, and are its own from then on. */
+/* Streams that come and go while a transport runs. The control thread knows their names, so that it can say
+ * at once what is wrong with a wish; the streams themselves travel to the worker in a message, and are its
+ * own from then on. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "transport/fit.h"
 
-/* --- made ---------------------------------------------------------------------------------------------------------------- */
+/* --- made --- */
 
 struct in_stream *stream_in_new(struct mu_transport *t, const struct mu_stream_in *from)
 {
@@ -77,7 +78,7 @@ void stream_out_free(struct out_stream *o)
 	free(o);
 }
 
-/* --- names; control thread ------------------------------------------------------------------------------------------------ */
+/* --- names; control thread --- */
 
 struct stream_name {
 	char mid[32];
@@ -130,7 +131,7 @@ static void forget_in(struct mu_transport *t, const char *mid)
 	t->n_names = n;
 }
 
-/* --- messages ------------------------------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 struct stream_msg {
 	struct mu_msg msg;
@@ -167,7 +168,7 @@ static bool runs(const struct mu_transport *t)
 	return !mu_list_empty(&t->link);
 }
 
-/* --- in --------------------------------------------------------------------------------------------------------------------- */
+/* --- in --- */
 
 void stream_learn_exts(struct mu_transport *t, const struct mu_ext_map *exts)
 {
@@ -246,6 +247,8 @@ static void remove_in_msg(struct mu_msg *msg)
 			continue;
 		}
 		session_end_in(s);
+		t->gone[t->n_gone++ % GONE_MAX] = s->ssrc;
+		t->gone[t->n_gone++ % GONE_MAX] = s->rtx_ssrc;
 		stream_in_free(s);
 	}
 	if (runs(t))
@@ -269,7 +272,7 @@ void mu_transport_remove_in(struct mu_transport *t, const char *mid)
 	mu_worker_post(t->worker, &m->msg);
 }
 
-/* --- out -------------------------------------------------------------------------------------------------------------------- */
+/* --- out --- */
 
 static int add_out(struct mu_transport *t, struct out_stream *o)
 {
@@ -307,7 +310,8 @@ int mu_transport_add_out(struct mu_transport *t, const struct mu_stream_out *s)
 
 	if (t->closing || t->closed)
 		return -EPROTO;
-	if (!t->is_fitted || s->track || s->n_formats == 0 || s->n_formats > MU_FORMATS_MAX || find_out(t, s->mid))
+	if (!t->is_fitted || s->track || s->n_formats == 0 || s->n_formats > MU_FORMATS_MAX ||
+		find_out(t, s->mid))
 		return -EINVAL;
 	if (count(t, true) >= MU_STREAMS_LATER_MAX)
 		return -ENOSPC;

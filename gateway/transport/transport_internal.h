@@ -19,6 +19,7 @@
 #define CONNECT_TIMEOUT_US 30000000
 #define LOG_GATE_US	  10000000 /* one line for a kind of bad packet in this time (RELIABILITY S4) */
 #define RTCP_MAX	  1200
+#define GONE_MAX	  8
 #define RTCP_BLOCKS_MAX	  31 /* of an RR, SSRCs of a BYE (RFC 3550, section 6.4.1) */
 
 struct plane;
@@ -165,6 +166,8 @@ struct mu_transport {
 	int64_t next_report_us;
 	struct in_stream **in; /* each stays where it is: tracks and queues know it */
 	unsigned n_in;
+	uint32_t gone[GONE_MAX]; /* SSRCs of streams in that were removed: their packets on the way are nobody's */
+	unsigned n_gone;
 	struct out_stream **out;
 	unsigned n_out;
 	struct fitted *fitted; /* NULL unless is_fitted */

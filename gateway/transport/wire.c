@@ -48,8 +48,12 @@ void wire_drain(struct plane *p, struct message *m, int64_t now_us)
 
 	if (q->n > 0)
 		stats_queue(p, mu_clock_us() - q->queue[0].pkt->arrival_us);
-	for (unsigned i = 0; i < q->n; i++)
-		wire_send(p, m, &q->queue[i], now_us);
+	for (unsigned i = 0; i < q->n; i++) {
+		if (m->t->sendable)
+			wire_send(p, m, &q->queue[i], now_us);
+		else
+			mu_packet_unref(q->queue[i].pkt);
+	}
 	q->n = 0;
 }
 
@@ -178,7 +182,8 @@ const struct wire *wire_find(const struct out_stream *o, uint16_t seq)
 
 static size_t write_header(const struct wire *w, uint8_t ret[MU_RTP_HEADER_MAX])
 {
-	size_t len = mu_rtp_write_header(w->pkt, &w->out->map->map, NULL, 0, ret);
+	static const struct mu_ext_map nothing; /* an empty one says nothing of what it stands for */
+	size_t len = mu_rtp_write_header(w->pkt, w->empty ? &nothing : &w->out->map->map, NULL, 0, ret);
 
 	ret[1] = w->marker ? 0x80 : 0;
 	if (w->empty)

@@ -215,6 +215,8 @@ void console_absent(struct console *c);
 /** Tell it the state of its conference now, or that it is in none any more. */
 void console_tell_conference(struct console *c);
 void rooms_event(struct mu_webrtc *w, const struct mu_event *ev);
+/** A member's tracks or state changed. */
+void rooms_endpoint_changed(struct mu_webrtc *w, const char *endpoint);
 void rooms_free(struct mu_webrtc *w);
 struct mu_conference *room_conference(const struct room *r);
 /** Those whose audio is forwarded now, as many as the conference allows. @return how many */

@@ -152,8 +152,8 @@ static json_t *state_json(const struct console *c, json_t *state)
 
 static void tell_put_out(struct console *c)
 {
-	console_send(c,
-		json_pack("{ss sn sn ss}", "type", "conference", "state", "me", "why", c->put_out_why));
+	console_send(
+		c, json_pack("{ss sn sn ss}", "type", "conference", "state", "me", "why", c->put_out_why));
 }
 
 void console_tell_conference(struct console *c)
@@ -284,6 +284,20 @@ void rooms_event(struct mu_webrtc *w, const struct mu_event *ev)
 		ended(r);
 	else
 		happened(r, ev);
+}
+
+void rooms_endpoint_changed(struct mu_webrtc *w, const char *endpoint)
+{
+	GHashTableIter it;
+	gpointer value;
+
+	g_hash_table_iter_init(&it, w->rooms);
+	while (g_hash_table_iter_next(&it, NULL, &value)) {
+		struct room *r = value;
+
+		if (mu_conference_member(r->conference, endpoint))
+			touch_all(r);
+	}
 }
 
 /* --- come in, leave --- */

@@ -5,9 +5,13 @@
 
 #include "webrtc/console.h"
 
-#define AWAITED_MS        30000 /* a session without its client */
-#define AWAITED_MAX_TOKEN 8 /* of those, of one token: a client that comes back as another again and again \
-			     */
+#define AWAITED_MS 30000 /* a session without its client */
+#define AWAITED_MAX_TOKEN                                                                \
+	8 /* of those, of one token: a client that comes back as another again and again \
+	   */
+
+#define CROWD    100 /* consoles */
+#define CROWD_MS 50
 
 static const struct mu_transport_events events;
 
@@ -273,8 +277,8 @@ void console_touch(struct console *c)
 	struct mu_webrtc *w = c->s->w;
 
 	c->dirty = true;
-	if (!w->settle_timer)
-		w->settle_timer = w->timer_add(0, settle, w);
+	if (!w->settle_timer) /* a crowd's changes come together: one look at all of them does */
+		w->settle_timer = w->timer_add(w->n_consoles > CROWD ? CROWD_MS : 0, settle, w);
 }
 
 static bool watches(const struct console *c, const char *endpoint)
@@ -283,7 +287,7 @@ static bool watches(const struct console *c, const char *endpoint)
 		if (strcmp(c->down.views[i].endpoint, endpoint) == 0)
 			return true;
 	}
-	return c->room && mu_conference_member(room_conference(c->room), endpoint);
+	return false;
 }
 
 void consoles_endpoint_changed(struct mu_webrtc *w, const char *endpoint)
@@ -294,6 +298,7 @@ void consoles_endpoint_changed(struct mu_webrtc *w, const char *endpoint)
 		if (s->kind == SESSION_CONSOLE && !s->ended && watches(s->console, endpoint))
 			console_touch(s->console);
 	}
+	rooms_endpoint_changed(w, endpoint);
 }
 
 /* --- figures --- */

@@ -17,27 +17,68 @@ struct settling {
 	struct wish *wishes;
 	unsigned n, n_room; /* n_room: of a conference's audio, which is not asked for */
 	struct mu_seen *seen;
-	size_t n_seen;
+	GHashTable *known; /* endpoint that may be wished for -> struct known */
+};
+/** What the conference says of an endpoint. */
+struct known {
+	const struct mu_seen *audio, *video, *screen;
 };
 
 /* --- what it is to receive --- */
 
+static void may_be_wished(struct settling *s, const char *endpoint)
+{
+	if (!g_hash_table_contains(s->known, endpoint))
+		g_hash_table_insert(s->known, (gpointer)(uintptr_t)endpoint, g_new0(struct known, 1));
+}
+
+static const struct mu_seen **place_of(struct known *k, const char *label)
+{
+	if (strcmp(label, "audio") == 0)
+		return &k->audio;
+	return strcmp(label, "video") == 0 ? &k->video : strcmp(label, "screen") == 0 ? &k->screen : NULL;
+}
+
+/* Of a large conference only what is looked at: this runs for each of its consoles whenever anything happens.
+ */
 static void see(struct settling *s)
 {
 	struct mu_conference *conference = s->c->room ? room_conference(s->c->room) : NULL;
-	size_t max = conference ? 2 * mu_conference_members(conference) + 2 : 0;
+	size_t max = conference ? 2 * mu_conference_members(conference) + 2 : 0, n;
+	const char *const *chosen;
+	unsigned n_chosen = conference ? room_chosen(s->c->room, &chosen) : 0;
 
-	s->seen = max > 0 ? g_new(struct mu_seen, max) : NULL;
-	s->n_seen = max > 0 ? MU_MIN(mu_conference_seen(conference, s->c->s->ep->id, s->seen, max), max) : 0;
+	s->known = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+	for (unsigned i = 0; i < s->c->down.n_views; i++)
+		may_be_wished(s, s->c->down.views[i].endpoint);
+	for (unsigned i = 0; i < n_chosen; i++)
+		may_be_wished(s, chosen[i]);
+	if (!conference || g_hash_table_size(s->known) == 0)
+		return;
+	s->seen = g_new(struct mu_seen, max);
+	n = MU_MIN(mu_conference_seen(conference, s->c->s->ep->id, s->seen, max), max);
+	for (size_t i = 0; i < n; i++) {
+		struct known *k = g_hash_table_lookup(s->known, s->seen[i].endpoint);
+		const struct mu_seen **place = k ? place_of(k, s->seen[i].label) : NULL;
+
+		if (place)
+			*place = &s->seen[i];
+	}
 }
 
 static const struct mu_seen *seen_of(const struct settling *s, const char *endpoint, const char *label)
 {
-	for (size_t i = 0; i < s->n_seen; i++) {
-		if (strcmp(s->seen[i].label, label) == 0 && strcmp(s->seen[i].endpoint, endpoint) == 0)
-			return &s->seen[i];
-	}
-	return NULL;
+	struct known *k = g_hash_table_lookup(s->known, endpoint);
+	const struct mu_seen **place = k ? place_of(k, label) : NULL;
+
+	return place ? *place : NULL;
+}
+
+static bool is_member(const struct console *c, const char *endpoint)
+{
+	const struct mu_member *m = c->room ? mu_conference_member(room_conference(c->room), endpoint) : NULL;
+
+	return m && m->present;
 }
 
 static bool may_watch(const struct console *c, const char *endpoint)
@@ -70,17 +111,17 @@ static void wish_for(struct settling *s, const char *endpoint, const char *label
 static void wish_for_view(struct settling *s, const struct mu_signal_view *v)
 {
 	const struct mu_seen *seen = seen_of(s, v->endpoint, v->label);
-	const struct mu_member *member =
-		s->c->room ? mu_conference_member(room_conference(s->c->room), v->endpoint) : NULL;
+	const struct console *c = s->c;
 
-	if (member && member->present && strcmp(v->label, "audio") == 0)
+	if (strcmp(v->label, "audio") == 0 && is_member(c, v->endpoint))
 		return; /* comes by itself, and as the conference says */
 	if (seen)
 		wish_for(s, v->endpoint, v->label, seen->urgency, v->width, v->height, NULL);
-	else if (may_watch(s->c, v->endpoint))
+	else if (may_watch(c, v->endpoint))
 		wish_for(s, v->endpoint, v->label, MU_URGENT_MONITOR, v->width, v->height, NULL);
 	else
-		wish_for(s, v->endpoint, v->label, MU_URGENT_MONITOR, 0, 0, member ? "idle" : "forbidden");
+		wish_for(s, v->endpoint, v->label, MU_URGENT_MONITOR, 0, 0,
+			is_member(c, v->endpoint) ? "idle" : "forbidden");
 }
 
 static void wish_for_room(struct settling *s)
@@ -372,6 +413,7 @@ void console_down_settle(struct console *c)
 	console_down_offer(c);
 	g_free(s.wishes);
 	g_free(s.seen);
+	g_hash_table_unref(s.known);
 }
 
 void console_slots_reset(struct console *c)

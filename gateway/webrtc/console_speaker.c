@@ -92,12 +92,15 @@ static void listen_to_all(
 	struct voices *v, struct mu_webrtc *w, struct mu_conference *conference, int64_t now_us)
 {
 	for (size_t i = 0; i < mu_conference_members(conference); i++) {
-		const char *endpoint = mu_conference_member_at(conference, i)->endpoint;
-		const struct mu_track *t =
-			mu_conference_heard(conference, endpoint) ? audio_of(w, endpoint) : NULL;
+		const struct mu_member *m = mu_conference_member_at(conference, i);
+		const struct mu_track *t;
 
-		if (t)
-			listen_to(v, endpoint, t, strcmp(mu_floor_holder(conference), endpoint) == 0, now_us);
+		if (!m->present || m->muted || m->role == MU_ROLE_LISTENER) /* most of a large one */
+			continue;
+		t = audio_of(w, m->endpoint);
+		if (t && mu_conference_heard(conference, m->endpoint))
+			listen_to(v, m->endpoint, t, strcmp(mu_floor_holder(conference), m->endpoint) == 0,
+				now_us);
 	}
 	g_hash_table_foreach_remove(v->all, is_gone, NULL);
 }

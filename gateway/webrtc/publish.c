@@ -69,5 +69,6 @@ int publish_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, c
 	if (err == 0)
 		err = publish_show_tracks(ep, label, in, n);
 	ep->home = home;
+	whep_feed_viewers(w, ep);
 	return err;
 }

@@ -33,6 +33,11 @@ struct session {
 	/* what a restart's answer repeats */
 	char mid[32], type[16];
 	char *bundle; /* " 0 1", "" none */
+	/* streams out of a viewer whose transport is fitted: what each is fed from */
+	struct {
+		char mid[32], label[16];
+	} fed[2];
+	unsigned n_fed;
 	struct mu_transport_stats *stats; /* NULL: none came yet */
 };
 
@@ -128,6 +133,8 @@ void whip_silent(struct session *s, const char *why);
 void whip_ended(struct session *s, enum session_end how, const char *why);
 void whip_stop_holds(struct mu_webrtc *w);
 void whep_ended(struct session *s);
+/** A publisher came with other encodings of what the endpoint has: its fitted viewers choose from those. */
+void whep_feed_viewers(struct mu_webrtc *w, const struct mu_endpoint *ep);
 
 /** Figures kept after the event that told them. @return malloc'ed in one piece, NULL: no memory */
 struct mu_transport_stats *stats_copy(const struct mu_transport_stats *from);

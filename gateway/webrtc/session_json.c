@@ -13,6 +13,18 @@ static json_t *stream_json(const struct mu_stream_stats *s)
 		"fraction_lost", s->remote_fraction_lost / 256.0);
 }
 
+/* What was chosen, of a stream for which there is something to choose. */
+static json_t *chosen_json(const struct mu_stream_stats *s)
+{
+	json_t *o = stream_json(s);
+
+	if (s->out && s->n_layers > 0)
+		json_object_set_new(o, "chosen", json_pack("{ss si si si si si si sI sI}", "why", mu_choice_name(s->choice), "layer",
+			s->layer, "layers", s->n_layers, "spatial", s->spatial, "temporal", s->temporal, "width", s->width,
+			"height", s->height, "bps", (json_int_t)s->bps, "switches", (json_int_t)s->switches));
+	return o;
+}
+
 static void add_stats(json_t *o, const struct mu_transport_stats *st)
 {
 	json_t *streams = json_object_get(o, "streams");
@@ -23,7 +35,7 @@ static void add_stats(json_t *o, const struct mu_transport_stats *st)
 	if (st->remote.sa.sa_family != AF_UNSPEC)
 		json_object_set_new(o, "remote", json_string(mu_addr_text(&st->remote, text)));
 	for (unsigned i = 0; i < st->n_streams; i++)
-		json_array_append_new(streams, stream_json(&st->streams[i]));
+		json_array_append_new(streams, chosen_json(&st->streams[i]));
 }
 
 json_t *mu_session_json(const struct mu_session_info *info)

@@ -133,13 +133,23 @@ static bool is_taken(const struct mu_stream_in *in, const struct mu_sdp_codec *r
 	return false;
 }
 
+/* Of several encodings what is sent again has to name the one it is of; else it is asked for in its own stream. */
+static bool takes_rtx(const struct mu_sdp_media *m)
+{
+	for (unsigned i = 0; i < m->n_exts; i++) {
+		if (m->exts[i].type == MU_EXT_REPAIRED_RID)
+			return true;
+	}
+	return m->n_layers <= 1;
+}
+
 /* All formats that we relay, in the offerer's order (its preference), and their RTX. */
 static void take_formats(
 	const struct mu_sdp_media *m, enum mu_kind kind, struct sdp_section *s, struct mu_stream_in *in)
 {
 	for (unsigned i = 0; i < m->n_codecs && in->n_formats < MU_FORMATS_MAX; i++) {
 		enum mu_codec codec = sdp_codec_of(&m->codecs[i]);
-		const struct mu_sdp_codec *rtx = sdp_rtx_of(m, m->codecs[i].pt);
+		const struct mu_sdp_codec *rtx = takes_rtx(m) ? sdp_rtx_of(m, m->codecs[i].pt) : NULL;
 
 		if (codec == MU_CODEC_NONE || mu_codec_kind(codec) != kind)
 			continue;
@@ -299,7 +309,7 @@ static void drop_tracks(struct mu_transport_spec *spec)
 		spec->in[i].track = mu_track_unref(spec->in[i].track);
 }
 
-static int give_tracks(struct mu_endpoint *ep, unsigned home, const struct mu_transport_spec *spec)
+static int give_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, const struct mu_transport_spec *spec)
 {
 	int err = 0;
 
@@ -308,6 +318,7 @@ static int give_tracks(struct mu_endpoint *ep, unsigned home, const struct mu_tr
 		err = publish_show_tracks(ep, label_of(&spec->in[i]), &spec->in[i], end - i);
 	}
 	ep->home = home;
+	whep_feed_viewers(w, ep);
 	return err;
 }
 
@@ -329,7 +340,7 @@ static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_e
 	if (old)
 		publisher_replace(old);
 	session_tell(s, "session.created", NULL);
-	if (give_tracks(ep, home, &p->spec) < 0) {
+	if (give_tracks(w, ep, home, &p->spec) < 0) {
 		mu_web_reply_done(r);
 		session_end(s, SESSION_LOST, "out of memory");
 		reply_refuse(r, 503, "out of memory for the tracks of %s: try again later", ep->id);

@@ -236,12 +236,10 @@ const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
 void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
 	bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
 {
-	static const struct mu_stream_stats video_in = { .mid = "0",
-		.kind = MU_VIDEO,
-		.packets = 99,
-		.lost = 1,
-		.jitter_us = 1500,
-		.rtt_us = 20000 };
+	static const struct mu_stream_stats video_in[] = {
+		{ .mid = "0", .kind = MU_VIDEO, .packets = 99, .lost = 1, .jitter_us = 1500, .rtt_us = 20000 },
+		{ .mid = "1", .rid = "h", .kind = MU_VIDEO, .packets = 99, .rtt_us = 30000 },
+	};
 	static const struct mu_stream_stats video_out = { .mid = "0",
 		.out = true,
 		.kind = MU_VIDEO,
@@ -249,7 +247,7 @@ void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
 		.jitter_us = 3000,
 		.rtt_us = 90000,
 		.remote_fraction_lost = 10 };
-	static const struct mu_transport_stats in = { .n_streams = 1, .streams = &video_in };
+	static const struct mu_transport_stats in = { .n_streams = 2, .streams = video_in };
 	static const struct mu_transport_stats out = { .n_streams = 1, .streams = &video_out };
 
 	(void)w;

@@ -88,7 +88,7 @@ static void connect_browser(struct browser *b, const char *origin, char **protoc
 
 	memset(b, 0, sizeof(*b));
 	snprintf(uri, sizeof(uri), "ws://127.0.0.1:%u/v1/console", port);
-	b->session = soup_session_new();
+	b->session = soup_session_new_with_options("proxy-resolver", NULL, NULL);
 	m = soup_message_new("GET", uri);
 	soup_session_websocket_connect_async(
 		b->session, m, origin, protocols, G_PRIORITY_DEFAULT, NULL, on_connected, b);

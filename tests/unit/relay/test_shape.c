@@ -118,6 +118,70 @@ static void test_packets_say_their_layer(void **state)
 	teardown(&b);
 }
 
+/* A dependency descriptor says the layer, of whatever codec; key frame, then layer 2 of temporal layers. */
+static const struct mu_packet *pushed_dd(struct bench *b, const uint8_t *dd, size_t len)
+{
+	struct mu_packet *p = video(fake_net_relay(b->net, 0), (uint16_t)b->seq, b->ts, true, true, true, 200, b->now);
+
+	memcpy(p->data + p->len, dd, len);
+	p->n_ext = 1;
+	p->ext[0] = (struct mu_packet_ext){ MU_EXT_DEPENDENCY_DESCRIPTOR, (uint8_t)len, p->len };
+	mu_track_push(b->track, p, b->seq++, b->now);
+	b->ts += 3000;
+	return p;
+}
+
+static void test_dependency_descriptor(void **state)
+{
+	/* template table of three temporal layers; then template 3 */
+	static const uint8_t table[] = { 0xc0, 0x00, 0x01, 0x80, 0x02, 0x17, 0xaa, 0xa1, 0x81, 0x4d, 0x14, 0x08, 0x00, 0x00 };
+	static const uint8_t top[] = { 0xc3, 0x00, 0x02 };
+	struct taker *t;
+	struct bench b;
+
+	(void)state;
+	setup(&b, 1, true);
+	t = join(&b, 0);
+	assert_layer(pushed_dd(&b, table, sizeof(table)), 0, 0,
+		MU_LAYER_START | MU_LAYER_END | MU_LAYER_UP | MU_LAYER_INTRA);
+	assert_layer(pushed_dd(&b, top, sizeof(top)), 0, 2,
+		MU_LAYER_START | MU_LAYER_END | MU_LAYER_UP | MU_LAYER_UNREFERENCED);
+	change_source(&b, &vp9);
+	assert_int_equal(pushed_dd(&b, top, sizeof(top))->temporal, 0); /* the table was of another source */
+	leave(&b, 0, t);
+	mu_clock_drive(0);
+	teardown(&b);
+}
+
+/* Parameter sets in packets of their own, and slices, are one frame. */
+static void test_frames_are_counted_once(void **state)
+{
+	static const uint8_t sps[] = { 0x67, 0x42, 0xc0, 0x1e, 0x8c, 0x8d, 0x40, 0x52, 0x17, 0xf1, 0x13, 0x40, 0x3c, 0x22, 0x11,
+		0xa8 };
+	static const uint8_t sei[] = { 0x06, 0x05 }, idr[] = { 0x65, 0x88 };
+	static const struct mu_format h264 = { .codec = MU_CODEC_H264, .pt = 96 };
+	struct mu_shape s;
+	struct bench b;
+
+	(void)state;
+	setup(&b, 1, true);
+	change_source(&b, &h264);
+	for (int i = 0; i < 60; i++) {
+		pushed(&b, sps, sizeof(sps), false);
+		pushed(&b, sei, sizeof(sei), false);
+		pushed(&b, idr, sizeof(idr), true);
+		b.ts += 3000;
+		mu_clock_drive(b.now += TURN);
+		fake_net_run(b.net, b.now);
+	}
+	mu_track_shape(b.track, &s);
+	assert_in_range(s.fps[0], 28, 32);
+	assert_int_equal(s.width, 642);
+	assert_int_equal(s.height, 358);
+	mu_clock_drive(0);
+	teardown(&b);
+}
+
 /* --- users ------------------------------------------------------------------------------------------------------------------ */
 
 static struct mu_inbox inbox;
@@ -240,6 +304,8 @@ int main(void)
 		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_begins),
 		cmocka_unit_test(test_packets_say_their_layer),
+		cmocka_unit_test(test_dependency_descriptor),
+		cmocka_unit_test(test_frames_are_counted_once),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_last_reference),
 		cmocka_unit_test(test_loudness),

@@ -144,12 +144,89 @@ static void test_repairs_name_their_encoding(void **state)
 	teardown();
 }
 
+/* --- key frames, of the encoding that lacks one -------------------------------------------------------------------- */
+
+static unsigned asked[2]; /* for "l" at 200, "h" at 100 */
+
+static void on_key(void *arg, uint32_t ssrc)
+{
+	(void)arg;
+	assert_true(ssrc == 100 || ssrc == 200);
+	asked[ssrc == 100]++;
+}
+
+static void ask_low(struct mu_transport *t)
+{
+	mu_track_ask_key(layer[0], t->worker, mu_clock_us());
+}
+
+static void ask_high(struct mu_transport *t)
+{
+	mu_track_ask_key(layer[1], t->worker, mu_clock_us());
+}
+
+static void await_request(unsigned which)
+{
+	static const struct mu_rtcp_handler keys = { .key_request = on_key };
+	uint8_t data[2000];
+	size_t len;
+
+	for (int64_t until = mu_clock_us() + 5000000; asked[which] == 0;) {
+		assert_true(mu_clock_us() < until);
+		if (peer_take(&pub.peer, 100, data, &len) == PEER_RTCP)
+			mu_rtcp_parse(data, len, &keys, NULL);
+	}
+}
+
+static void test_key_requests_go_to_their_encoding(void **state)
+{
+	(void)state;
+	setup();
+	memset(asked, 0, sizeof(asked));
+	send_as(100, 1, 96, ID_RID, "h");
+	send_as(200, 1, 96, ID_RID, "l");
+	await_packets(0, 1);
+	await_packets(1, 1);
+	stage_on_worker(&pub, ask_low);
+	await_request(0);
+	assert_int_equal(asked[1], 0);
+	stage_on_worker(&pub, ask_high);
+	await_request(1);
+	teardown();
+}
+
+/* A sender that begins anew has another SSRC in its encoding; the other one is not touched. */
+static void test_each_encoding_may_begin_anew(void **state)
+{
+	uint8_t room[200];
+	struct mu_rtcp_writer w = { .data = room, .size = sizeof(room) };
+
+	(void)state;
+	setup();
+	send_as(100, 1, 96, ID_RID, "h");
+	send_as(200, 1, 96, ID_RID, "l");
+	await_packets(0, 1);
+	await_packets(1, 1);
+	send_as(150, 1, 96, ID_RID, "h"); /* too soon: the one before still sends */
+	mu_rtcp_add_bye(&w, &(uint32_t){ 100 }, 1, "");
+	peer_rtcp(&pub.peer, w.data, w.len);
+	send_as(151, 1, 96, ID_RID, "h");
+	send_as(200, 2, 96, 0, NULL);
+	await_packets(0, 2);
+	assert_int_equal(pub.stats.streams[0].ssrc, 200);
+	assert_int_equal(pub.stats.streams[1].ssrc, 151);
+	assert_int_equal(pub.stats.unknown_ssrc, 1);
+	teardown();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bound_by_rid),
 		cmocka_unit_test(test_unknown_names),
 		cmocka_unit_test(test_repairs_name_their_encoding),
+		cmocka_unit_test(test_key_requests_go_to_their_encoding),
+		cmocka_unit_test(test_each_encoding_may_begin_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

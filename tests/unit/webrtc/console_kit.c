@@ -251,6 +251,15 @@ void client_join(struct client *k)
 	fake_pass(150);
 }
 
+json_t *sdp_json(const char *name)
+{
+	char *sdp = sdp_load(name);
+	json_t *o = json_string(sdp);
+
+	free(sdp);
+	return o;
+}
+
 struct mu_transport *client_publish(struct client *k)
 {
 	char *sdp = sdp_load("chromium-whip.sdp");

@@ -59,6 +59,8 @@ const char *client_track(struct client *k, const char *mid);
 const char *client_mid(struct client *k, const char *endpoint, const char *label);
 /** Why a view is missing by the last tracks; NULL: it is not. */
 const char *client_missing(struct client *k, const char *endpoint, const char *label);
+/** sdp_load as JSON; a new reference. */
+json_t *sdp_json(const char *name);
 const char *text_of(const json_t *o, const char *key);
 /** A member that has to be there. */
 bool flag_of(const json_t *o, const char *key);

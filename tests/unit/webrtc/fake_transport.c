@@ -94,7 +94,9 @@ enum mu_kind mu_track_kind(const struct mu_track *t)
 void mu_track_shape(const struct mu_track *t, struct mu_shape *ret)
 {
 	(void)t;
-	*ret = (struct mu_shape){ .flows = true, .spatials = 1, .temporals = 1 };
+	*ret = fake.shape;
+	if (ret->spatials == 0)
+		*ret = (struct mu_shape){ .flows = true, .spatials = 1, .temporals = 1 };
 }
 
 unsigned mu_track_loudness(const struct mu_track *t, int64_t now)
@@ -160,6 +162,11 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec,
 		mu_track_ref(spec->in[i].track);
 	for (unsigned i = 0; i < spec->n_out; i++)
 		mu_track_ref(spec->out[i].track);
+	for (unsigned i = 0; spec->fitted && i < spec->n_out; i++) { /* they begin with their track */
+		t->out[t->n_out].s = spec->out[i];
+		t->out[t->n_out].feed = (struct mu_feed){ { mu_track_ref(spec->out[i].track) }, 1, 0, 0, 0, false };
+		t->n_out++;
+	}
 	fake.t[fake.n++ % MU_ARRAY_LEN(fake.t)] = t;
 	fake.n_alive++;
 	*ret = t;

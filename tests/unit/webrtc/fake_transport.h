@@ -54,6 +54,7 @@ extern struct fake {
 	} timers[64];
 	unsigned loudness[8];		/* by track: see fake_loud */
 	struct mu_track *loud_track[8]; /* not references */
+	struct mu_shape shape;		/* of all tracks; spatials 0: one layer, which flows */
 } fake;
 
 struct fixture {

@@ -232,6 +232,22 @@ static void test_ends(void **state)
 	assert_int_equal(sessions(), 0);
 }
 
+/* The key of its token leaves the keyring. */
+static void test_key_withdrawn(void **state)
+{
+	struct mu_keyring *ring;
+
+	(void)state;
+	assert_int_equal(mu_keyring_new(&ring), 0);
+	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_enter(&b, "t2,conference,city/b", "city/b");
+	snprintf(session_find(kit.f->w, a.session)->token.kid, 8, "gone");
+	assert_int_equal(mu_webrtc_end_unknown_keys(kit.f->w, ring, "its key was withdrawn"), 1);
+	assert_string_equal(text_of(client_got(&a, "bye"), "why"), "its key was withdrawn");
+	assert_int_equal(b.code, 0);
+	mu_keyring_free(ring);
+}
+
 static void test_drain(void **state)
 {
 	struct mu_console *l;
@@ -310,6 +326,7 @@ int main(void)
 		TEST(test_resume_by_another),
 		TEST(test_awaited_sessions_are_few),
 		TEST(test_ends),
+		TEST(test_key_withdrawn),
 		TEST(test_drain),
 		TEST(test_shown),
 		TEST(test_limit),

@@ -80,8 +80,8 @@ static void test_offer_again(void **state)
 	assert_int_equal(t->n_in, 1);
 	assert_string_equal(t->in[0].mid, "0");
 	/* and comes again, as a screen */
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
-		"tracks", "mid", "1", "label", "screen");
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"), "tracks", "mid", "1",
+		"label", "screen");
 	assert_non_null(client_got(&a, "answer"));
 	assert_int_equal(t->n_in, 2);
 	assert_non_null(mu_endpoint_find_track(endpoint("city/a"), "screen"));
@@ -224,12 +224,68 @@ static void test_offers_refused(void **state)
 	}
 	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_IDLE);
 	assert_string_equal(endpoint("city/a")->session, "");
-	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
-		"tracks", "mid", "0", "label", "screen");
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"), "tracks", "mid", "0",
+		"label", "screen");
 	client_refused(&a, 400, "audio");
 	client_enter(&b, "t2,watch,city/b", "city/b");
 	offer(&b, sdp_load("chromium-whip.sdp"), false);
 	client_refused(&b, 403, "scope");
+}
+
+/* RELIABILITY P3: refused with a reason, soon, and the session goes on. */
+static void test_hostile_descriptions(void **state)
+{
+	char *sdp = sdp_load("chromium-whip.sdp");
+	GString *many = g_string_new(sdp), *long_line = g_string_new(sdp), *rids = g_string_new(sdp);
+	struct mu_transport *t;
+
+	(void)state;
+	free(sdp);
+	for (int i = 0; i < 70; i++)
+		g_string_append_printf(many, "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:x%d\r\n", i);
+	for (int i = 0; i < 70000; i++)
+		g_string_append_c(long_line, 'a');
+	for (int i = 0; i < 1000; i++)
+		g_string_append_printf(rids, "a=rid:r%d send\r\n", i);
+	client_enter(&a, "t1,publish conference,city/a", "city/a");
+	t = client_publish(&a);
+	offer(&a, strdup(many->str), false);
+	client_refused(&a, 413, "m-lines");
+	offer(&a, strdup(long_line->str), false);
+	client_refused(&a, 413, "bytes");
+	offer(&a, strdup(rids->str), false);
+	client_refused(&a, 413, "a=rid");
+	offer(&a, strdup(""), false);
+	client_refused(&a, 400, "empty");
+	assert_int_equal(t->n_in, 2);
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	client_join(&a);
+	client_say(&a, "answer", "{si ss}", "n", 1, "sdp", rids->str);
+	client_refused(&a, 413, "a=rid");
+	assert_int_equal(a.code, 0);
+	g_string_free(many, TRUE);
+	g_string_free(long_line, TRUE);
+	g_string_free(rids, TRUE);
+}
+
+/* RELIABILITY P9 */
+static void test_hostile_names(void **state)
+{
+	static const char *const ids[] = { "city/../x", "../city/x", "city/", "city/a b", "CITY/a",
+		"city/\xe4\xb8\x9c", "city/a/video" };
+
+	(void)state;
+	client_enter(&a, "t1,conference watch,", "city/a");
+	for (size_t i = 0; i < MU_ARRAY_LEN(ids); i++) {
+		client_say(&a, "view", "{s[{ss ss}]}", "tracks", "endpoint", ids[i], "label", "video");
+		client_refused(&a, 400, "endpoint");
+	}
+	client_say(&a, "join", "{ss}", "conference", "../morning");
+	client_refused(&a, 404, "no conference");
+	client_say(&a, "view", "{s[{ss ss}]}", "tracks", "endpoint", "city/nobody", "label", "../../etc");
+	client_ok(&a);
+	assert_string_equal(client_missing(&a, "city/nobody", "../../etc"), "idle");
+	assert_null(endpoint("city/nobody")); /* asking for a name makes none */
 }
 
 static void test_second_publisher(void **state)
@@ -392,13 +448,13 @@ static void test_codec_not_taken(void **state)
 		char *sdp = answer_to(text_of(o, "sdp"), NULL, NULL, "passive", 10), *p;
 
 		for (p = sdp; (p = strstr(p, "VP8/90000")); p++)
-			memcpy(p, "XXX", 3);
+			memcpy(p, "VPX", 3);
 		for (p = sdp; (p = strstr(p, "VP9/90000")); p++)
-			memcpy(p, "XXX", 3);
+			memcpy(p, "VPX", 3);
 		for (p = sdp; (p = strstr(p, "H264/90000")); p++)
-			memcpy(p, "XXXX", 4);
+			memcpy(p, "H26X", 4);
 		for (p = sdp; (p = strstr(p, "AV1/90000")); p++)
-			memcpy(p, "XXX", 3);
+			memcpy(p, "VPX", 3);
 		client_say(&b, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp",
 			sdp);
 		client_ok(&b);
@@ -636,6 +692,8 @@ int main(void)
 		TEST(test_simulcast),
 		TEST(test_another_certificate),
 		TEST(test_offers_refused),
+		TEST(test_hostile_descriptions),
+		TEST(test_hostile_names),
 		TEST(test_second_publisher),
 		TEST(test_join_offers_audio),
 		TEST(test_watch),

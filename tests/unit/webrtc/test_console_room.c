@@ -377,8 +377,8 @@ static void test_one_presenter(void **state)
 {
 	(void)state;
 	enter_all();
-	client_say(&b, "offer", "{so s[{ss ss}]}", "sdp", json_string(sdp_load("chromium-whip.sdp")),
-		"tracks", "mid", "1", "label", "screen");
+	client_say(&b, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"), "tracks", "mid", "1",
+		"label", "screen");
 	assert_non_null(client_got(&b, "answer"));
 	client_view(&c, "city/b", "screen", 1920, 1080);
 	assert_string_equal(client_missing(&c, "city/b", "screen"), "idle"); /* it is not shown */

@@ -199,6 +199,20 @@ static void test_more_encodings_than_we_take(void **state)
 	assert_int_equal(fake_last()->spec.n_in, 4);
 }
 
+/* Then nobody knows which encoding a retransmission is of: none is taken, and what is asked for comes as it was. */
+static void test_repairs_without_a_name(void **state)
+{
+	struct fixture *f = *state;
+
+	whip_text(f, "city/cam", sdp_replace(sdp_load("chromium-simulcast.sdp"),
+		"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", "urn:other"));
+	assert_int_equal(f->r.status, 201);
+	assert_int_equal(fake_last()->spec.n_in, 4);
+	assert_int_equal(fake_last()->spec.in[1].rtx_pt[0], 0);
+	assert_true(fake_last()->spec.in[1].nack);
+	assert_lacks(f->r.body, "rtx/90000");
+}
+
 static void test_encodings_that_cannot_be_told_apart(void **state)
 {
 	struct fixture *f = *state;
@@ -320,6 +334,7 @@ int main(void)
 		T(test_data_channel_is_refused_in_place),
 		T(test_simulcast),
 		T(test_more_encodings_than_we_take),
+		T(test_repairs_without_a_name),
 		T(test_encodings_that_cannot_be_told_apart),
 		T(test_firefox),
 		T(test_gstreamer),
