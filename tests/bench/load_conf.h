@@ -94,6 +94,7 @@ struct conf_counts {
 	uint64_t lost;           /* numbers of a slot that nothing ever filled */
 	uint64_t frames, broken,
 		thinned; /* whole; begun and never ended; left out on purpose, as their numbers tell */
+	uint64_t unsent; /* pictures of the whole run that a sender left out, for the machine was too slow */
 	/* of the whole run; each is an error */
 	uint64_t wrong_track;   /* packets of somebody else than `tracks` says */
 	uint64_t mixed;         /* frames of packets that do not belong together */

@@ -34,11 +34,11 @@ static void report_media(struct load *l, const struct conf_figures *f, json_t *r
 			got ? 100.0 * (double)c->lost / (double)got : 100.0, "packets_per_s",
 			(double)c->packets / seconds, "mbit_per_s", (double)c->bytes * 8 / 1e6 / seconds));
 	json_object_update_new(r,
-		json_pack("{s:I, s:I, s:I, s:I, s:f, s:f}", "frames_expected", (json_int_t)expected,
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "frames_expected", (json_int_t)expected,
 			"frames_whole", (json_int_t)c->frames, "frames_thinned", (json_int_t)c->thinned,
-			"frames_broken", (json_int_t)c->broken, "whole_percent",
-			expected ? 100.0 * (double)c->frames / (double)expected : 0.0, "thinned_percent",
-			expected ? 100.0 * (double)c->thinned / (double)expected : 0.0));
+			"frames_unsent", (json_int_t)c->unsent, "frames_broken", (json_int_t)c->broken,
+			"whole_percent", expected ? 100.0 * (double)c->frames / (double)expected : 0.0,
+			"thinned_percent", expected ? 100.0 * (double)c->thinned / (double)expected : 0.0));
 	json_object_update_new(r,
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "wrong_track",
 			(json_int_t)c->wrong_track, "mixed", (json_int_t)c->mixed, "no_key",

@@ -304,7 +304,7 @@ static void new_frame(struct sender *s, unsigned layer, uint64_t ns)
 	if (!e->wanted)
 		return;
 	if (s->n_queue == QUEUE) {
-		s->peer->load->c.late_sends++;
+		conf_counts(s->peer->member)->unsent++;
 		return;
 	}
 	s->n_queue++;

@@ -39,6 +39,7 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
 
   // --- a conference: three encodings up, the one that fits down ---------------------------------------------------------------
 
+  // Chromium sends three encodings of this and larger ones only.
   const SIZE = { width: 960, height: 540, fps: 15 };
 
   /** One who is seen and one who sees, the latter over `link`, in a conference of their own; seen large already. */
@@ -46,7 +47,7 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
     const made = await gw.api('/v1/conferences', { method: 'POST', body: { id, title: id } });
     assert.equal(made.status, 201, made.text);
     const seen = `city/${id}-seen`, sees = `city/${id}-sees`;
-    const pub = await page(browser), view = await page(browser, { link });
+    const at = `${gw.url}/healthz`, pub = await page(browser, { at }), view = await page(browser, { at, link });
     const come = (p, endpoint, more) => p.muster('enter', { url: gw.url, token: gw.token('conference', { endpoint }), endpoint,
       conference: id, ...more });
     await come(pub, seen, { camera });
@@ -68,8 +69,11 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
       },
       /** What is seen and heard, four times a second. */
       async follow(ms) {
-        const looks = [];
-        for (const end = performance.now() + ms; performance.now() < end; await pause(250)) looks.push(await look());
+        const looks = [await look()]; // what had come before
+        for (const end = performance.now() + ms; performance.now() < end;) {
+          await pause(250);
+          looks.push(await look());
+        }
         return looks;
       },
       async close() {
@@ -78,15 +82,15 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
       },
     };
   }
-  /** The longest time in which no packet of sound came, ms. */
-  function silence(looks) {
-    let longest = 0, since = looks[0].at, packets = looks[0].audioPackets;
-    for (const l of looks) {
-      longest = Math.max(longest, l.at - since);
-      if (l.audioPackets > packets) since = l.at;
-      packets = l.audioPackets;
+  /** Sound of the worst two seconds: packets that came, as a share of those that were due. By counts: a busy machine looks late. */
+  function worstSound(looks) {
+    let worst = 1;
+    for (let i = 0, k = 0; k < looks.length; k++) {
+      while (looks[k].at - looks[i + 1]?.at >= 2000) i++;
+      const ms = looks[k].at - looks[i].at;
+      if (ms >= 2000) worst = Math.min(worst, (looks[k].audioPackets - looks[i].audioPackets) * 20 / ms);
     }
-    return longest;
+    return worst;
   }
 
   test('2 Mbit/s become 500 kbit/s and 2 Mbit/s again', async () => {
@@ -102,7 +106,7 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
     const back = await r.wide(SIZE.width, 15000);
     looks.push(...await r.follow(5000));
     const last = await link.figures(), heard = looks.at(-1), first = looks[0];
-    const said = JSON.stringify({ wide: wide.down, narrow: narrow.down, last: last.down, back, silence: silence(looks), heard });
+    const said = JSON.stringify({ wide: wide.down, narrow: narrow.down, last: last.down, back, sound: worstSound(looks), heard });
     assert.ok(wide.down.kbps > 600, `there is something to give up: ${said}`);
     for (const { down } of [wide, narrow, last]) {
       assert.ok(down.queue_max_ms < 2000, `queue: ${said}`);
@@ -111,8 +115,8 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
     }
     assert.ok(looks.some((l) => l.width < SIZE.width), `a smaller one meanwhile: ${said}`);
     assert.ok(back < 10000, `large again: ${said}`);
-    // looked at four times a second: two looks without a packet are chance
-    assert.ok(silence(looks) < 800, `sound is never interrupted: ${said}`);
+    // while a queue builds up, packets come further apart; they do not stop
+    assert.ok(worstSound(looks) > 0.4, `sound is never interrupted: ${said}`);
     assert.ok(heard.concealed - first.concealed < 0.05 * (heard.audioSamples - first.audioSamples), `sound: ${said}`);
     await r.close();
     await link.stop();
@@ -120,14 +124,14 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
 
   test('a conference with 5 % of the packets lost, 60 ms there and back', async () => {
     const link = await impair(gw, 'both delay=30 loss=5');
-    const r = await room('lossy', link, { ...SIZE, width: 480, height: 270 });
-    await r.wide(480, 20000);
-    const from = await r.pub.muster('count', 'room');
-    const looks = await r.follow(30000), to = await r.pub.muster('count', 'room');
-    const numbers = new Set(looks.flatMap((l) => l.numbers));
-    const whole = [...numbers].filter((n) => n >= from && n < to).length, said = JSON.stringify({ from, to, whole, last: looks.at(-1) });
-    assert.ok(whole >= 0.995 * (to - from) - 3, said); // some are on their way at either end
-    assert.ok(silence(looks) < 800, `sound: ${said}`);
+    const r = await room('lossy', link);
+    await r.wide(SIZE.width, 20000);
+    const from = await r.pub.muster('sent', 'room'), looks = await r.follow(30000), to = await r.pub.muster('sent', 'room');
+    const whole = new Set(looks.slice(1).flatMap((l) => l.numbers)).size, sent = to.h - from.h;
+    const said = JSON.stringify({ from, to, whole, last: looks.at(-1), link: await link.figures() });
+    assert.ok(sent > 100, said);
+    assert.ok(whole >= 0.995 * sent - 4, said); // some are on their way at either end
+    assert.ok(worstSound(looks) > 0.8, `sound: ${worstSound(looks)} ${said}`);
     await r.close();
     await link.stop();
   });

@@ -173,11 +173,12 @@ const blankUrl = () => (blank ??= new Promise((yes) => {
   s.listen(0, '127.0.0.1', () => yes(`http://127.0.0.1:${s.address().port}/`));
 }));
 /** A page in a window of its own (a hidden one draws nothing), with page.js in it. page.muster(name, ...args) calls it.
- *  `link`: of impair(), what its peer connections go over. */
-export async function page(browser, { link } = {}) {
+ *  `link`: of impair(), what its peer connections go over. `at`: where it is, where that matters: a console's WebSocket is
+ *  for pages of the gateway's own origin alone. */
+export async function page(browser, { link, at } = {}) {
   const firefoxIs = /firefox/i.test(await browser.version());
   const p = firefoxIs ? await browser.newPage({ type: 'window' }) : await (await browser.createBrowserContext()).newPage();
-  await p.goto(await blankUrl());
+  await p.goto(at ?? await blankUrl());
   if (link) await p.evaluate(...link.detour);
   await p.addScriptTag({ content: fs.readFileSync(path.join(here, 'page.js'), 'utf8') });
   p.on('pageerror', (e) => console.error('page:', e.message));

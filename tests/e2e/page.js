@@ -311,6 +311,7 @@ globalThis.muster = (() => {
   async function publishUp(s, camera) {
     s.up = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     s.counter = countingCanvas(camera);
+    s.counter.track.contentHint = 'motion'; // of a screen the browser sends fewer encodings
     const stream = new MediaStream();
     const audio = s.up.addTransceiver(tone(), { direction: 'sendonly', streams: [stream] });
     const video = s.up.addTransceiver(s.counter.track, { direction: 'sendonly', streams: [stream], sendEncodings: ENCODINGS });
@@ -349,6 +350,11 @@ globalThis.muster = (() => {
       const endpoint = s.slots[transceiver.mid]?.endpoint;
       if (endpoint) note(s.seen[endpoint] ??= { numbers: [], unreadable: 0 }, p, w, h);
     });
+  }
+  /** Pictures sent so far of each encoding, by rid: a busy machine's encoder leaves some out. */
+  async function sent(name) {
+    const all = [...(await sessions[name].up.getStats()).values()].filter((x) => x.type === 'outbound-rtp' && x.kind === 'video');
+    return Object.fromEntries(all.map((x) => [x.rid, x.framesSent]));
   }
   /** @param tiles  { endpoint: [width, height] } */
   async function view(name, tiles) {
@@ -418,6 +424,6 @@ globalThis.muster = (() => {
     /** As a page that crashes or loses its network: no DELETE. */
     vanish: (name) => sessions[name].pc.close(),
     connected: (name) => connected(sessions[name].pc),
-    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, count: (name) => sessions[name].counter.count,
+    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, sent,
   };
 })();
