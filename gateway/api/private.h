@@ -181,7 +181,6 @@ json_t *mu_sessions_page(
  * r->who the token's claims unless the route is open. Each sets an answer before it returns, or has begun a
  * wait. */
 void mu_on_whip(struct mu_req *r);
-void mu_on_ice_servers(struct mu_req *r);
 void mu_on_whep(struct mu_req *r);
 void mu_on_whep_head(struct mu_req *r);
 void mu_on_session_patch(struct mu_req *r);

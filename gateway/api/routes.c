@@ -11,7 +11,6 @@ static const struct mu_route routes[] = {
 	{ "HEAD", "/whep/{site}/{name}", .scopes = WATCH, .fn = mu_on_whep_head },
 	{ "PATCH", "/session/{id}", .own = true, .body = MU_BODY_SDPFRAG, .fn = mu_on_session_patch },
 	{ "DELETE", "/session/{id}", .own = true, .fn = mu_on_session_delete },
-	{ "GET", "/v1/ice-servers", .scopes = MU_SCOPE_PUBLISH | WATCH | CONFERENCE, .fn = mu_on_ice_servers },
 	{ "GET", "/v1/status", .scopes = OPERATE, .fn = mu_on_status },
 	{ "GET", "/v1/endpoints", .scopes = WATCH | OPERATE, .fn = mu_on_endpoints },
 	{ "GET", "/v1/endpoints/{site}/{name}", .scopes = WATCH | OPERATE, .fn = mu_on_endpoint },

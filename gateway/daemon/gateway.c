@@ -88,8 +88,6 @@ static int build(struct mu_gateway *g, struct mu_error *e)
 	if (err == 0)
 		err = mu_secrets_keyring(g->config, &g->keyring, e);
 	if (err == 0)
-		err = mu_secrets_ice(g->config, &g->ice_secret, e);
-	if (err == 0)
 		err = mu_secrets_check_tls(g->config, e);
 	if (err == 0)
 		err = mu_gateway_new_media(g, e);
@@ -213,7 +211,6 @@ void mu_gateway_free(struct mu_gateway *g)
 		mu_directory_free(g->directory);
 	mu_media_free(g->media);
 	mu_keyring_free(g->keyring);
-	mu_secrets_wipe(g->ice_secret);
 	if (g->state_fd >= 0)
 		close(g->state_fd);
 	mu_inbox_run(&g->inbox);

@@ -159,13 +159,6 @@ enum mu_dtls_state mu_dtls_state(const struct mu_dtls *d);
 /** After MU_DTLS_UP, once: the keys; the association keeps none. @return 0, -EPROTO */
 int mu_dtls_take_keys(struct mu_dtls *d, struct mu_dtls_keys *ret);
 
-/* --- TURN: credentials for a while (draft-uberti-behave-turn-rest; coturn's use-auth-secret) ---------------------------------- */
-
-#define MU_TURN_PASSWORD 32 /* bytes, with the NUL */
-/** The password that a TURN server with this secret takes for a user name "<expiry>:<user>": base64 of its HMAC-SHA1.
- *  @return 0, -EIO (OpenSSL) */
-int mu_turn_password(const char *secret, const char *username, char ret[MU_TURN_PASSWORD]);
-
 /* --- tokens: signed JWT (RFC 7519, 8725), EdDSA (Ed25519) or ES256 ----------------------------------------------------- */
 
 enum mu_scope {

@@ -266,38 +266,14 @@ static struct mu_addr *copy_addrs(const struct mu_addr *a, unsigned n)
 	return n > 0 ? g_memdup2(a, n * sizeof(*a)) : NULL;
 }
 
-static char **copy_texts(const char *const *texts, unsigned n)
-{
-	char **ret = g_new0(char *, n + 1);
-
-	for (unsigned i = 0; i < n; i++)
-		ret[i] = g_strdup(texts[i]);
-	return ret;
-}
-
-static void drop_ice_options(struct mu_webrtc *w)
-{
-	char *secret = (char *)(uintptr_t)w->o.ice_secret;
-
-	g_strfreev((char **)(uintptr_t)w->o.ice_urls);
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	g_free(secret);
-}
-
 static void set_options(struct mu_webrtc *w, const struct mu_webrtc_options *o)
 {
 	struct mu_addr *advertise = copy_addrs(o->advertise, o->n_advertise);
 	struct mu_addr *listen = copy_addrs(o->listen, o->n_listen);
-	char **ice_urls = copy_texts(o->ice_urls, o->n_ice_urls);
-	char *ice_secret = g_strdup(o->ice_secret);
 
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
-	drop_ice_options(w);
 	w->o = *o;
-	w->o.ice_urls = (const char *const *)ice_urls;
-	w->o.ice_secret = ice_secret;
 	w->o.advertise = advertise;
 	w->o.listen = listen;
 }
@@ -352,7 +328,6 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	free(w->host);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
-	drop_ice_options(w);
 	free(w);
 }
 

@@ -43,11 +43,6 @@ struct mu_webrtc_options {
 	enum mu_second_publisher second;
 	unsigned max_sessions; /* the last tenth is for publishers and for who may operate */
 	unsigned max_sessions_per_token; /* 0: as many as there are */
-	/* where clients behind strict firewalls find help: STUN and TURN servers (RFC 7064, 7065), with TURN's secret */
-	const char *const *ice_urls;
-	unsigned n_ice_urls;
-	const char *ice_secret;	 /* NULL: no credentials are given */
-	int64_t ice_lifetime_s; /* of credentials */
 	/* for consoles: */
 	struct mu_conferences *conferences; /* borrowed; NULL: there are none */
 	struct mu_inbox *control;	    /* the control thread's, borrowed; NULL: nobody is told which layers are watched */
@@ -147,12 +142,6 @@ void mu_console_text(struct mu_console *c, const char *text, size_t len);
 bool mu_console_known(const struct mu_console *c);
 /** The WebSocket is gone, and c with it. The session behind goes on for 30 s and waits for its client. */
 void mu_console_lost(struct mu_console *c);
-
-/** The ICE servers for a client, as RTCIceServer objects with credentials made for it now; a new reference.
- *  @param user  shows in the TURN server's log: an endpoint's id */
-json_t *mu_webrtc_ice_servers(const struct mu_webrtc *w, const char *user);
-/** The same as values of Link headers (RFC 9725, section 4.6); NULL-terminated, g_strfreev frees. */
-char **mu_webrtc_ice_links(const struct mu_webrtc *w, const char *user);
 
 /* --- SDP (RFC 8866, 8829, 8843), as far as WHIP and WHEP need it ------------------------------------------------------------ */
 

@@ -380,21 +380,3 @@ unsigned mu_net_workers(const struct mu_net *n)
 	(void)n;
 	return 2;
 }
-
-json_t *mu_webrtc_ice_servers(const struct mu_webrtc *w, const char *user)
-{
-	(void)w;
-	return json_pack("[{s[s] ss ss}]", "urls", "turn:turn.example:3478", "username", user, "credential", "secret");
-}
-
-char **mu_webrtc_ice_links(const struct mu_webrtc *w, const char *user)
-{
-	char **ret = g_new0(char *, 3);
-
-	(void)w;
-	ret[0] = g_strdup("<stun:stun.example>; rel=\"ice-server\"");
-	ret[1] = g_strdup_printf("<turn:turn.example:3478>; rel=\"ice-server\"; username=\"%s\"; credential=\"secret\"; "
-				 "credential-type=\"password\"",
-		user);
-	return ret;
-}
