@@ -63,6 +63,14 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 		.second = (enum mu_second_publisher)c->endpoints.second_publisher,
 		.max_sessions = (unsigned)c->limits.sessions,
 		.max_sessions_per_token = (unsigned)c->limits.sessions_per_token,
+		.ice = {
+			.urls = (const char *const *)c->ice.servers.items,
+			.n_urls = c->ice.servers.n,
+			.secret = g->ice.secret,
+			.lifetime_s = c->ice.lifetime_us / 1000000,
+			.username = g->ice.username,
+			.password = g->ice.password,
+		},
 	};
 }
 

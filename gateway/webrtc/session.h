@@ -35,7 +35,7 @@ struct session {
 };
 
 struct mu_webrtc {
-	struct mu_webrtc_options o; /* its arrays are copies */
+	struct mu_webrtc_options o; /* its arrays and texts are copies */
 	GHashTable *by_id;	    /* id -> session that has not ended; borrows both */
 	GHashTable *by_token;	    /* token id -> how many sessions of it have not ended */
 	struct mu_list sessions;
@@ -92,6 +92,12 @@ void whep_ended(struct session *s);
 
 /** Host candidates of a worker: advertised addresses, else those it listens on. */
 void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_candidates *ret);
+
+/** o->ice becomes a copy of `from`, and back to nothing. */
+void ice_servers_copy(struct mu_ice_servers *ret, const struct mu_ice_servers *from);
+void ice_servers_done(struct mu_ice_servers *s);
+/** Name them to a client in its answer. @return false: out of memory */
+bool ice_servers_link(const struct mu_ice_servers *s, const char *user, struct mu_web_reply *r);
 
 /** Refuse: status, its title, and what is wrong, where, and what to do. @return false, for the callers that return whether they may go on */
 bool reply_refuse(struct mu_web_reply *r, int status, const char *fmt, ...) MU_PRINTF(3, 4);
