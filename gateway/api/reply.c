@@ -101,6 +101,8 @@ void mu_reply_web(struct mu_req *r, struct mu_web_reply *w)
 		snprintf(seconds, sizeof(seconds), "%d", w->retry_after_s);
 		soup_message_headers_replace(h, "Retry-After", seconds);
 	}
+	for (unsigned i = 0; i < w->n_links; i++)
+		soup_message_headers_append(h, "Link", w->links[i]);
 	if (w->status == 415)
 		soup_message_headers_replace(h, "Accept-Patch", "application/trickle-ice-sdpfrag");
 	if (w->status >= 400)

@@ -1,7 +1,8 @@
 // WHIP (RFC 9725) and WHEP: one peer connection, one session at the gateway.
 //
 // The gateway is ICE lite: it learns our addresses from our checks, so the offer goes out at once and candidates are not
-// trickled. When the network changes, ICE is restarted by PATCH and the session goes on.
+// trickled. When the network changes, ICE is restarted by PATCH and the session goes on. The answer names STUN and TURN servers
+// (RFC 9725, section 4.6); we gather only when we know them.
 
 import { GatewayError } from './gateway.js';
 import { t } from './i18n.js';
@@ -27,15 +28,18 @@ export class Session {
   async start() {
     const pc = this.pc;
     this.on.state('connecting');
-    await pc.setLocalDescription();
+    const offer = await pc.createOffer();
     if (this.closed) return;
-    const response = await this.gateway.request(this.url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
+    const response = await this.gateway.request(this.url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: offer.sdp });
     this.location = new URL(response.headers.get('Location'), location.href).pathname;
     const answer = await response.text();
     if (this.closed) {
       this.end();
       return;
     }
+    this.useServers(response.headers.get('Link'));
+    await pc.setLocalDescription(offer);
+    if (this.closed) return;
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
     if (this.closed) return;
     this.hearGoodbye();
@@ -43,6 +47,17 @@ export class Session {
       this.on.state('nopath', noPath());
       this.limit(GIVES_UP - CONNECTS, () => this.fail(noPath()));
     });
+  }
+
+  /** Servers that this browser does not take are no reason to fail: most clients reach the gateway without. */
+  useServers(link) {
+    const iceServers = serversOf(link);
+    if (!iceServers.length) return;
+    try {
+      this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
+    } catch (e) {
+      console.warn(`ICE servers not used: ${e.name}`); // its message may hold a password
+    }
   }
 
   /** The gateway ends a session with a DTLS alert; without it the browser would wait for seconds for packets. */
@@ -134,6 +149,20 @@ export class Session {
 
 function noPath() {
   return Object.assign(new GatewayError(0, () => t('error.nopath')), { noPath: true });
+}
+
+/** What a Link header (RFC 8288) says of ICE servers, as RTCPeerConnection takes it. */
+export function serversOf(link) {
+  const servers = [];
+  for (const [, url, rest] of (link ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+=(?:"(?:[^"\\]|\\.)*"|[^\s",;]*))*)/g)) {
+    const p = {};
+    for (const [, name, quoted, token] of rest.matchAll(/([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*))/g)) {
+      p[name.toLowerCase()] = quoted?.replace(/\\(.)/g, '$1') ?? token;
+    }
+    if (p.rel !== 'ice-server') continue;
+    servers.push(p.username === undefined ? { urls: url } : { urls: url, username: p.username, credential: p.credential });
+  }
+  return servers;
 }
 
 /** A trickle fragment (RFC 8840) with the offer's new credentials. */

@@ -46,6 +46,11 @@ struct mu_config {
 		int64_t packets;
 	} media;
 	struct {
+		struct mu_text_list servers; /* RFC 7064, RFC 7065 */
+		char *secret_file, *username_file, *password_file; /* NULL: none */
+		int64_t lifetime_us;
+	} ice;
+	struct {
 		int engine; /* index into mu_words_engine */
 		struct mu_word_list profiles;
 	} srtp;

@@ -90,6 +90,8 @@ static int build(struct mu_gateway *g, struct mu_error *e)
 	if (err == 0)
 		err = mu_secrets_check_tls(g->config, e);
 	if (err == 0)
+		err = mu_secrets_ice(g->config, &g->ice, e);
+	if (err == 0)
 		err = mu_gateway_new_media(g, e);
 	if (err < 0)
 		return err;
@@ -211,6 +213,7 @@ void mu_gateway_free(struct mu_gateway *g)
 		mu_directory_free(g->directory);
 	mu_media_free(g->media);
 	mu_keyring_free(g->keyring);
+	mu_secrets_ice_done(&g->ice);
 	if (g->state_fd >= 0)
 		close(g->state_fd);
 	mu_inbox_run(&g->inbox);

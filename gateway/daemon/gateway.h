@@ -9,6 +9,10 @@
 
 #define MU_TOPIC "daemon"
 
+/** What clients show TURN servers; each NULL where it is not configured. */
+struct mu_ice_secrets {
+	char *secret, *username, *password;
+};
 struct mu_gateway {
 	struct mu_config *config;
 	int state_fd; /* holds the lock of the state folder, -1 none */
@@ -16,6 +20,7 @@ struct mu_gateway {
 	struct mu_inbox inbox; /* where the workers' messages run */
 	guint inbox_source, tick_source, watchdog_source, drain_source, signal_source[3];
 	struct mu_keyring *keyring;
+	struct mu_ice_secrets ice;
 	struct mu_media *media;
 	struct mu_directory *directory;
 	struct mu_conference_db *conference_db; /* NULL: nothing is kept */
@@ -50,6 +55,11 @@ int mu_gateway_new_media(struct mu_gateway *g, struct mu_error *e);
 int mu_secrets_keyring(const struct mu_config *c, struct mu_keyring **ret, struct mu_error *e);
 /** Whether certificate and key can be read and belong together. @return 0, -EINVAL with text in e */
 int mu_secrets_check_tls(const struct mu_config *c, struct mu_error *e);
+
+/** Read the files of ice. @param ret to be ended with mu_secrets_ice_done. @return 0, -errno with text in e */
+int mu_secrets_ice(const struct mu_config *c, struct mu_ice_secrets *ret, struct mu_error *e);
+/** Wipe and free; takes one that is zero. */
+void mu_secrets_ice_done(struct mu_ice_secrets *s);
 
 /* --- inbox_source.c, health.c, reload.c, drain.c -------------------------------------------------------------------------------- */
 

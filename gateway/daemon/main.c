@@ -60,6 +60,7 @@ static int check(const char *path)
 	struct mu_config *c = load(path);
 	struct mu_problems p = { 0 };
 	struct mu_keyring *k = NULL;
+	struct mu_ice_secrets ice = { .secret = NULL };
 	struct mu_error e;
 	int ret = EXIT_SUCCESS;
 
@@ -69,6 +70,9 @@ static int check(const char *path)
 		mu_problems_add(&p, path, 0, "%s", e.text);
 	if (mu_secrets_check_tls(c, &e) < 0)
 		mu_problems_add(&p, path, 0, "%s", e.text);
+	if (mu_secrets_ice(c, &ice, &e) < 0)
+		mu_problems_add(&p, path, 0, "%s", e.text);
+	mu_secrets_ice_done(&ice);
 	if (p.n) {
 		ret = print_problems(&p, "");
 	} else {

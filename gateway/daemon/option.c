@@ -16,6 +16,7 @@ bool mu_option_is_list(const struct mu_option *o)
 {
 	switch (o->type) {
 	case MU_OPTION_FILES:
+	case MU_OPTION_URLS:
 	case MU_OPTION_WORDS:
 	case MU_OPTION_SOCKETS:
 	case MU_OPTION_HOSTS:
@@ -43,6 +44,7 @@ size_t mu_option_size(const struct mu_option *o)
 	case MU_OPTION_FOLDER:
 		return sizeof(char *);
 	case MU_OPTION_FILES:
+	case MU_OPTION_URLS:
 		return sizeof(struct mu_text_list);
 	case MU_OPTION_WORDS:
 		return sizeof(struct mu_word_list);
@@ -160,16 +162,14 @@ static int add_word(const struct mu_option *o, struct mu_word_list *l, const cha
 	return 0;
 }
 
-static int add_file(struct mu_text_list *l, const char *folder, const char *text)
+/* Takes the text in any case. */
+static int add_text(struct mu_text_list *l, char *s)
 {
-	char *s;
-	int err = copy_path(folder, text, &s);
+	int err = s ? 0 : -ENOMEM;
 
-	if (err < 0)
-		return err;
 	if (l->n == MU_CONFIG_LIST_MAX)
 		err = -ENOSPC;
-	for (unsigned i = 0; i < l->n; i++) {
+	for (unsigned i = 0; i < l->n && s; i++) {
 		if (strcmp(l->items[i], s) == 0)
 			err = -EEXIST;
 	}
@@ -178,6 +178,19 @@ static int add_file(struct mu_text_list *l, const char *folder, const char *text
 	else
 		l->items[l->n++] = s;
 	return err;
+}
+
+static int add_file(struct mu_text_list *l, const char *folder, const char *text)
+{
+	char *s;
+	int err = copy_path(folder, text, &s);
+
+	return err < 0 ? err : add_text(l, s);
+}
+
+static int add_url(struct mu_text_list *l, const char *text)
+{
+	return mu_value_ice_url(text) < 0 ? -EINVAL : add_text(l, strdup(text));
 }
 
 int mu_option_set(const struct mu_option *o, struct mu_config *c, const char *folder, const char *text)
@@ -200,6 +213,8 @@ int mu_option_set(const struct mu_option *o, struct mu_config *c, const char *fo
 		return set_text(o, at, folder, text);
 	case MU_OPTION_FILES:
 		return add_file(at, folder, text);
+	case MU_OPTION_URLS:
+		return add_url(at, text);
 	case MU_OPTION_WORDS:
 		return add_word(o, at, text);
 	case MU_OPTION_SOCKETS:
@@ -219,7 +234,7 @@ bool mu_option_equal(const struct mu_option *o, const struct mu_config *a, const
 {
 	if (o->type == MU_OPTION_SITE || o->type == MU_OPTION_FILE || o->type == MU_OPTION_FOLDER)
 		return texts_equal(*(char **)field(o, a), *(char **)field(o, b));
-	if (o->type == MU_OPTION_FILES) {
+	if (o->type == MU_OPTION_FILES || o->type == MU_OPTION_URLS) {
 		const struct mu_text_list *x = field(o, a), *y = field(o, b);
 		bool same = x->n == y->n;
 
@@ -235,7 +250,7 @@ void mu_option_clear(const struct mu_option *o, struct mu_config *c)
 {
 	if (o->type == MU_OPTION_SITE || o->type == MU_OPTION_FILE || o->type == MU_OPTION_FOLDER)
 		free(*(char **)field(o, c));
-	if (o->type == MU_OPTION_FILES) {
+	if (o->type == MU_OPTION_FILES || o->type == MU_OPTION_URLS) {
 		struct mu_text_list *l = field(o, c);
 
 		for (unsigned i = 0; i < l->n; i++)

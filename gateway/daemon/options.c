@@ -65,6 +65,14 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 		.max_sessions = (unsigned)c->limits.sessions,
 		.max_sessions_per_token = (unsigned)c->limits.sessions_per_token,
 		.control = (struct mu_inbox *)(uintptr_t)&g->inbox,
+		.ice = {
+			.urls = (const char *const *)c->ice.servers.items,
+			.n_urls = c->ice.servers.n,
+			.secret = g->ice.secret,
+			.lifetime_s = c->ice.lifetime_us / 1000000,
+			.username = g->ice.username,
+			.password = g->ice.password,
+		},
 	};
 }
 

@@ -13,29 +13,46 @@ static void log_problems(struct mu_problems *p)
 	mu_problems_done(p);
 }
 
-/* @return 0; or -errno, and everything that is wrong is logged */
-static int read_next(const struct mu_config *c, struct mu_config **ret, struct mu_keyring **ret_keys)
+/** What a reload brings. */
+struct next {
+	struct mu_config *config;
+	struct mu_keyring *keys;
+	struct mu_ice_secrets ice;
+};
+
+static int read_secrets(struct next *n, struct mu_error *e)
 {
-	struct mu_problems p = { 0 };
-	struct mu_config *next = NULL;
-	struct mu_error e = { .text = "" };
-	int err = mu_config_load(c->path, &next, &p);
+	int err = mu_secrets_check_tls(n->config, e);
 
 	if (err == 0)
-		err = mu_config_check_files(next, &p);
+		err = mu_secrets_ice(n->config, &n->ice, e);
+	if (err == 0)
+		err = mu_secrets_keyring(n->config, &n->keys, e);
+	return err;
+}
+
+/* @return 0; or -errno, and everything that is wrong is logged */
+static int read_next(const struct mu_config *c, struct next *ret)
+{
+	struct mu_problems p = { 0 };
+	struct next n = { .config = NULL };
+	struct mu_error e = { .text = "" };
+	int err = mu_config_load(c->path, &n.config, &p);
+
+	if (err == 0)
+		err = mu_config_check_files(n.config, &p);
 	if (err == 0) {
-		err = mu_secrets_check_tls(next, &e);
-		if (err == 0)
-			err = mu_secrets_keyring(next, ret_keys, &e);
+		err = read_secrets(&n, &e);
 		if (err < 0)
 			mu_problems_add(&p, c->path, 0, "%s", e.text);
 	}
 	if (err < 0) {
 		log_problems(&p);
-		mu_config_free(next);
+		mu_secrets_ice_done(&n.ice);
+		mu_config_free(n.config);
 		return err;
 	}
-	*ret = next;
+	*ret = n;
 	return 0;
 }
 
@@ -93,15 +110,18 @@ static int take(struct mu_config *c, struct mu_config *next)
 	return 0;
 }
 
-static void apply(struct mu_gateway *g, struct mu_keyring *keys)
+static void apply(struct mu_gateway *g, struct mu_keyring *keys, struct mu_ice_secrets *ice)
 {
 	struct mu_webrtc_options webrtc;
 	struct mu_api_options api;
 	struct mu_keyring *old = g->keyring;
+	struct mu_ice_secrets old_ice = g->ice;
 	unsigned n;
 
 	mu_log_setup((enum mu_log_level)g->config->log.level, (enum mu_log_target)g->config->log.target);
 	g->keyring = keys;
+	g->ice = *ice;
+	*ice = old_ice;
 	mu_media_set_publisher_bps(g->media, (uint64_t)g->config->limits.publisher_bps);
 	mu_gateway_webrtc_options(g, &webrtc);
 	mu_webrtc_reconfigure(g->webrtc, &webrtc);
@@ -115,21 +135,21 @@ static void apply(struct mu_gateway *g, struct mu_keyring *keys)
 
 void mu_reload(struct mu_gateway *g)
 {
-	struct mu_config *next = NULL;
-	struct mu_keyring *keys = NULL;
+	struct next n = { .config = NULL };
 
 	if (g->draining)
 		return;
 	mu_info(MU_TOPIC, NULL, "reload: reading %s", g->config->path);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)mu_clock_us());
-	if (read_next(g->config, &next, &keys) == 0) {
-		if (take(g->config, next) == 0) {
-			apply(g, keys);
+	if (read_next(g->config, &n) == 0) {
+		if (take(g->config, n.config) == 0) {
+			apply(g, n.keys, &n.ice);
 			mu_info(MU_TOPIC, NULL, "reload: done");
 		} else {
-			mu_keyring_free(keys);
+			mu_keyring_free(n.keys);
 		}
-		mu_config_free(next);
+		mu_secrets_ice_done(&n.ice);
+		mu_config_free(n.config);
 	}
 	sd_notify(0, "READY=1");
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "daemon/schema.h"
+#include "daemon/values.h"
 
 struct check {
 	const struct mu_config *c;
@@ -128,6 +129,39 @@ static void check_advertise(const struct check *k)
 	}
 }
 
+static bool relays(const struct mu_config *c)
+{
+	for (unsigned i = 0; i < c->ice.servers.n; i++) {
+		if (mu_ice_url_relays(c->ice.servers.items[i]))
+			return true;
+	}
+	return false;
+}
+
+/* A TURN server without credentials has browsers refuse all of a configuration; credentials without a server are a server
+ * that was forgotten. */
+static void check_ice(const struct check *k)
+{
+	const struct mu_config *c = k->c;
+	const char *first = c->ice.secret_file ? "ice.secret_file" :
+		c->ice.username_file	       ? "ice.username_file" :
+						 "ice.password_file";
+
+	if (!c->ice.username_file != !c->ice.password_file)
+		mu_problems_add(k->p, c->path, line_of(k, c->ice.username_file ? "ice.username_file" : "ice.password_file"),
+			"%s: ice.username_file and ice.password_file go together; %s is missing",
+			c->ice.username_file ? "ice.username_file" : "ice.password_file",
+			c->ice.username_file ? "ice.password_file" : "ice.username_file");
+	else if (c->ice.secret_file && c->ice.username_file)
+		mu_problems_add(k->p, c->path, line_of(k, "ice.username_file"),
+			"ice.username_file: with ice.secret_file each client has a name of its own: take one of the two out");
+	else if (relays(c) && !c->ice.secret_file && !c->ice.username_file)
+		mu_problems_add(k->p, c->path, line_of(k, "ice.servers"),
+			"ice.servers: a TURN server asks for a name and a password: give ice.secret_file, or ice.username_file and ice.password_file");
+	else if (!relays(c) && (c->ice.secret_file || c->ice.username_file))
+		mu_problems_add(k->p, c->path, line_of(k, first), "%s: is for a TURN server, and ice.servers has none", first);
+}
+
 int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_problems *p)
 {
 	struct check k = { c, line, p };
@@ -137,6 +171,7 @@ int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_p
 	check_plain(&k);
 	check_media_listen(&k);
 	check_advertise(&k);
+	check_ice(&k);
 	if (c->insecure_bench) {
 		check_bench(&k, "http.listen", &c->http.listen);
 		check_bench(&k, "media.listen", &c->media.listen);
@@ -164,6 +199,12 @@ int mu_config_check_files(const struct mu_config *c, struct mu_problems *p)
 		need_file(c, "http.certificate", c->http.certificate, p);
 	if (c->http.key)
 		need_file(c, "http.key", c->http.key, p);
+	if (c->ice.secret_file)
+		need_file(c, "ice.secret_file", c->ice.secret_file, p);
+	if (c->ice.username_file)
+		need_file(c, "ice.username_file", c->ice.username_file, p);
+	if (c->ice.password_file)
+		need_file(c, "ice.password_file", c->ice.password_file, p);
 	for (unsigned i = 0; i < c->auth.keys.n; i++)
 		need_file(c, "auth.keys", c->auth.keys.items[i], p);
 	if (c->state && stat(c->state, &st) == 0 && !S_ISDIR(st.st_mode))

@@ -51,6 +51,18 @@ const struct mu_option mu_options[] = {
 	{ "media.packets", MU_OPTION_INT, AT(media.packets), .def = "65536", .min = 1024, .max = 1 << 22,
 		.help = "Most packets a worker holds at once, some 1.6 KiB each, taken as needed. Past it, packets are dropped and counted." },
 
+	{ "ice.servers", MU_OPTION_URLS, AT(ice.servers), .reloadable = true,
+		.help = "STUN and TURN servers that clients are told of, for those that reach neither `media.listen` nor `media.tcp`. Browsers use the first few; `turns:` on port 443 passes nearly every firewall. The gateway itself talks to none of them." },
+	{ "ice.secret_file", MU_OPTION_FILE, AT(ice.secret_file), .reloadable = true,
+		.help = "Holds the secret that the TURN servers share (coturn: `use-auth-secret`, `static-auth-secret`), in one line. Each client gets a name and a password of its own that last for `ice.lifetime`." },
+	{ "ice.lifetime", MU_OPTION_DURATION, AT(ice.lifetime_us), .def = "12h", .reloadable = true,
+		.min = 60 * SECOND, .max = 30 * 86400 * SECOND,
+		.help = "How long a client may begin to use a relay with its password. What runs goes on longer; a client that changes its network after that time has to begin a new session." },
+	{ "ice.username_file", MU_OPTION_FILE, AT(ice.username_file), .reloadable = true,
+		.help = "Instead of `ice.secret_file`: holds one name for all clients, in one line. Who was ever given it and the password may use the relay until they are changed." },
+	{ "ice.password_file", MU_OPTION_FILE, AT(ice.password_file), .reloadable = true,
+		.help = "Holds the password that belongs to `ice.username_file`, in one line." },
+
 	{ "srtp.engine", MU_OPTION_WORD, AT(srtp.engine), .def = "auto", .words = mu_words_engine,
 		.help = "Implementation of the ciphers. `auto` is ipsec-mb where the CPU can run it, else openssl." },
 	{ "srtp.profiles", MU_OPTION_WORDS, AT(srtp.profiles),

@@ -17,6 +17,7 @@ enum mu_option_type { /* and the field it fills */
 	MU_OPTION_FILE,	     /* char *, absolute path */
 	MU_OPTION_FOLDER,    /* char *, absolute path */
 	MU_OPTION_FILES,     /* struct mu_text_list, absolute paths */
+	MU_OPTION_URLS,	     /* struct mu_text_list, of STUN and TURN servers */
 	MU_OPTION_WORDS,     /* struct mu_word_list */
 	MU_OPTION_SOCKETS,   /* struct mu_addr_list: address and port */
 	MU_OPTION_HOSTS,     /* struct mu_addr_list: addresses without a port */

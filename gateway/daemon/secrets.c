@@ -1,7 +1,10 @@
 /* secrets: keys and certificates, read from the files the configuration names. */
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "daemon/gateway.h"
 
@@ -58,4 +61,78 @@ int mu_secrets_check_tls(const struct mu_config *c, struct mu_error *e)
 	ERR_clear_error();
 	SSL_CTX_free(ctx);
 	return err;
+}
+
+/* --- what clients show TURN servers --- */
+
+#define LINE_MAX_LEN 256 /* RFC 8489, section 14.3: fewer than 509 bytes for a name; nobody types that many */
+
+static bool readable(const char *line)
+{
+	if (!*line)
+		return false;
+	for (; *line; line++) {
+		if (*line < 0x20 || *line > 0x7e)
+			return false;
+	}
+	return true;
+}
+
+/* The one line of a file. What it holds is never said. */
+static int read_line(const char *option, const char *path, char **ret, struct mu_error *e)
+{
+	char text[LINE_MAX_LEN + 2] = "";
+	int fd, err = 0;
+	ssize_t n;
+
+	if (!path)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (n < 0)
+		err = mu_error_set(e, -errno, "%s: %s cannot be read: %s", option, path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (err < 0)
+		return err;
+	if (n > 0 && text[n - 1] == '\n')
+		text[--n] = '\0';
+	if (n > LINE_MAX_LEN || strlen(text) != (size_t)n || !readable(text))
+		err = mu_error_set(e, -EINVAL, "%s: %s must hold one line of 1 to %d plain ASCII characters and nothing else",
+			option, path, LINE_MAX_LEN);
+	else if (!(*ret = strdup(text)))
+		err = mu_error_set(e, -ENOMEM, "out of memory for %s", option);
+	explicit_bzero(text, sizeof(text));
+	return err;
+}
+
+int mu_secrets_ice(const struct mu_config *c, struct mu_ice_secrets *ret, struct mu_error *e)
+{
+	struct mu_ice_secrets s = { .secret = NULL };
+	int err = read_line("ice.secret_file", c->ice.secret_file, &s.secret, e);
+
+	if (err == 0)
+		err = read_line("ice.username_file", c->ice.username_file, &s.username, e);
+	if (err == 0)
+		err = read_line("ice.password_file", c->ice.password_file, &s.password, e);
+	if (err < 0)
+		mu_secrets_ice_done(&s);
+	else
+		*ret = s;
+	return err;
+}
+
+static void wipe(char **text)
+{
+	if (*text)
+		explicit_bzero(*text, strlen(*text));
+	free(*text);
+	*text = NULL;
+}
+
+void mu_secrets_ice_done(struct mu_ice_secrets *s)
+{
+	wipe(&s->secret);
+	wipe(&s->username);
+	wipe(&s->password);
 }

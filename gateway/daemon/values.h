@@ -17,6 +17,12 @@ int mu_value_size(const char *text, int64_t *ret);
 /** "64kbit/s", "2.5Mbit/s", "1Gbit/s", "300bit/s", or "0", in bits a second. @return 0, -EINVAL */
 int mu_value_bitrate(const char *text, int64_t *ret_bps);
 
+/** A STUN or TURN server (RFC 7064, section 3.1; RFC 7065, section 3.1): "stun:host", "turns:[2001:db8::1]:443?transport=tcp".
+ *  The scheme in lower case, as browsers write it. @return 0, -EINVAL */
+int mu_value_ice_url(const char *text);
+/** Whether such a server relays, and so asks who one is. */
+bool mu_ice_url_relays(const char *url);
+
 /** Write with the largest unit that divides it. @return ret */
 char *mu_value_duration_text(int64_t us, char ret[MU_VALUE_TEXT]);
 char *mu_value_size_text(int64_t bytes, char ret[MU_VALUE_TEXT]);

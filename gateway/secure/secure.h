@@ -225,4 +225,16 @@ int mu_token_sign(const char *key_path, struct mu_token *t, int64_t now_s, char 
  *  @return 0, -EEXIST, another -errno of creating the files */
 int mu_token_keygen(const char *path, struct mu_error *e);
 
+/* --- TURN (RFC 8656) ----------------------------------------------------------------------------------------------- */
+
+struct mu_turn_credentials {
+	char username[160]; /* "<expires_s>:<user>", what is not plain in the user's name as '_', and cut */
+	char password[32];
+};
+/** Credentials for a TURN server that knows the secret (coturn: use-auth-secret): base64(HMAC-SHA1(secret, username)).
+ *  Any thread.
+ *  @param expires_s UTC seconds; from then on the server makes no new allocation for them
+ *  @return 0, -ENOMEM */
+int mu_turn_credentials(const char *secret, const char *user, int64_t expires_s, struct mu_turn_credentials *ret);
+
 #endif

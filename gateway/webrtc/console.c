@@ -145,9 +145,10 @@ static struct console *find_session(
 static void welcome(struct console *c, uint32_t id, bool resumed)
 {
 	console_send(c,
-		json_pack("{ss sI ss sb ss ss s[]}", "type", "welcome", "id", (json_int_t)id, "session",
+		json_pack("{ss sI ss sb ss ss so*}", "type", "welcome", "id", (json_int_t)id, "session",
 			c->s->id, "resumed", resumed, "endpoint", c->s->ep->id, "site",
-			mu_directory_site(c->s->w->o.directory), "ice_servers"));
+			mu_directory_site(c->s->w->o.directory), "ice_servers",
+			mu_webrtc_ice_servers(c->s->w, c->s->ep->id)));
 	if (!resumed)
 		return;
 	console_tell_conference(c);

@@ -48,5 +48,9 @@ void mu_web_reply_done(struct mu_web_reply *r)
 {
 	free(r->body);
 	free(r->location);
+	for (unsigned i = 0; i < r->n_links; i++) {
+		explicit_bzero(r->links[i], strlen(r->links[i]));
+		free(r->links[i]);
+	}
 	memset(r, 0, sizeof(*r));
 }

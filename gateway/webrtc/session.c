@@ -189,7 +189,7 @@ static bool write_answer(struct session *s, struct plan *p, struct mu_web_reply 
 	snprintf(location, sizeof(location), "/session/%s", s->id);
 	r->body = sdp_answer_write(&p->answer);
 	r->location = strdup(location);
-	if (!r->body || !r->location)
+	if (!r->body || !r->location || !ice_servers_link(&s->w->o.ice, s->token.subject, r))
 		return false;
 	r->status = 201;
 	r->type = "application/sdp";
@@ -271,11 +271,16 @@ static void set_options(struct mu_webrtc *w, const struct mu_webrtc_options *o)
 	struct mu_addr *advertise = copy_addrs(o->advertise, o->n_advertise);
 	struct mu_addr *listen = copy_addrs(o->listen, o->n_listen);
 
+	struct mu_ice_servers ice;
+
+	ice_servers_copy(&ice, &o->ice);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
+	ice_servers_done(&w->o.ice);
 	w->o = *o;
 	w->o.advertise = advertise;
 	w->o.listen = listen;
+	w->o.ice = ice;
 }
 
 static void on_event(struct mu_event_listener *l, const struct mu_event *ev)
@@ -328,6 +333,7 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	free(w->host);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
+	ice_servers_done(&w->o.ice);
 	free(w);
 }
 

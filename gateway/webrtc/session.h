@@ -42,7 +42,7 @@ struct session {
 };
 
 struct mu_webrtc {
-	struct mu_webrtc_options o; /* its arrays are copies */
+	struct mu_webrtc_options o; /* its arrays and texts are copies */
 	GHashTable *by_id;	    /* id -> session that has not ended; borrows both */
 	GHashTable *by_token;	    /* token id -> how many sessions of it have not ended */
 	struct mu_list sessions;
@@ -140,6 +140,12 @@ void whep_feed_viewers(struct mu_webrtc *w, const struct mu_endpoint *ep);
 struct mu_transport_stats *stats_copy(const struct mu_transport_stats *from);
 /** Host candidates of a worker: advertised addresses, else those it listens on. */
 void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_candidates *ret);
+
+/** o->ice becomes a copy of `from`, and back to nothing. */
+void ice_servers_copy(struct mu_ice_servers *ret, const struct mu_ice_servers *from);
+void ice_servers_done(struct mu_ice_servers *s);
+/** Name them to a client in its answer. @return false: out of memory */
+bool ice_servers_link(const struct mu_ice_servers *s, const char *user, struct mu_web_reply *r);
 
 /** Refuse: status, its title, and what is wrong, where, and what to do. @return false, for the callers that return whether they may go on */
 const char *reply_title(int status);

@@ -13,6 +13,8 @@
 #include "secure/secure.h"
 #include "transport/transport.h"
 
+#define MU_ICE_SERVERS_MAX 8 /* addresses of STUN and TURN servers */
+
 /** Answer to a request. Zero-initialised by the caller; mu_web_reply_done frees. */
 struct mu_web_reply {
 	int status;
@@ -21,6 +23,8 @@ struct mu_web_reply {
 	char *location;	  /* path of the session: "/session/<id>" */
 	char etag[80];	  /* with quotes */
 	int retry_after_s; /* 0 none */
+	char *links[MU_ICE_SERVERS_MAX]; /* values of Link headers (RFC 9725, section 4.6); malloc'ed; they hold passwords */
+	unsigned n_links;
 	/* for status >= 400, RFC 9457: */
 	const char *title; /* static */
 	char detail[384];  /* what, where, what to do */
@@ -30,6 +34,16 @@ void mu_web_reply_done(struct mu_web_reply *r);
 /** What becomes of a publisher of an endpoint that has one. Whatever the policy, one with the same token takes over from a
  *  session that has been silent for some two seconds: a client that came back. */
 enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
+/** STUN and TURN servers that clients are told of. */
+struct mu_ice_servers {
+	const char *const *urls; /* RFC 7064, RFC 7065 */
+	unsigned n_urls;
+	/* How clients show TURN servers who they are: by passwords that are made of a secret which the servers share and that
+	 * last for a while, or by one name and password for all. NULL: not so. */
+	const char *secret;
+	int64_t lifetime_s;
+	const char *username, *password;
+};
 struct mu_webrtc_options {
 	struct mu_media *media;	       /* borrowed */
 	struct mu_directory *directory; /* borrowed */
@@ -46,13 +60,21 @@ struct mu_webrtc_options {
 	/* for consoles: */
 	struct mu_conferences *conferences; /* borrowed; NULL: there are none */
 	struct mu_inbox *control;	    /* the control thread's, borrowed; NULL: nobody is told which layers are watched */
+	struct mu_ice_servers ice; /* copied; the copies of what is secret are wiped when they go */
 };
 struct mu_webrtc;
 int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret);
 /** Consoles' WebSockets must be lost (mu_console_lost), sessions gone (mu_webrtc_close_all, then run the control inbox). */
 void mu_webrtc_free(struct mu_webrtc *w);
-/** What can change while running: hold, policy, limits, advertise. */
+/** What can change while running: hold, policy, limits, advertise, ice. */
 void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *o);
+
+/** The STUN and TURN servers for a client, an array of RTCIceServer objects (urls, username, credential) as
+ *  RTCPeerConnection takes it; empty where none are configured. Only for clients that showed a good token: it holds
+ *  passwords, made for this call where they are short-lived, so it is never kept nor logged.
+ *  @param user who it is for: what the TURN server's log will show
+ *  @return a new reference, NULL: out of memory */
+json_t *mu_webrtc_ice_servers(struct mu_webrtc *w, const char *user);
 
 /** POST /whip/<endpoint>. `who` was checked for scope and endpoint already. 201 with answer, 400, 406 (no codec), 409
  *  (second publisher, with policy refuse), 413, 422, 429 (token), 503 (draining, full). */

@@ -144,6 +144,10 @@ static void post(const struct mu_token *who, const char *endpoint, const char *s
 	ret->body = strdup("v=0\r\n");
 	ret->type = "application/sdp";
 	strcpy(ret->etag, "\"one\"");
+	for (; ret->n_links < fake.links; ret->n_links++) {
+		if (asprintf(&ret->links[ret->n_links], "<turn:t%u>; rel=\"ice-server\"", ret->n_links) < 0)
+			abort();
+	}
 }
 
 void mu_whip_post(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,

@@ -14,6 +14,7 @@ struct fake {
 	} sessions[64];
 	unsigned n_sessions, made;
 	int post_status; /* 201 makes a session */
+	unsigned links;	 /* ICE servers in its answer */
 	char sdp[128];   /* begin of the last body */
 	char ended_token[64], if_match[64], type[64];
 	char withdrawn[64]; /* id of the token whose key has left the keyring */

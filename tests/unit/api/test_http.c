@@ -71,6 +71,21 @@ static void test_whip(void **state)
 	assert_int_equal(ask(port, "HEAD", "/whep/city/a", all, NULL, NULL, "")->status, 200);
 }
 
+/* A header line each, for clients that do not take a list apart; and pages of other origins may read it. */
+static void test_ice_servers(void **state)
+{
+	const struct answer *a;
+
+	(void)state;
+	fake.links = 2;
+	a = ask(port, "POST", "/whip/city/a", all, "application/sdp", "v=0\r\n", "");
+	assert_non_null(strstr(a->head, "\r\nLink: <turn:t0>; rel=\"ice-server\"\r\n"));
+	assert_non_null(strstr(a->head, "\r\nLink: <turn:t1>; rel=\"ice-server\"\r\n"));
+	assert_non_null(strstr(header(a, "Access-Control-Expose-Headers"), "Link"));
+	assert_null(header(ask(port, "POST", "/whip/city/a", NULL, "application/sdp", "v=0\r\n", ""), "Link"));
+	fake.links = 0;
+}
+
 static void test_problem_body(void **state)
 {
 	const struct answer *a = ask(port, "GET", "/v1/endpoints/city/none", all, NULL, NULL, "");
@@ -605,7 +620,7 @@ static void test_answer_after_the_asker_left(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_whip), T(test_problem_body), T(test_preflight),
+	const struct CMUnitTest tests[] = { T(test_whip), T(test_ice_servers), T(test_problem_body), T(test_preflight),
 		T(test_paths_that_lead_nowhere), T(test_console_and_description), T(test_health),
 		T(test_too_large), T(test_ambiguous_requests), T(test_bad_chunks), T(test_not_http),
 		T(test_deep_json), T(test_one_request_a_connection), T(test_slow_clients_are_cut),

@@ -97,6 +97,35 @@ static void test_bitrates(void **state)
 	check_values(v, MU_ARRAY_LEN(v), mu_value_bitrate);
 }
 
+/* RFC 7064, section 3.1 and RFC 7065, section 3.1, in what browsers take of them. */
+static void test_ice_urls(void **state)
+{
+	static const char *const good[] = { "stun:a", "stun:stun.example.net:3478", "stuns:192.0.2.1", "turn:a_b.c",
+		"turn:a:1", "turn:[2001:db8::1]", "turns:[2001:db8::1]:443?transport=tcp", "turn:a?transport=udp",
+		"turn:192.0.2.1:65535?transport=tcp" };
+	static const char *const bad[] = { "", "stun", "stun:", "STUN:a", "turn:?transport=udp", "turn:a?transport=sctp",
+		"turn:a?transport=", "turn:a?x", "stun:a?transport=udp", "stun:a:", "stun:a:0", "stun:a:65536",
+		"stun:a:123456", "stun:a:1x", "stun:[::1", "stun:[]", "stun:[a]", "stun:[192.0.2.1]",
+		"stun:[2001:db8:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:1]:1", "stun:[::1]x", "stun://a", "stun:a/b", "stun:u@a",
+		"stun:a>; x", "stun:a b", "stun:a\"", "stun:.a", "stun:-a", "http:a" };
+	char longest[300] = "stun:";
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(good); i++) {
+		if (mu_value_ice_url(good[i]) < 0)
+			fail_msg("refused: %s", good[i]);
+		assert_int_equal(mu_ice_url_relays(good[i]), good[i][0] == 't');
+	}
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
+		if (mu_value_ice_url(bad[i]) == 0)
+			fail_msg("taken: %s", bad[i]);
+	}
+	memset(longest + 5, 'a', 253);
+	assert_int_equal(mu_value_ice_url(longest), 0);
+	longest[5 + 253] = 'a';
+	assert_int_equal(mu_value_ice_url(longest), -EINVAL);
+}
+
 static void test_value_texts(void **state)
 {
 	char t[MU_VALUE_TEXT];
@@ -173,7 +202,7 @@ static void test_every_kind_of_value(void **state)
 
 static void test_shipped_configs(void **state)
 {
-	static const char *const files[] = { "single", "bench" };
+	static const char *const files[] = { "single", "bench", "firewall" };
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(files); i++) {
@@ -184,10 +213,11 @@ static void test_shipped_configs(void **state)
 		snprintf(path, sizeof(path), SOURCE_ROOT "/configs/%s.yaml", files[i]);
 		if (mu_config_load(path, &c, &p) < 0)
 			fail_msg("%s", p.text[0]);
-		/* Nothing listens beyond this machine until somebody says so. */
+		/* Nothing listens beyond this machine until somebody says so, which whoever takes the last did. */
 		for (unsigned j = 0; j < c->http.listen.n; j++)
-			assert_true(mu_addr_is_loopback(&c->http.listen.items[j]));
-		assert_true(mu_addr_is_loopback(&c->media.listen.items[0]));
+			assert_int_equal(mu_addr_is_loopback(&c->http.listen.items[j]), i != 2);
+		assert_int_equal(mu_addr_is_loopback(&c->media.listen.items[0]), i != 2);
+		assert_int_equal(c->ice.servers.n > 0, i == 2);
 		assert_int_equal(c->insecure_bench, i == 1);
 		mu_config_free(c);
 	}
@@ -214,6 +244,8 @@ static void test_prometheus_example_is_yaml(void **state)
 
 #define KEYS_MISSING \
 	"x.yaml: auth.keys: needs at least one public key file, or no token could be checked; musterctl token keygen FILE makes a pair"
+#define SERVERS_ARE \
+	"a list of servers, such as stun:stun.example.net, turn:turn.example.net:3478?transport=udp or turns:turn.example.net:443?transport=tcp"
 #define SITE_IS "a dotted name of lower-case letters, digits and inner dashes, at most 63 characters, such as city.east"
 
 static const struct {
@@ -296,6 +328,21 @@ static const struct {
 	{ "a: *b\n", { "x.yaml:1: not YAML: found undefined alias" } },
 	{ "\xff\xfe\x00", { "x.yaml: site: is missing; it must be " SITE_IS } },
 	{ "site: c\x80\n", { "x.yaml: not UTF-8 text: invalid leading UTF-8 octet at byte 7" } },
+	{ GOOD "ice: {servers: ['http://a']}\n",
+		{ "x.yaml:3: ice.servers: must be " SERVERS_ARE ", not \"http://a\"" } },
+	{ GOOD "ice: {servers: ['stun:a', 'stun:a']}\n", { "x.yaml:3: ice.servers: \"stun:a\" is in the list twice" } },
+	{ GOOD "ice: {servers: ['stun:a', 'turns:a']}\n",
+		{ "x.yaml:3: ice.servers: a TURN server asks for a name and a password: give ice.secret_file, or ice.username_file and ice.password_file" } },
+	{ GOOD "ice:\n  servers: ['turn:a']\n  username_file: u\n",
+		{ "x.yaml:5: ice.username_file: ice.username_file and ice.password_file go together; ice.password_file is missing" } },
+	{ GOOD "ice:\n  servers: ['turn:a']\n  password_file: u\n",
+		{ "x.yaml:5: ice.password_file: ice.username_file and ice.password_file go together; ice.username_file is missing" } },
+	{ GOOD "ice: {servers: ['turn:a'], secret_file: s, username_file: u, password_file: p}\n",
+		{ "x.yaml:3: ice.username_file: with ice.secret_file each client has a name of its own: take one of the two out" } },
+	{ GOOD "ice: {servers: ['stun:a'], secret_file: s}\n",
+		{ "x.yaml:3: ice.secret_file: is for a TURN server, and ice.servers has none" } },
+	{ GOOD "ice: {servers: ['turn:a'], secret_file: s, lifetime: 10s}\n",
+		{ "x.yaml:3: ice.lifetime: must be a duration (us, ms, s, min, h) from 1min to 30d, not \"10s\"" } },
 	/* everything at once, in the order of the file */
 	{ "log: {level: loud}\nmedia:\n  prot: 1\n  pin: 1\nsite: city\n",
 		{ "x.yaml:1: log.level: must be one of error, warn, info, debug, trace, not \"loud\"",
@@ -534,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_bitrates),
+		cmocka_unit_test(test_ice_urls),
 		cmocka_unit_test(test_value_texts),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_kind_of_value),

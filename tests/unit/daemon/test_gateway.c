@@ -95,7 +95,7 @@ static int set_up_all(void **state)
 static int tear_down_all(void **state)
 {
 	static const char *const names[] = { "a.pub", "b.pub", "broken.pub", "c.yaml", "notify", "state/lock",
-		"state", "cert1.pem", "cert2.pem", "key1.pem", "key2.pem" };
+		"state", "cert1.pem", "cert2.pem", "key1.pem", "key2.pem", "ice1", "ice2" };
 
 	(void)state;
 	close(notify_fd);
@@ -392,6 +392,65 @@ static void test_a_key_of_another_certificate_stops_the_start(void **state)
 	assert_int_equal(fakes.keyrings, 0);
 }
 
+/* --- what clients show TURN servers --------------------------------------------------------------- */
+
+static void test_ice_servers_are_handed_on_and_exchanged(void **state)
+{
+	struct mu_gateway *g;
+
+	(void)state;
+	write_file("ice1", "north\n");
+	write_file("ice2", "a \\\"name\"");
+	g = start(BASE "ice: {servers: ['stun:s', 'turn:t'], secret_file: ice1, lifetime: 2h}\n");
+	assert_int_equal(fakes.webrtc.ice.n_urls, 2);
+	assert_string_equal(fakes.webrtc.ice.urls[1], "turn:t");
+	assert_string_equal(fakes.webrtc.ice.secret, "north");
+	assert_int_equal(fakes.webrtc.ice.lifetime_s, 7200);
+	assert_null(fakes.webrtc.ice.username);
+	/* the file alone has changed */
+	write_file("ice1", "south");
+	mu_reload(g);
+	assert_string_equal(fakes.webrtc.ice.secret, "south");
+	/* one that is no good keeps what is there */
+	write_file("ice1", "");
+	mu_reload(g);
+	assert_string_equal(fakes.webrtc.ice.secret, "south");
+	write_file("c.yaml", BASE "ice: {servers: ['turn:t'], username_file: ice2, password_file: ice2}\n");
+	mu_reload(g);
+	assert_null(fakes.webrtc.ice.secret);
+	assert_string_equal(fakes.webrtc.ice.username, "a \\\"name\"");
+	assert_string_equal(fakes.webrtc.ice.password, "a \\\"name\"");
+	write_file("c.yaml", BASE);
+	mu_reload(g);
+	assert_int_equal(fakes.webrtc.ice.n_urls, 0);
+	assert_null(fakes.webrtc.ice.username);
+	mu_gateway_free(g);
+}
+
+/* And what such a file holds is not told. */
+static void test_a_secret_that_is_none_stops_the_start(void **state)
+{
+	static const char *const bad[] = { "", "\n", "topsecret\nmore\n", "topsecret\r\n", "topsecret\x01", "topsecr\xc3\xa9t" };
+	struct mu_gateway *g;
+	struct mu_error e;
+	char longest[300];
+
+	(void)state;
+	for (size_t i = 0; i <= MU_ARRAY_LEN(bad); i++) {
+		memset(longest, 's', 257);
+		longest[257] = '\0';
+		write_file("ice1", i < MU_ARRAY_LEN(bad) ? bad[i] : longest);
+		assert_int_equal(
+			mu_gateway_new(load(BASE "ice: {servers: ['turn:t'], secret_file: ice1}\n"), &g, &e), -EINVAL);
+		assert_non_null(strstr(e.text, "ice1 must hold one line"));
+		assert_null(strstr(e.text, "topsec"));
+		assert_int_equal(fakes.keyrings, 0);
+	}
+	longest[256] = '\n';
+	write_file("ice1", longest);
+	mu_gateway_free(start(BASE "ice: {servers: ['turn:t'], secret_file: ice1}\n"));
+}
+
 /* --- health and inbox ---------------------------------------------------------------------------- */
 
 static void test_watchdog_is_silent_when_a_worker_hangs(void **state)
@@ -472,6 +531,8 @@ int main(void)
 		cmocka_unit_test_setup(test_certificates_are_exchanged, set_up),
 		cmocka_unit_test_setup(test_plain_http_stays_plain, set_up),
 		cmocka_unit_test_setup(test_a_key_of_another_certificate_stops_the_start, set_up),
+		cmocka_unit_test_setup(test_ice_servers_are_handed_on_and_exchanged, set_up),
+		cmocka_unit_test_setup(test_a_secret_that_is_none_stops_the_start, set_up),
 		cmocka_unit_test_setup(test_watchdog_is_silent_when_a_worker_hangs, set_up),
 		cmocka_unit_test_setup(test_workers_are_asked_every_second, set_up),
 		cmocka_unit_test_setup(test_inbox_in_the_main_loop, set_up),
