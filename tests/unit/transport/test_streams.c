@@ -98,6 +98,9 @@ static void test_in_comes_and_goes(void **state)
 		stage_stats(&pub);
 		assert_int_equal(pub.stats.n_streams, 2);
 		stage_send_video_as(&pub, SSRC(5), 20 + i, true); /* nobody's any more */
+		do
+			stage_stats(&pub);
+		while (pub.stats.unknown_ssrc < (uint64_t)i + 1); /* and not the next life's */
 	}
 	stage_send_video(&pub, 1, true); /* the others are not touched */
 	EXPECT(&view, 1);
