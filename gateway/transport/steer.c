@@ -20,7 +20,8 @@ uint16_t steer_sent(struct mu_transport *t, size_t size, uint16_t cluster, bool 
 
 	if (!s)
 		return 0;
-	pace_sent(&s->leave.pace, size + RATE_OVERHEAD);
+	if (cluster == 0) /* a probe is above the pace, and short */
+		pace_sent(&s->leave.pace, size + RATE_OVERHEAD);
 	return numbered ? rate_sent(s->rate, size, cluster, now_us) : 0;
 }
 
