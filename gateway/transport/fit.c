@@ -103,9 +103,21 @@ static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 	mu_track_add_sink(track, f->out->t->worker, &s->sink, now_us);
 }
 
+/* A layer that rests comes only if somebody takes it: while there is a picture, it is waited for with the
+ * sink in place. Where there is none, one that flows stands in. */
+static int layer_to_take(const struct fit *f)
+{
+	if (!f->out->t->key_out)
+		return -1;
+	if (f->allocated && f->target.layer >= 0 && f->target.layer < (int)f->feed.n_layers && f->present &&
+		flows(f->present->track))
+		return f->target.layer;
+	return fit_layer_now(f);
+}
+
 void fit_follow(struct fit *f, int64_t now_us)
 {
-	int layer = f->out->t->key_out ? fit_layer_now(f) : -1;
+	int layer = layer_to_take(f);
 	struct mu_track *track = layer < 0 ? NULL : f->feed.layers[layer];
 
 	if (!track)

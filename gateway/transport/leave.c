@@ -13,9 +13,7 @@
 #define BYTES_MAX    1000000
 #define PROBE_PACKET 1200
 
-/* --- the ring
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- the ring --- */
 
 static struct wire *held(struct leave *l, unsigned i)
 {
@@ -68,9 +66,7 @@ int64_t leave_wait_us(const struct steer *s)
 	return pace_wait_us(&s->leave.pace, s->leave.bytes);
 }
 
-/* --- too much waits
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- too much waits --- */
 
 static unsigned most_urgent(const struct leave *l)
 {
@@ -99,9 +95,7 @@ static void give_up(struct steer *s)
 	}
 }
 
-/* --- leaving
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- leaving --- */
 
 static void send_again(struct steer *s, struct plane *p, struct message *m, int64_t now_us)
 {
@@ -219,8 +213,7 @@ void leave_again(struct message *m, const struct wire *w, int64_t now_us)
 	leave_plan(s, now_us);
 }
 
-/* --- what will not leave
- * ------------------------------------------------------------------------------------------------------- */
+/* --- what will not leave --- */
 
 void leave_forget(struct out_stream *o)
 {

@@ -51,8 +51,7 @@ uint16_t rate_sent(struct rate *r, size_t size, uint16_t probe, int64_t now_us)
 	return mu_history_sent(r->history, size + RATE_OVERHEAD, probe, now_us);
 }
 
-/* --- what comes back
- * -------------------------------------------------------------------------------------------------------- */
+/* --- what comes back --- */
 
 static bool flooded(struct rate *r, int64_t now_us)
 {

@@ -1,7 +1,7 @@
 #include "transport/share.h"
 
 #define AUDIO_GUESS_BPS 40000
-#define GUESS_PIXEL     2.1 /* bits a second for a pixel of 30 frames a second: 0.07 a pixel and frame */
+#define GUESS_PIXEL     1.6 /* bits a second for a pixel of 30 frames a second: 0.05 a pixel and frame */
 #define HEADERS         64 /* bytes of a packet that are not payload: IPv4, UDP, RTP with extensions, SRTP's tag */
 #define VIDEO_PACKET    1100
 #define AUDIO_PACKETS   50      /* a second */
@@ -9,9 +9,9 @@
 #define ABSENT_US       10000000
 #define RISE_US         1500000 /* a key frame makes half a second look dear: a layer becomes so slowly */
 #define FALL_US         400000
-#define FIRST_MOST      1.5
-#define SUFFICES        1.1 /* a layer may be scaled up by so much */
-#define AGAIN_MAX_SHARE 0.3 /* most of the link that is kept for sending again */
+#define SEEN_US         2000000 /* a layer that came less than this ago tells no rate */
+#define SUFFICES        1.1     /* a layer may be scaled up by so much */
+#define AGAIN_MAX_SHARE 0.3     /* most of the link that is kept for sending again */
 
 void share_init(struct share_stream *s)
 {
@@ -21,8 +21,7 @@ void share_init(struct share_stream *s)
 	s->fell_us = INT64_MIN / 2;
 }
 
-/* --- what is known of the layers
- * ------------------------------------------------------------------------------------------ */
+/* --- what is known of the layers --- */
 
 static unsigned count(uint8_t n, unsigned max)
 {
@@ -39,23 +38,14 @@ static uint32_t full_bps(const struct mu_shape *k)
 	return k->bps[count(k->spatials, MU_SPATIAL_MAX) - 1][count(k->temporals, MU_TEMPORAL_MAX) - 1];
 }
 
+static bool is_known(const struct mu_shape *k)
+{
+	return pixels(k) || full_bps(k);
+}
+
 static bool same_source(const struct share_stream *s)
 {
 	return memcmp(s->source, s->before, sizeof(s->source)) == 0;
-}
-
-/* The first half second of a layer is mostly its key frame: it is taken for dearer than others of its size
- * only when it has been for a while. */
-static void begin_modestly(struct mu_shape *known)
-{
-	uint32_t full = full_bps(known), most = (uint32_t)(pixels(known) * GUESS_PIXEL * FIRST_MOST);
-
-	if (most == 0 || full <= most)
-		return;
-	for (unsigned i = 0; i < MU_SPATIAL_MAX; i++) {
-		for (unsigned k = 0; k < MU_TEMPORAL_MAX; k++)
-			known->bps[i][k] = (uint32_t)((uint64_t)known->bps[i][k] * most / full);
-	}
 }
 
 static uint32_t toward(uint32_t before, uint32_t now, int64_t passed_us)
@@ -66,19 +56,54 @@ static uint32_t toward(uint32_t before, uint32_t now, int64_t passed_us)
 	return (uint32_t)(before + share * ((double)now - (double)before));
 }
 
+static bool layered_alike(const struct mu_shape *a, const struct mu_shape *b)
+{
+	return a->temporals == b->temporals && a->spatials == b->spatials;
+}
+
 static void smooth(struct mu_shape *known, const struct mu_shape *now, int64_t passed_us)
 {
 	struct mu_shape before = *known;
 
 	*known = *now;
-	if (before.temporals != now->temporals || before.spatials != now->spatials) {
-		begin_modestly(known); /* the first time, or another thing than before */
+	if (full_bps(&before) == 0 || !layered_alike(&before, now))
 		return;
-	}
 	for (unsigned i = 0; i < MU_SPATIAL_MAX; i++) {
 		for (unsigned k = 0; k < MU_TEMPORAL_MAX; k++)
 			known->bps[i][k] = toward(before.bps[i][k], now->bps[i][k], passed_us);
 	}
+}
+
+/* Its size is known; its rate is what it was, or is guessed by that. */
+static void learn_size(struct mu_shape *known, const struct mu_shape *now)
+{
+	struct mu_shape before = *known;
+
+	*known = *now;
+	memset(known->bps, 0, sizeof(known->bps));
+	if (layered_alike(&before, now))
+		memcpy(known->bps, before.bps, sizeof(known->bps));
+}
+
+/* A layer's first second is mostly its key frame, and what was measured before it rested may have been just
+ * that. */
+static void learn_layer(struct share_stream *s, unsigned i, int64_t now_us, int64_t passed_us)
+{
+	const struct mu_shape *shape = &s->shapes[i];
+
+	if (!shape->flows) {
+		s->since_us[i] = 0;
+		if (!is_known(&s->known[i]))
+			learn_size(&s->known[i], shape);
+		return;
+	}
+	s->flowed_us = now_us;
+	if (s->since_us[i] == 0)
+		s->since_us[i] = now_us;
+	if (now_us - s->since_us[i] >= SEEN_US)
+		smooth(&s->known[i], shape, passed_us);
+	else
+		learn_size(&s->known[i], shape);
 }
 
 static void learn(struct share_stream *s, int64_t now_us)
@@ -88,18 +113,17 @@ static void learn(struct share_stream *s, int64_t now_us)
 	if (!same_source(s)) {
 		memcpy(s->before, s->source, sizeof(s->before));
 		memset(s->known, 0, sizeof(s->known));
+		memset(s->since_us, 0, sizeof(s->since_us));
 		memset(s->asked_us, 0, sizeof(s->asked_us));
 		memset(s->absent_until_us, 0, sizeof(s->absent_until_us));
 		s->flowed_us = now_us;
 		s->fell_us = INT64_MIN / 2;
 		s->n_points = 0;
+		for (unsigned i = 0; i < s->n_layers; i++) /* it has flowed for others */
+			s->since_us[i] = full_bps(&s->shapes[i]) ? now_us - SEEN_US : 0;
 	}
-	for (unsigned i = 0; i < s->n_layers; i++) {
-		if (!s->shapes[i].flows)
-			continue;
-		smooth(&s->known[i], &s->shapes[i], passed_us);
-		s->flowed_us = now_us;
-	}
+	for (unsigned i = 0; i < s->n_layers; i++)
+		learn_layer(s, i, now_us, passed_us);
 	if (s->point == MU_PAUSED)
 		s->flowed_us = now_us; /* it was not asked for */
 	s->told_us = now_us;
@@ -126,25 +150,45 @@ static bool absent(const struct share_stream *s, unsigned layer, int64_t now_us)
 	return !s->shapes[layer].flows && now_us < s->absent_until_us[layer];
 }
 
-/* --- points
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- points --- */
 
-/* By what layers are put in order: their size, where it is not known their rate; those never seen come last,
- * for a publisher begins with the smallest. */
-static double size_of(const struct mu_shape *k)
+/* What it takes, as far as its size tells; where that is not known either, what it took. */
+static uint32_t guess_of(const struct mu_shape *k)
 {
-	if (pixels(k))
-		return pixels(k);
-	return full_bps(k) ? full_bps(k) / GUESS_PIXEL : 1e12;
+	return pixels(k) ? (uint32_t)(pixels(k) * GUESS_PIXEL) : full_bps(k);
 }
 
-static void by_size(const struct share_stream *s, uint8_t *order)
+/* Of layers never seen it is supposed that they are what those seen are not: small, middle, large. */
+static void guess_all(const struct share_stream *s, uint32_t guess[MU_LAYERS_MAX])
+{
+	static const uint32_t usual[MU_LAYERS_MAX] = { 150000, 500000, 1500000 };
+	bool taken[MU_LAYERS_MAX] = { false };
+
+	for (unsigned i = 0; i < s->n_layers; i++) {
+		guess[i] = guess_of(&s->known[i]);
+		if (is_known(&s->known[i]))
+			taken[guess[i] < 250000 ? 0 : guess[i] < 900000 ? 1 : 2] = true;
+	}
+	if (s->n_layers == 1)
+		taken[0] = true;
+	for (unsigned i = 0; i < s->n_layers; i++) {
+		unsigned at = 0;
+
+		if (is_known(&s->known[i]))
+			continue;
+		while (at < MU_LAYERS_MAX - 1 && taken[at])
+			at++;
+		taken[at] = true;
+		guess[i] = usual[at];
+	}
+}
+
+static void by_size(const struct share_stream *s, const uint32_t guess[MU_LAYERS_MAX], uint8_t *order)
 {
 	for (unsigned i = 0; i < s->n_layers; i++) {
 		unsigned at = i;
 
-		while (at > 0 && size_of(&s->known[order[at - 1]]) > size_of(&s->known[i])) {
+		while (at > 0 && guess[order[at - 1]] > guess[i]) {
 			order[at] = order[at - 1];
 			at--;
 		}
@@ -152,19 +196,17 @@ static void by_size(const struct share_stream *s, uint8_t *order)
 	}
 }
 
-/* Rank: 0 the smallest. Halved for each spatial or temporal layer that is missing. */
-static uint32_t payload_bps(const struct mu_shape *k, unsigned rank, unsigned spatial, unsigned temporal)
+/* Of a part of which nothing is known: halved for each temporal layer that is missing, quartered for each
+ * spatial one. */
+static uint32_t payload_bps(const struct mu_shape *k, uint32_t guess, unsigned spatial, unsigned temporal)
 {
-	static const uint32_t guess[MU_LAYERS_MAX] = { 150000, 500000, 1500000 };
 	unsigned top_spatial = count(k->spatials, MU_SPATIAL_MAX) - 1;
 	unsigned top_temporal = count(k->temporals, MU_TEMPORAL_MAX) - 1;
-	double full = full_bps(k);
+	uint32_t full = full_bps(k) ? full_bps(k) : guess;
 
 	if (k->bps[spatial][temporal])
 		return k->bps[spatial][temporal];
-	if (full == 0)
-		full = pixels(k) ? pixels(k) * GUESS_PIXEL : guess[rank];
-	return (uint32_t)full >> (2 * (top_spatial - spatial) + (top_temporal - temporal));
+	return full >> (2 * (top_spatial - spatial) + (top_temporal - temporal));
 }
 
 static uint32_t wire_bps(const struct mu_shape *k, uint32_t payload, unsigned temporal)
@@ -175,7 +217,7 @@ static uint32_t wire_bps(const struct mu_shape *k, uint32_t payload, unsigned te
 }
 
 static void add_point(
-	struct share_stream *s, unsigned layer, unsigned rank, unsigned spatial, unsigned temporal)
+	struct share_stream *s, unsigned layer, uint32_t guess, unsigned spatial, unsigned temporal)
 {
 	const struct mu_shape *k = &s->known[layer];
 	unsigned down = count(k->spatials, MU_SPATIAL_MAX) - 1 - spatial;
@@ -187,7 +229,7 @@ static void add_point(
 		.temporal = (uint8_t)temporal,
 		.width = (uint16_t)(k->width >> down),
 		.height = (uint16_t)(k->height >> down),
-		.bps = MU_MAX(wire_bps(k, payload_bps(k, rank, spatial, temporal), temporal), least) };
+		.bps = MU_MAX(wire_bps(k, payload_bps(k, guess, spatial, temporal), temporal), least) };
 	s->n_points++;
 }
 
@@ -195,9 +237,11 @@ static void add_point(
  * smallest one has a point for each frame rate, the others one at all their frames. */
 static void video_points(struct share_stream *s, int64_t now_us)
 {
+	uint32_t guess[MU_LAYERS_MAX];
 	uint8_t order[MU_LAYERS_MAX];
 
-	by_size(s, order);
+	guess_all(s, guess);
+	by_size(s, guess, order);
 	for (unsigned rank = 0; rank < s->n_layers; rank++) {
 		const struct mu_shape *k = &s->known[order[rank]];
 		unsigned temporals = count(k->temporals, MU_TEMPORAL_MAX);
@@ -208,7 +252,7 @@ static void video_points(struct share_stream *s, int64_t now_us)
 			unsigned from = s->n_sizes == 0 ? 0 : temporals - 1;
 
 			for (unsigned t = from; t < temporals; t++)
-				add_point(s, order[rank], rank, spatial, t);
+				add_point(s, order[rank], guess[order[rank]], spatial, t);
 			s->n_sizes++;
 		}
 	}
@@ -257,9 +301,7 @@ static int again(const struct share_stream *s, const struct share_point *had)
 	return MU_PAUSED;
 }
 
-/* --- claims
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- claims --- */
 
 static bool dead(const struct share_stream *s, int64_t now_us)
 {

@@ -30,7 +30,8 @@ struct share_stream {
 	/* share.c's own */
 	const void *before[MU_LAYERS_MAX];
 	struct mu_shape
-		known[MU_LAYERS_MAX]; /* as last seen flowing, rates smoothed; temporals 0: never seen */
+		known[MU_LAYERS_MAX];    /* as last seen flowing, rates smoothed; temporals 0: never seen */
+	int64_t since_us[MU_LAYERS_MAX]; /* it flows; 0: it does not */
 	int64_t asked_us[MU_LAYERS_MAX], absent_until_us[MU_LAYERS_MAX];
 	int64_t flowed_us, fell_us, told_us;
 };

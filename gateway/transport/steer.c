@@ -12,9 +12,7 @@ static struct steer *steer_of(const struct mu_transport *t)
 	return t->fitted ? t->fitted->steer : NULL;
 }
 
-/* --- what is sent
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- what is sent --- */
 
 uint16_t steer_sent(struct mu_transport *t, size_t size, uint16_t cluster, bool numbered, int64_t now_us)
 {
@@ -22,7 +20,8 @@ uint16_t steer_sent(struct mu_transport *t, size_t size, uint16_t cluster, bool 
 
 	if (!s)
 		return 0;
-	pace_sent(&s->leave.pace, size + RATE_OVERHEAD);
+	if (cluster == 0) /* a probe is above the pace, and short */
+		pace_sent(&s->leave.pace, size + RATE_OVERHEAD);
 	return numbered ? rate_sent(s->rate, size, cluster, now_us) : 0;
 }
 
@@ -37,9 +36,7 @@ void steer_sent_same(struct mu_transport *t, size_t size, uint16_t number, int64
 	mu_history_forget(s->rate->history, number);
 }
 
-/* --- dealing out
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- dealing out --- */
 
 /* What the feed asks for and the layers are like now. */
 static void describe(struct fit *f)
@@ -102,8 +99,7 @@ void steer_fed(struct mu_transport *t, int64_t now_us)
 		mu_timer_set(t->worker, &s->tick, now_us + TICK_US);
 }
 
-/* --- ten times a second
- * ------------------------------------------------------------------------------------------------------ */
+/* --- ten times a second --- */
 
 static void copy_audio(struct steer *s, int64_t now_us)
 {
@@ -171,9 +167,7 @@ static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 	leave_plan(s, now_us);
 }
 
-/* --- feedback
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- feedback --- */
 
 static int64_t rtt_us(const struct mu_transport *t)
 {
@@ -201,9 +195,7 @@ void steer_feedback(struct mu_transport *t, const uint8_t *fci, size_t len, int6
 	leave_plan(s, now_us);
 }
 
-/* --- made and ended
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- made and ended --- */
 
 int steer_attach(struct out_stream *o)
 {

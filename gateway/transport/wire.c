@@ -12,7 +12,7 @@
 #define LOG_MAX	  1024 /* more than there are jobs that are not sealed: what it drops has left */
 _Static_assert(LOG_MAX >= EGRESS_JOBS, "a packet must not go before it is sealed");
 
-/* --- waiting ------------------------------------------------------------------------------------------------------------- */
+/* --- waiting --- */
 
 static bool grow_queue(struct fitted *q)
 {
@@ -75,7 +75,7 @@ void wire_forget(struct out_stream *o)
 	wire_log_done(&o->fit->log);
 }
 
-/* --- remembered ------------------------------------------------------------------------------------------------------------ */
+/* --- remembered --- */
 
 static struct sent *slot(const struct wire_log *l, uint64_t index)
 {
@@ -185,7 +185,7 @@ const struct wire *wire_find(const struct out_stream *o, uint16_t seq)
 	return &slot(l, index)->wire;
 }
 
-/* --- laid out --------------------------------------------------------------------------------------------------------------- */
+/* --- laid out --- */
 
 static const struct mu_packet nothing;
 
@@ -352,7 +352,7 @@ void wire_again(struct plane *p, struct message *m, const struct wire *w, int64_
 	p->stats.retransmitted++;
 }
 
-/* --- probes ------------------------------------------------------------------------------------------------------------------ */
+/* --- probes --- */
 
 #define PADDING_MAX 255 /* RFC 3550, section 5.1: its length is one octet */
 

@@ -29,9 +29,7 @@
 #define TRIES        10
 #define FEEDBACK_US  100000
 
-/* --- cameras
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- cameras --- */
 
 static void ask_key(struct mu_source *source, int64_t now_us)
 {
@@ -159,8 +157,12 @@ static void run_camera(struct screen *s, unsigned index)
 			return;
 		assert_true(c->n_frames < SCREEN_FRAMES);
 		c->frame_us[c->n_frames++] = s->f.now_us;
-		for (unsigned i = 0; i < c->n_layers; i++)
-			begin_frame(&c->layer[i]);
+		for (unsigned i = 0; i < c->n_layers; i++) {
+			if (!c->rests || mu_track_users(c->layer[i].track) > 0)
+				begin_frame(&c->layer[i]);
+			else
+				c->layer[i].rested++;
+		}
 	}
 	for (unsigned i = 0; i < c->n_layers; i++) {
 		/* a publisher's pacer: a frame in some 10 ms */
@@ -169,9 +171,7 @@ static void run_camera(struct screen *s, unsigned index)
 	}
 }
 
-/* --- the viewer
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- the viewer --- */
 
 void screen_watch(struct screen *s, struct link_way way)
 {
@@ -445,9 +445,7 @@ static void run_viewer(struct screen *s)
 		report(s);
 }
 
-/* --- all
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- all --- */
 
 void screen_up(struct screen *s)
 {
@@ -496,7 +494,9 @@ void screen_run(struct screen *s, int64_t us)
 			run_camera(s, i);
 		do
 			flow_turn(&s->f);
-		while (link_run(&s->link, s->f.now_us));
+		while (s->t && link_run(&s->link, s->f.now_us));
+		if (!s->t)
+			continue;
 		run_viewer(s);
 		sample(s);
 	}

@@ -18,7 +18,7 @@ struct layer {
 	uint16_t width, height;
 	uint32_t bps;            /* payload */
 	bool want_key, owes_key; /* asked for; not sent yet though video began */
-	unsigned key_requests, keys;
+	unsigned key_requests, keys, rested; /* rested: frames that it was not sent for */
 	uint64_t seq;
 	uint16_t picture;
 	/* the frame under way */
@@ -29,7 +29,8 @@ struct layer {
 struct camera {
 	struct layer layer[SCREEN_LAYERS]; /* by size */
 	unsigned n_layers;
-	bool dark; /* sends nothing */
+	bool dark;  /* sends nothing */
+	bool rests; /* sends no layer that nobody takes */
 	int64_t next_frame_us, next_audio_us;
 	unsigned n_frames, n_audio; /* sent so far */
 	int64_t frame_us[SCREEN_FRAMES];

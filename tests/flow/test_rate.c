@@ -65,9 +65,7 @@ static unsigned heard(const struct view *v, unsigned from, unsigned to)
 	return n;
 }
 
-/* --- room for all
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- room for all --- */
 
 static void test_wide_link_gets_all_at_once(void **state)
 {
@@ -77,6 +75,7 @@ static void test_wide_link_gets_all_at_once(void **state)
 	(void)state;
 	screen_up(&s);
 	screen_camera(&s, simulcast, 3, true);
+	screen_run(&s, 2 * S);
 	screen_watch(&s, (struct link_way){ .bps = 20000000, .delay_us = 20000 });
 	v = screen_show(&s, 0, MU_VIDEO, MU_URGENT_CONFERENCE, false);
 	screen_show(&s, 0, MU_AUDIO, MU_URGENT_CONFERENCE, false);
@@ -109,8 +108,7 @@ static void test_wide_link_gets_all_at_once(void **state)
 	screen_down(&s);
 }
 
-/* --- a link that gets worse and better
- * ---------------------------------------------------------------------------------------- */
+/* --- a link that gets worse and better --- */
 
 static void test_dip(void **state)
 {
@@ -155,9 +153,35 @@ static void test_dip(void **state)
 	screen_down(&s);
 }
 
-/* --- loss
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* The publisher is told to rest layers that nobody takes: the one that fits is asked for all the same, and comes. */
+static void test_layers_that_rest_are_asked_for(void **state)
+{
+	struct view *v;
+
+	(void)state;
+	screen_up(&s);
+	screen_camera(&s, simulcast, 3, true)->rests = true;
+	screen_run(&s, 2 * S);
+	screen_watch(&s, (struct link_way){ .bps = 2000000, .delay_us = 20000 });
+	v = screen_show(&s, 0, MU_VIDEO, MU_URGENT_CONFERENCE, false);
+	screen_show(&s, 0, MU_AUDIO, MU_URGENT_CONFERENCE, false);
+	screen_run(&s, 15 * S);
+	tell("2 Mbit/s, resting");
+	assert_int_equal(v->layer, HIGH);
+	assert_true(s.camera[0].layer[LOW].rested > 200);
+	s.link.down.way.bps = 500000;
+	screen_run(&s, 15 * S);
+	tell("500 kbit/s, resting");
+	assert_int_equal(v->layer, LOW);
+	assert_true(s.f.now_us - v->layer_us[LOW] < S);
+	s.link.down.way.bps = 2000000;
+	screen_run(&s, 15 * S);
+	tell("2 Mbit/s again, resting");
+	assert_int_equal(v->layer, HIGH);
+	screen_down(&s);
+}
+
+/* --- loss --- */
 
 static void test_loss_is_repaired(void **state)
 {
@@ -193,9 +217,7 @@ static void test_loss_is_repaired(void **state)
 	screen_down(&s);
 }
 
-/* --- urgency
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- urgency --- */
 
 static void test_urgent_keeps_its_layer(void **state)
 {
@@ -235,8 +257,7 @@ static void test_urgent_keeps_its_layer(void **state)
 	screen_down(&s);
 }
 
-/* --- a peer that says nothing
- * ------------------------------------------------------------------------------------------------- */
+/* --- a peer that says nothing --- */
 
 static void test_no_feedback_at_all(void **state)
 {
@@ -286,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wide_link_gets_all_at_once),
 		cmocka_unit_test(test_dip),
+		cmocka_unit_test(test_layers_that_rest_are_asked_for),
 		cmocka_unit_test(test_loss_is_repaired),
 		cmocka_unit_test(test_urgent_keeps_its_layer),
 		cmocka_unit_test(test_no_feedback_at_all),
