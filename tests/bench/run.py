@@ -384,7 +384,7 @@ def conference_errors(b):
 
 def conference_table(b, t, must=True):
     """must: with bounds for what depends on how busy the machine is."""
-    def time(field, q="p95"):
+    def took(field, q="p95"):
         return b.value(key, field, q) if b.value(key, field, "n") else None  # of nothing there is no quantile
 
     def bound(x):
@@ -401,13 +401,13 @@ def conference_table(b, t, must=True):
     t.row("  forwarding delay p50", b.value(cost, "latency_ms", "p50"), bound(2), unit=" ms")
     t.row("  forwarding delay p99", b.value(cost, "latency_ms", "p99"), bound(20), unit=" ms")
     t.row("  cost a packet: members / plain viewers", b.paired(cost, "conference relay"), bound(2), 1.5)
-    t.row("  from hello to all pictures: p50", time("tiles_ms", "p50"), unit=" ms")
-    t.row("  from hello to all pictures: p95", time("tiles_ms"), bound(1000), unit=" ms")
-    t.row("  another one speaks, heard of: p95", time("speaker_ms"), bound(300), unit=" ms")
-    t.row("  a tile grows, first frame of its layer: p95", time("larger_ms"), bound(300), unit=" ms")
-    t.row("  a tile shrinks, first frame of its layer: p95", time("smaller_ms"), bound(300), unit=" ms")
+    t.row("  from hello to all pictures: p50", took("tiles_ms", "p50"), unit=" ms")
+    t.row("  from hello to all pictures: p95", took("tiles_ms"), bound(1000), unit=" ms")
+    t.row("  another one speaks, heard of: p95", took("speaker_ms"), bound(300), unit=" ms")
+    t.row("  a tile grows, first frame of its layer: p95", took("larger_ms"), bound(300), unit=" ms")
+    t.row("  a tile shrinks, first frame of its layer: p95", took("smaller_ms"), bound(300), unit=" ms")
     t.row("  20 come within a second: key frames asked for, of one source", b.value(key, "storm_asked"), 2)
-    t.row("  20 come within a second, all pictures: p95", time("storm_tiles_ms"), unit=" ms")
+    t.row("  20 come within a second, all pictures: p95", took("storm_tiles_ms"), unit=" ms")
     t.row("  memory a member", b.value(cost, "rss_kib_per_member"), unit=" KiB")
     t.row("  CPU a track", b.value(cost, "cpu_us_per_track_s"), unit=" us/s")
     t.row("  server's share of its core", b.value(cost, "server_cpu_share"))
