@@ -45,6 +45,8 @@ static bool same_local(const struct mu_addr *a, const struct mu_addr *b)
 
 static bool path_equal(const struct mu_path *a, const struct mu_path *b)
 {
+	if (a->conn || b->conn)
+		return a->conn == b->conn;
 	return a->socket == b->socket && mu_addr_equal(&a->remote, &b->remote) &&
 		same_local(&a->local, &b->local);
 }
@@ -121,6 +123,7 @@ static void use(struct mu_ice *ice, const struct mu_path *path)
 	unsigned i = find_pair(ice, path);
 
 	ice->used = ice->pairs[i].path;
+	ice->lost = false;
 	ice->last_check_us = ice->pairs[i].checked_us;
 	ice->moving = ice->nominated && !path_equal(&ice->used, &ice->selected);
 }
@@ -153,6 +156,26 @@ static const char *password_for(const struct mu_ice *ice, const uint8_t *usernam
 	if (*ret_new)
 		return ice->pwd;
 	return ice->old_ufrag[0] && !memcmp(username, ice->old_ufrag, n) ? ice->old_pwd : NULL;
+}
+
+bool mu_ice_forget(struct mu_ice *ice, const struct mu_path *path)
+{
+	unsigned i = find_pair(ice, path);
+
+	if (i == ice->n_pairs)
+		return false;
+	ice->n_pairs--;
+	memmove(&ice->pairs[i], &ice->pairs[i + 1], (ice->n_pairs - i) * sizeof(ice->pairs[0]));
+	if (ice->nominated && path_equal(path, &ice->selected))
+		ice->nominated = ice->moving = false;
+	if (!path_equal(path, &ice->used))
+		return false;
+	ice->lost = true;
+	if (ice->nominated)
+		use(ice, &ice->selected);
+	else if (!ice->settled && ice->n_pairs > 0)
+		use(ice, &ice->pairs[0].path);
+	return !ice->lost;
 }
 
 static bool give_password(StunAgent *agent, StunMessage *msg, uint8_t *username, uint16_t username_len,
@@ -205,12 +228,12 @@ static size_t refuse(StunAgent *agent, const StunMessage *req, StunError code, u
 static enum mu_ice_event accept_check(
 	struct mu_ice *ice, const struct mu_path *from, bool nominates, bool newest, int64_t now_us)
 {
-	bool first = ice->n_pairs == 0;
+	bool first = ice->n_pairs == 0 && !ice->settled;
 
 	remember(ice, from, now_us);
 	if (first)
 		use(ice, from);
-	else if (!ice->nominated || path_equal(from, &ice->used))
+	else if (!ice->lost && (!ice->nominated || path_equal(from, &ice->used)))
 		ice->last_check_us = now_us;
 	if (nominates) {
 		/* The latest wins: with a lite peer, browsers nominate only the pair they use. */
@@ -223,7 +246,7 @@ static enum mu_ice_event accept_check(
 		explicit_bzero(ice->old_pwd, sizeof(ice->old_pwd));
 	}
 	if (ice->moving && path_equal(from, &ice->selected) &&
-		(!ice->settled || now_us - ice->last_check_us >= MU_ICE_STALE_US))
+		(!ice->settled || ice->lost || now_us - ice->last_check_us >= MU_ICE_STALE_US))
 		use(ice, from);
 	return nominates ? MU_ICE_NOMINATED : MU_ICE_VALID;
 }

@@ -26,16 +26,18 @@ struct mu_ice_pair {
  *  media. During the handshake we send where DTLS comes from, or was nominated: whoever goes on with a handshake got our
  *  part of it. From mu_ice_settle on, `used` follows a nomination once a packet came from there that only the peer can have
  *  made, and that is no repetition (SRTP's replay windows see to it); or when the path used so far is stale, so that a
- *  client that is silent but for its checks, and changed its network, is served again. */
+ *  client that is silent but for its checks, and changed its network, is served again. A path whose connection is gone
+ *  (mu_ice_forget) is as good as stale. */
 struct mu_ice {
 	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
 	char old_ufrag[MU_ICE_UFRAG + 1], old_pwd[MU_ICE_PWD + 1]; /* before a restart, until a nomination with the new; else "" */
 	struct mu_ice_pair pairs[MU_ICE_PAIRS]; /* where valid checks came from, latest first */
 	unsigned n_pairs;
 	bool nominated, settled;
+	bool lost;		  /* `used` is no path any more */
 	bool moving;		  /* `selected` waits to be used: mu_ice_heard has to be told */
 	struct mu_path selected;  /* the peer's choice; valid once nominated */
-	struct mu_path used;	  /* where to send; valid with n_pairs > 0 */
+	struct mu_path used;	  /* where to send; valid once there was a pair */
 	int64_t last_check_us;	  /* last valid check; once nominated, on the path used (RFC 7675: consent is a path's) */
 	struct mu_path forgotten; /* the pair that the last check pushed out of a full list; remote family 0: none */
 };
@@ -51,6 +53,12 @@ void mu_ice_settle(struct mu_ice *ice);
 /** A packet came from this validated path: before mu_ice_settle any DTLS record, then SRTP or SRTCP found authentic.
  *  @return whether `used` is another path now */
 bool mu_ice_heard(struct mu_ice *ice, const struct mu_path *from);
+
+/** A path that is no more: a connection that was closed. What was chosen or used of it has to be chosen again; until then
+ *  `used` stays what it was, unless the peer chose another path before, or is still in its handshake. Consent lasts as it
+ *  would (RFC 7675): the peer has so long to come back.
+ *  @return whether `used` is another path now */
+bool mu_ice_forget(struct mu_ice *ice, const struct mu_path *path);
 
 /** Whether a datagram looks like STUN (RFC 7983: first byte 0..3, magic cookie). */
 bool mu_stun_is(const uint8_t *data, size_t len);

@@ -2,6 +2,9 @@
  *
  * A worker runs: wait; messages; bursts from other workers; datagrams; timers; flush. What the module above does with
  * datagrams is behind struct mu_net_ops, so that net knows neither STUN nor SRTP.
+ *
+ * A worker may listen on TCP as well, for peers whose firewall lets no UDP through. There datagrams come and go as frames
+ * (RFC 4571), and to the module above a connection is a path like another.
  */
 #ifndef MU_NET_H
 #define MU_NET_H
@@ -87,12 +90,22 @@ void mu_inbox_nudge(struct mu_inbox *in);
 
 struct mu_worker;
 
-/** How a peer is reached: its address and our socket and address it talks to. */
+#define MU_NET_TCP MU_NET_LISTEN_MAX /* mu_path.socket of every connection */
+#define MU_TCP_MAX 4096		     /* connections of a worker; a power of two */
+
+/** How a peer is reached: its address and our socket and address it talks to. Or a TCP connection: `conn` alone says
+ *  which, and what is sent by a path that outlived its connection goes nowhere and is counted. */
 struct mu_path {
 	struct mu_addr remote;
 	struct mu_addr local; /* address only; port unused. Set on sockets bound to a wildcard, else family 0 */
-	uint8_t socket;	      /* index of the listening address */
+	uint8_t socket;	      /* index of the listening address, MU_NET_TCP */
+	uint32_t conn;	      /* place and generation of a connection, of this worker; 0: UDP */
 };
+/** Place of a connection among its worker's, 0..MU_TCP_MAX - 1; the next one there has another `conn`. */
+static inline unsigned mu_path_place(const struct mu_path *p)
+{
+	return p->conn & (MU_TCP_MAX - 1);
+}
 /** One datagram as received. data is valid during the call. */
 struct mu_datagram {
 	const uint8_t *data;
@@ -128,12 +141,19 @@ struct mu_net_ops {
 	void (*stop)(struct mu_worker *w);
 	/** A burst that nobody will take any more: give its references back. Control thread, after the workers. */
 	void (*discard)(const struct mu_hand *h);
+	/** A connection is gone, whoever closed it; from no call of the module above, so at a time when it sends nothing.
+	 *  NULL: nobody asks. Not told of those left when the worker stops. */
+	void (*closed)(struct mu_worker *w, const struct mu_path *path, int64_t now_us);
 };
 struct mu_net_options {
 	unsigned workers; /* 1..MU_WORKERS_MAX */
 	uint16_t port;	  /* worker i listens on port + i; 0: any free port, for tests */
 	struct mu_addr listen[MU_NET_LISTEN_MAX];
 	unsigned n_listen;
+	struct mu_addr tcp[MU_NET_LISTEN_MAX]; /* with the port of worker 0, worker i listens on port + i; port 0: any */
+	unsigned n_tcp;
+	unsigned tcp_connections; /* of a worker, at most; 0: MU_TCP_MAX */
+	unsigned tcp_per_source;  /* of a worker, from one address or IPv6 /64; 0: MU_TCP_MAX */
 	bool pin; /* worker i stays on core i modulo cores */
 	bool driven; /* no threads: the caller runs the workers by mu_worker_turn, as tests and measurements do */
 	int rcvbuf, sndbuf; /* bytes; 0: 4 MiB */
@@ -143,6 +163,14 @@ struct mu_net_stats {
 	uint64_t rx_datagrams, rx_bytes, rx_calls, rx_dropped; /* dropped: kernel's socket overflow count */
 	uint64_t rx_refused; /* from UDP port 0, which nobody can answer: their peer must not be nominated */
 	uint64_t tx_datagrams, tx_bytes, tx_messages, tx_calls, tx_failed;
+	/* TCP; what goes through connections is counted as datagrams too */
+	uint64_t tcp_open; /* now */
+	uint64_t tcp_accepted;
+	uint64_t tcp_refused;  /* over a limit, or the oldest unproven one that had to go for another */
+	uint64_t tcp_unproven; /* closed because nothing valid came by them in time */
+	uint64_t tcp_malformed; /* closed for a frame that is too long */
+	uint64_t tcp_dropped;	/* packets: the peer did not read fast enough */
+	uint64_t tcp_gone;	/* packets by a path that outlived its connection */
 	uint64_t handed_out, handed_in; /* packets */
 	uint64_t hand_dropped;		/* packets: mu_worker_hand_dropped */
 	uint64_t busy_us, turns;
@@ -160,6 +188,8 @@ unsigned mu_net_workers(const struct mu_net *n);
 struct mu_worker *mu_net_worker(struct mu_net *n, unsigned i);
 /** UDP port of worker i on its listening address `listen`. */
 uint16_t mu_net_port(const struct mu_net *n, unsigned i, unsigned listen);
+/** TCP port of worker i on its TCP listening address `listen`. */
+uint16_t mu_net_tcp_port(const struct mu_net *n, unsigned i, unsigned listen);
 
 unsigned mu_worker_index(const struct mu_worker *w);
 /** The module above keeps its per-worker state here, set in its start op. */
@@ -196,7 +226,18 @@ void mu_worker_send(struct mu_worker *w, const struct mu_path *path, size_t len,
 void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const void *data, size_t len);
 /** Hand all queued messages to the kernel: sendmmsg with UDP_SEGMENT. A message whose path takes no segments (a small MTU,
  *  a device that cannot) leaves as single datagrams, the others are not touched by it. A full socket buffer drops and
- *  counts. */
+ *  counts. What goes by a connection that cannot take it now waits in the connection's own queue, whole packets, some
+ *  hundred milliseconds of them at most; past that they are dropped and counted. */
 void mu_worker_flush(struct mu_worker *w);
+
+/* --- tcp.c: what the module above knows of connections. Media worker; nothing happens where the path is UDP's or gone ------- */
+
+#define MU_TCP_PROVE_US 10000000 /* a connection that proves nothing for so long after it was made is closed */
+#define MU_TCP_IDLE_US	60000000 /* and one whose last proof is so old. Clients check a pair that they keep in reserve each
+				  * 25 s or so */
+/** Somebody who is expected is behind it: a valid check came by it. */
+void mu_worker_prove(struct mu_worker *w, const struct mu_path *path);
+/** Nobody's any more: what is queued still goes, and it has MU_TCP_PROVE_US to prove itself again. */
+void mu_worker_disown(struct mu_worker *w, const struct mu_path *path);
 
 #endif

@@ -53,6 +53,65 @@ struct sender {
 	struct mu_log_gate gate;
 };
 
+/* --- frames.c: RFC 4571, a length of two bytes before each packet --- */
+
+#define FRAME_HEAD 2
+#define FRAME_MAX  (FRAME_HEAD + MU_DATAGRAM_MAX)
+/** The next frame that is whole in data, from *at on; empty ones are passed over. *at moves behind it.
+ *  @return 1; 0: what is left is at most a part of one; -EBADMSG: a packet longer than MU_DATAGRAM_MAX */
+int frame_next(const uint8_t *data, size_t len, size_t *at, const uint8_t **ret, size_t *ret_len);
+/** Write the head of a frame. @return its whole length */
+size_t frame_head(size_t len, uint8_t ret[FRAME_HEAD]);
+
+/* --- tcp.c, tcp_queue.c: connections --- */
+
+struct tcp_conn {
+	int fd;
+	struct mu_path path;
+	struct mu_addr source; /* what it is counted under */
+	bool proven;	       /* and so not in the list of those that are not */
+	bool broken;	       /* a write failed: nothing more is sent, the next turn closes it */
+	struct mu_list link;   /* unproven ones, oldest first */
+	struct mu_timer timer; /* when it has to have proven itself */
+	struct {
+		uint8_t *data; /* a ring of TCP_QUEUE bytes, made when something has to wait for the first time */
+		size_t at, used;
+		uint64_t in, out;	   /* bytes that ever came and went */
+		uint64_t mark;		   /* once so many are out, what came at mark_us is; */
+		int64_t mark_us;	   /* 0: no mark is set */
+		bool armed;		   /* the kernel tells when there is room */
+	} queue;
+	size_t n_part; /* the beginning of a frame whose rest has not come yet */
+	uint8_t part[FRAME_MAX];
+};
+struct tcp {
+	int epoll; /* all TCP sockets; in the worker's own it is one descriptor, whatever happens here */
+	struct { int fd; uint16_t port; } listen[MU_NET_LISTEN_MAX];
+	unsigned n_listen;
+	unsigned max, per_source;
+	struct tcp_conn *conns[MU_TCP_MAX];
+	uint32_t generation[MU_TCP_MAX];
+	uint16_t free[MU_TCP_MAX]; /* places */
+	unsigned n, n_unproven;
+	struct mu_list unproven;
+	struct mu_addr_map sources; /* how many connections each address has, as a pointer */
+	struct mu_timer resume;	    /* accepting goes on: descriptors had run out */
+};
+/** Listen. @return 0; else nothing is left and text is in e */
+int tcp_open(struct mu_worker *w, struct mu_error *e);
+/** Takes a worker that has none. */
+void tcp_close(struct mu_worker *w);
+/** Accept, read and write what is ready; a bounded piece of it. */
+void tcp_turn(struct mu_worker *w, int64_t now_us);
+/** @return NULL: it is gone */
+struct tcp_conn *tcp_find(const struct tcp *tcp, uint32_t conn);
+bool tcp_watch(const struct tcp *tcp, const struct tcp_conn *c, int op, uint32_t events);
+/** Packets of `segment` bytes each, the last may be shorter; segment 0: one. What cannot leave at once is copied.
+ *  @param reserved they may take the part of the queue that is kept from media */
+void tcp_send(struct mu_worker *w, const struct mu_path *path, uint8_t *data, size_t len, size_t segment, bool reserved);
+/** The kernel takes more. */
+void tcp_drain(struct mu_worker *w, struct tcp_conn *c);
+
 struct mu_worker {
 	struct mu_net *net;
 	unsigned index;
@@ -66,6 +125,7 @@ struct mu_worker {
 	int64_t flush_at_us;
 	int epoll;
 	struct net_socket sockets[MU_NET_LISTEN_MAX];
+	struct tcp *tcp; /* NULL: it does not listen there */
 	struct mu_inbox inbox;
 	struct mu_ring *from[MU_WORKERS_MAX]; /* bursts that other workers hand us */
 	unsigned unpublished[MU_WORKERS_MAX]; /* bursts put into each worker's ring that it cannot see yet */

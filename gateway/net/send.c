@@ -86,6 +86,13 @@ void mu_worker_send_copy(struct mu_worker *w, const struct mu_path *path, const 
 {
 	if (len > MU_DATAGRAM_MAX)
 		return;
+	if (path->conn) {
+		/* no media: there is room for it though media has to be dropped */
+		w->stats.tx_bytes += len;
+		w->stats.tx_datagrams++;
+		tcp_send(w, path, (uint8_t *)(uintptr_t)data, len, 0, true);
+		return;
+	}
 	if (!mu_worker_fits(w, len))
 		mu_worker_flush(w);
 	memcpy(mu_worker_reserve(w), data, len);
@@ -198,6 +205,14 @@ static void send_run(struct mu_worker *w, unsigned i, unsigned end)
 	}
 }
 
+static void send_connections(struct mu_worker *w, unsigned i, unsigned end)
+{
+	struct sender *tx = &w->tx;
+
+	for (; i < end; i++)
+		tcp_send(w, &tx->paths[i], tx->iov[i].iov_base, tx->iov[i].iov_len, tx->segment[i], false);
+}
+
 void mu_worker_flush(struct mu_worker *w)
 {
 	struct sender *tx = &w->tx;
@@ -205,7 +220,10 @@ void mu_worker_flush(struct mu_worker *w)
 	for (unsigned i = 0, end; i < tx->n; i = end) {
 		for (end = i + 1; end < tx->n && tx->paths[end].socket == tx->paths[i].socket; end++)
 			;
-		send_run(w, i, end);
+		if (tx->paths[i].socket == MU_NET_TCP)
+			send_connections(w, i, end);
+		else
+			send_run(w, i, end);
 	}
 	w->stats.tx_messages += tx->n;
 	tx->n = 0;

@@ -13,6 +13,7 @@
 #define TURNS_PER_SOCKET  4	 /* receive calls before timers and egress get their turn */
 #define LOAD_WINDOW_US	  20000
 #define INBOX_TAG	  MU_NET_LISTEN_MAX
+#define TCP_TAG		  (MU_NET_LISTEN_MAX + 1)
 
 /* --- a turn ----------------------------------------------------------------------------------------------------- */
 
@@ -140,7 +141,7 @@ static bool was_woken(const struct epoll_event *ev, int n)
 
 static void turn(struct mu_worker *w, int64_t until_us)
 {
-	struct epoll_event ev[MU_NET_LISTEN_MAX + 1];
+	struct epoll_event ev[MU_NET_LISTEN_MAX + 2];
 	int64_t now, woke, due = MU_MIN(timers_next(&w->timers), w->flush_at_us);
 	int n = wait_for_work(w, MU_MIN(due, until_us), ev, (int)MU_ARRAY_LEN(ev));
 
@@ -154,6 +155,10 @@ static void turn(struct mu_worker *w, int64_t until_us)
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u32 == INBOX_TAG)
 			continue;
+		if (ev[i].data.u32 == TCP_TAG) {
+			tcp_turn(w, now);
+			continue;
+		}
 		for (int k = 0; k < TURNS_PER_SOCKET && socket_receive(w, ev[i].data.u32, now); k++)
 			now = mu_clock_us();
 	}
@@ -279,6 +284,16 @@ static int watch(struct mu_worker *w, int fd, uint32_t tag)
 	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
+static int open_tcp(struct mu_worker *w, struct mu_error *e)
+{
+	int err = tcp_open(w, e);
+
+	if (err < 0)
+		return err;
+	err = watch(w, w->tcp->epoll, TCP_TAG);
+	return err < 0 ? mu_error_set(e, err, "epoll: %s", strerror(-err)) : 0;
+}
+
 static int open_sockets(struct mu_worker *w, struct mu_error *e)
 {
 	const struct mu_net_options *o = &w->net->options;
@@ -295,7 +310,7 @@ static int open_sockets(struct mu_worker *w, struct mu_error *e)
 		if (err < 0)
 			return mu_error_set(e, err, "epoll: %s", strerror(-err));
 	}
-	return 0;
+	return o->n_tcp > 0 ? open_tcp(w, e) : 0;
 }
 
 static void worker_free(struct mu_worker *w)
@@ -306,6 +321,7 @@ static void worker_free(struct mu_worker *w)
 		if (w->sockets[i].fd >= 0)
 			close(w->sockets[i].fd);
 	}
+	tcp_close(w);
 	if (w->inbox.fd >= 0)
 		mu_inbox_done(&w->inbox);
 	if (w->epoll >= 0)
@@ -355,8 +371,10 @@ int mu_net_new(const struct mu_net_options *o, const struct mu_net_ops *ops, voi
 	struct mu_net *n;
 	int err = 0;
 
-	if (o->workers < 1 || o->workers > MU_WORKERS_MAX || o->n_listen < 1 || o->n_listen > MU_NET_LISTEN_MAX)
-		return mu_error_set(e, -EINVAL, "media: %u workers, %u listening addresses", o->workers, o->n_listen);
+	if (o->workers < 1 || o->workers > MU_WORKERS_MAX || o->n_listen < 1 || o->n_listen > MU_NET_LISTEN_MAX ||
+		o->n_tcp > MU_NET_LISTEN_MAX)
+		return mu_error_set(e, -EINVAL, "media: %u workers, %u listening addresses, %u for TCP", o->workers,
+			o->n_listen, o->n_tcp);
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return mu_error_set(e, -ENOMEM, "out of memory for the media workers");
@@ -437,6 +455,11 @@ struct mu_worker *mu_net_worker(struct mu_net *n, unsigned i)
 uint16_t mu_net_port(const struct mu_net *n, unsigned i, unsigned listen)
 {
 	return n->workers[i]->sockets[listen].port;
+}
+
+uint16_t mu_net_tcp_port(const struct mu_net *n, unsigned i, unsigned listen)
+{
+	return n->workers[i]->tcp->listen[listen].port;
 }
 
 unsigned mu_worker_index(const struct mu_worker *w)

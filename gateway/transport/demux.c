@@ -1,6 +1,8 @@
 /* What a datagram is (RFC 7983) and whose. Order is the rule: a session is found by the user name of a STUN check; an
  * address belongs to a session once such a check was valid; DTLS and SRTP are looked at from such addresses only. What was
  * found authentic proves the path that it came by. */
+#include <stdlib.h>
+
 #include "transport/transport_internal.h"
 
 struct mu_list *ufrag_bucket(struct plane *p, const char *ufrag)
@@ -25,9 +27,44 @@ struct mu_transport *find_ufrag(struct plane *p, const char *ufrag)
 	return NULL;
 }
 
-static struct mu_transport *owner_of(struct plane *p, const struct mu_path *path)
+/* A connection is told apart from another between the same addresses, and from UDP between them, by its place alone: what
+ * was there before it was forgotten when it closed. */
+struct mu_transport *owner_of(const struct plane *p, const struct mu_path *path)
 {
+	if (path->conn)
+		return p->by_conn ? p->by_conn[mu_path_place(path)] : NULL;
 	return mu_addr_map_get(&p->by_addr[path->socket], &path->remote);
+}
+
+void owner_set(struct plane *p, const struct mu_path *path, struct mu_transport *t)
+{
+	if (!path->conn) {
+		mu_addr_map_put(&p->by_addr[path->socket], &path->remote, t);
+		return;
+	}
+	if (!p->by_conn)
+		p->by_conn = calloc(MU_TCP_MAX, sizeof(struct mu_transport *));
+	if (p->by_conn)
+		p->by_conn[mu_path_place(path)] = t;
+}
+
+void owner_clear(struct plane *p, const struct mu_path *path)
+{
+	if (!path->conn)
+		mu_addr_map_remove(&p->by_addr[path->socket], &path->remote);
+	else if (p->by_conn)
+		p->by_conn[mu_path_place(path)] = NULL;
+}
+
+void demux_closed(struct mu_worker *w, const struct mu_path *path, int64_t now_us)
+{
+	struct plane *p = plane_of(w);
+	struct mu_transport *t = owner_of(p, path);
+
+	(void)now_us;
+	if (t)
+		session_forget_path(t, path);
+	owner_clear(p, path);
 }
 
 /* A session's messages are run at the beginning of a turn, its datagrams later in it: a peer that got our answer and sent its

@@ -16,6 +16,7 @@ static void plane_free(struct plane *p)
 	mu_srtp_engine_free(p->engine);
 	for (unsigned i = 0; i < MU_NET_LISTEN_MAX; i++)
 		mu_addr_map_done(&p->by_addr[i]);
+	free(p->by_conn);
 	free(p->maps);
 	free(p);
 }
@@ -85,6 +86,7 @@ static const struct mu_net_ops ops = {
 	.handed = plane_handed,
 	.stop = plane_stop,
 	.discard = mu_relay_discard,
+	.closed = demux_closed,
 };
 
 int mu_media_new(const struct mu_transport_options *o, struct mu_media **ret, struct mu_error *e)

@@ -164,28 +164,39 @@ void session_attach_msg(struct mu_msg *msg)
 
 /* --- ICE ----------------------------------------------------------------------------------------------------------------------- */
 
-static struct mu_addr_map *map_of(struct mu_transport *t, const struct mu_path *path)
+/* Of UDP the session knows an address, of TCP a connection. */
+static bool same_peer(const struct mu_path *a, const struct mu_path *b)
 {
-	return &t->plane->by_addr[path->socket];
+	if (a->conn || b->conn)
+		return a->conn == b->conn;
+	return a->socket == b->socket && mu_addr_equal(&a->remote, &b->remote);
 }
 
-/* The session whose check came last from an address has it: NAT gives a port that is free again to somebody else. */
+/* The session whose check came last from an address has it: NAT gives a port that is free again to somebody else. Of a
+ * connection the one before forgets that it had it, so that its end is one session's concern. */
 static void own_address(struct mu_transport *t, const struct mu_path *path)
 {
-	if (mu_addr_map_get(map_of(t, path), &path->remote) != t)
-		mu_addr_map_put(map_of(t, path), &path->remote, t); /* without memory the next check tries again */
+	struct mu_transport *before = owner_of(t->plane, path);
+
+	if (path->conn && before && before != t)
+		session_forget_path(before, path);
+	if (before != t)
+		owner_set(t->plane, path, t); /* without memory the next check tries again */
+	if (path->conn)
+		mu_worker_prove(t->worker, path);
 }
 
 static void disown_address(struct mu_transport *t, const struct mu_path *path)
 {
 	for (unsigned i = 0; i < t->ice.n_pairs; i++) {
-		const struct mu_path *p = &t->ice.pairs[i].path;
-
-		if (p->socket == path->socket && mu_addr_equal(&p->remote, &path->remote))
+		if (same_peer(&t->ice.pairs[i].path, path))
 			return; /* known by another local address too */
 	}
-	if (mu_addr_map_get(map_of(t, path), &path->remote) == t)
-		mu_addr_map_remove(map_of(t, path), &path->remote);
+	if (owner_of(t->plane, path) != t)
+		return;
+	owner_clear(t->plane, path);
+	if (path->conn)
+		mu_worker_disown(t->worker, path);
 }
 
 static void disown_addresses(struct mu_transport *t)
@@ -201,8 +212,14 @@ static void disown_addresses(struct mu_transport *t)
  * that gave the port of a peer that is gone to somebody else has to be believed: later, when the path is stale. */
 bool session_holds(const struct mu_transport *t, const struct mu_path *path, int64_t now_us)
 {
-	return t->key_out && t->path.socket == path->socket && mu_addr_equal(&t->path.remote, &path->remote) &&
+	return t->key_out && same_peer(&t->path, path) &&
 	       now_us - t->ice.last_check_us < MU_ICE_STALE_US;
+}
+
+void session_forget_path(struct mu_transport *t, const struct mu_path *path)
+{
+	if (mu_ice_forget(&t->ice, path))
+		t->path = t->ice.used;
 }
 
 void session_heard_from(struct mu_transport *t, const struct mu_path *from)

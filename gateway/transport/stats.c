@@ -90,6 +90,7 @@ struct mu_transport_stats *stats_take(const struct mu_transport *t)
 	ret->streams = streams;
 	ret->profile = t->profile;
 	ret->remote = t->path.remote;
+	ret->tcp = t->path.conn != 0;
 	ret->connected_us = t->connected_us;
 	ret->last_check_us = t->ice.last_check_us;
 	ret->bad_auth = t->bad_auth;

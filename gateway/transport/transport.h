@@ -126,6 +126,7 @@ struct mu_link_stats {
 struct mu_transport_stats {
 	enum mu_srtp_profile profile;
 	struct mu_addr remote;
+	bool tcp; /* remote is reached by a connection, not by UDP */
 	int64_t connected_us; /* from new to DTLS up; -1 not yet */
 	int64_t last_check_us, last_rtcp_us; /* valid ones; 0 none yet */
 	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;

@@ -213,6 +213,7 @@ struct plane {
 	struct mu_list transports;
 	unsigned n_transports;
 	struct mu_addr_map by_addr[MU_NET_LISTEN_MAX]; /* by socket: networks behind two of them may number alike */
+	struct mu_transport **by_conn; /* MU_TCP_MAX, by place: a connection's owner; made with the first */
 	const struct mu_path *from; /* where the datagram in hand came from */
 	struct mu_list by_ufrag[UFRAG_BUCKETS];
 	struct shared_map **maps;
@@ -261,6 +262,7 @@ void session_fall_silent(struct mu_transport *t, int64_t now_us);
 void session_ice_event(struct mu_transport *t, enum mu_ice_event ev, const struct mu_path *from, int64_t now_us);
 /* Whether an address is this session's so firmly that a check for another session does not take it. */
 bool session_holds(const struct mu_transport *t, const struct mu_path *path, int64_t now_us);
+void session_forget_path(struct mu_transport *t, const struct mu_path *path);
 void session_heard_from(struct mu_transport *t, const struct mu_path *from);
 /* The datagram in hand was found authentic: it proves the path that it came by. */
 static inline void session_heard(struct mu_transport *t)
@@ -294,6 +296,13 @@ void stream_learn_exts(struct mu_transport *t, const struct mu_ext_map *exts);
 int stream_name_add(struct mu_transport *t, const char *mid, enum mu_kind kind, bool out);
 
 /* demux.c */
+/* The session that a path belongs to, or NULL. */
+struct mu_transport *owner_of(const struct plane *p, const struct mu_path *path);
+/* Without memory nobody has it, and the next check tries again. */
+void owner_set(struct plane *p, const struct mu_path *path, struct mu_transport *t);
+void owner_clear(struct plane *p, const struct mu_path *path);
+/* A connection is gone. */
+void demux_closed(struct mu_worker *w, const struct mu_path *path, int64_t now_us);
 void demux(struct mu_worker *w, const struct mu_datagram *d, size_t n, int64_t now_us);
 struct mu_transport *find_ufrag(struct plane *p, const char *ufrag);
 struct mu_list *ufrag_bucket(struct plane *p, const char *ufrag);

@@ -30,8 +30,10 @@ static void add_stats(json_t *o, const struct mu_transport_stats *st)
 
 	if (st->profile != MU_SRTP_NONE)
 		json_object_set_new(o, "profile", json_string(mu_srtp_profile_name(st->profile)));
-	if (st->remote.sa.sa_family != AF_UNSPEC)
+	if (st->remote.sa.sa_family != AF_UNSPEC) {
 		json_object_set_new(o, "remote", json_string(mu_addr_text(&st->remote, text)));
+		json_object_set_new(o, "protocol", json_string(st->tcp ? "tcp" : "udp"));
+	}
 	for (unsigned i = 0; i < st->n_streams; i++) {
 		json_t *stream = stream_json(&st->streams[i]);
 
@@ -43,10 +45,10 @@ static void add_stats(json_t *o, const struct mu_transport_stats *st)
 json_t *mu_session_json(const struct mu_session_info *info)
 {
 	const struct session *s = info->session;
-	json_t *o = json_pack("{sI ss ss ss ss ss so sn sn s[]}", "number", (json_int_t)s->number, "id",
+	json_t *o = json_pack("{sI ss ss ss ss ss so sn sn sn s[]}", "number", (json_int_t)s->number, "id",
 		s->id, "kind", session_kind_name(s->kind), "endpoint", s->ep->id, "subject", s->token.subject,
 		"state", s->silent ? "silent" : s->connected ? "connected" : "new", "since", mu_time_json(s->since_wall_us),
-		"profile", "remote", "streams");
+		"profile", "remote", "protocol", "streams");
 
 	if (info->stats)
 		add_stats(o, info->stats);

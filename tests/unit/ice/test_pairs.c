@@ -214,6 +214,83 @@ static void test_same_remote_on_another_socket(void **state)
 	assert_int_equal(ice.n_pairs, 3);
 }
 
+static struct mu_path connection(uint32_t conn)
+{
+	struct mu_path p = path_of("192.0.2.1", 1000);
+
+	p.socket = MU_NET_TCP;
+	p.conn = conn;
+	return p;
+}
+
+static void test_connections_are_told_apart(void **state)
+{
+	struct mu_path a = connection(MU_TCP_MAX + 1), b = connection(2 * MU_TCP_MAX + 1), udp = path_of("192.0.2.1", 1000);
+	struct mu_ice ice;
+
+	(void)state;
+	mu_ice_init(&ice);
+	ask(&ice, &a, true, 0);
+	ask(&ice, &b, false, 0); /* the same place, another generation */
+	ask(&ice, &udp, false, 0);
+	assert_int_equal(ice.n_pairs, 3);
+	assert_false(mu_ice_forget(&ice, &b));
+	assert_int_equal(ice.n_pairs, 2);
+	assert_false(mu_ice_forget(&ice, &b)); /* is not there */
+	assert_int_equal(ice.n_pairs, 2);
+	assert_false(ice.lost);
+	assert_int_equal(ice.used.conn, a.conn);
+}
+
+/* Before keys: whatever is left will do. */
+static void test_forgotten_in_the_handshake(void **state)
+{
+	struct mu_path a = connection(MU_TCP_MAX), b = connection(MU_TCP_MAX + 1);
+	struct mu_ice ice;
+
+	(void)state;
+	mu_ice_init(&ice);
+	ask(&ice, &a, true, 0);
+	ask(&ice, &b, false, 1000);
+	assert_true(mu_ice_forget(&ice, &a));
+	assert_int_equal(ice.used.conn, b.conn);
+	assert_false(mu_ice_forget(&ice, &b));
+	assert_true(ice.lost);
+	ask(&ice, &a, false, 2000); /* and the first that comes is used */
+	assert_int_equal(ice.used.conn, a.conn);
+	assert_false(ice.lost);
+}
+
+/* With keys: what the peer chose, not whatever it checked; until then consent runs out as it would. */
+static void test_forgotten_while_in_use(void **state)
+{
+	struct mu_path a = connection(MU_TCP_MAX), b = connection(MU_TCP_MAX + 1), c = path_of("192.0.2.9", 9);
+	struct mu_ice ice;
+
+	(void)state;
+	mu_ice_init(&ice);
+	ask(&ice, &a, true, 0);
+	mu_ice_settle(&ice);
+	ask(&ice, &c, false, 1000);
+	assert_false(mu_ice_forget(&ice, &a));
+	assert_true(ice.lost);
+	ask(&ice, &c, false, 20000000);
+	assert_int_equal(ice.used.conn, a.conn);
+	assert_false(mu_ice_heard(&ice, &c));
+	assert_true(mu_ice_consent(&ice, MU_ICE_CONSENT_US - 1));
+	assert_false(mu_ice_consent(&ice, MU_ICE_CONSENT_US));
+	ask(&ice, &b, true, 21000000);
+	assert_int_equal(ice.used.conn, b.conn);
+	assert_true(mu_ice_consent(&ice, MU_ICE_CONSENT_US));
+	assert_false(ice.lost);
+	ask(&ice, &c, true, 22000000); /* chosen, not proven: b is used as long as it is there */
+	assert_int_equal(ice.used.conn, b.conn);
+	assert_true(mu_ice_forget(&ice, &b));
+	assert_true(mu_addr_equal(&ice.used.remote, &c.remote));
+	assert_false(ice.moving);
+	assert_false(ice.lost);
+}
+
 static void test_consent(void **state)
 {
 	struct mu_path a = path_of("192.0.2.1", 1000), b = path_of("192.0.2.2", 1000);
@@ -245,6 +322,9 @@ int main(void)
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_pairs_overflow),
 		cmocka_unit_test(test_same_remote_on_another_socket),
+		cmocka_unit_test(test_connections_are_told_apart),
+		cmocka_unit_test(test_forgotten_in_the_handshake),
+		cmocka_unit_test(test_forgotten_while_in_use),
 		cmocka_unit_test(test_consent),
 		cmocka_unit_test(test_path_of_the_handshake),
 		cmocka_unit_test(test_nomination_alone_moves_nothing),

@@ -50,11 +50,33 @@ void peer_close(struct peer *p)
 void peer_move(struct peer *p)
 {
 	close(p->fd);
+	p->tcp = false;
 	open_socket(p);
+}
+
+void peer_move_to_tcp(struct peer *p, const struct mu_addr *listener)
+{
+	socklen_t len = sizeof(p->local);
+
+	close(p->fd);
+	p->tcp = true;
+	p->fd = socket(listener->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	mu_addr_set_port(&p->local, 0);
+	assert_int_equal(bind(p->fd, &p->local.sa, mu_addr_size(&p->local)), 0);
+	assert_int_equal(connect(p->fd, &listener->sa, mu_addr_size(listener)), 0);
+	assert_int_equal(getsockname(p->fd, &p->local.sa, &len), 0);
 }
 
 void peer_raw(struct peer *p, const void *data, size_t len)
 {
+	uint8_t frame[2002];
+
+	if (p->tcp) {
+		mu_put16(frame, (uint16_t)len);
+		memcpy(frame + 2, data, len);
+		assert_int_equal(send(p->fd, frame, len + 2, MSG_NOSIGNAL), len + 2);
+		return;
+	}
 	assert_int_equal(sendto(p->fd, data, len, 0, &p->gateway.sa, mu_addr_size(&p->gateway)), len);
 }
 
@@ -212,6 +234,21 @@ static enum peer_got open_media(
 	return rtcp ? PEER_RTCP : PEER_RTP;
 }
 
+/* A datagram, or a frame without its head. */
+static ssize_t receive(struct peer *p, uint8_t data[2000])
+{
+	uint8_t head[2];
+	size_t n;
+
+	if (!p->tcp)
+		return recv(p->fd, data, 2000, 0);
+	if (recv(p->fd, head, sizeof(head), MSG_WAITALL) != sizeof(head))
+		return 0;
+	n = mu_get16(head);
+	assert_in_range(n, 1, MU_DATAGRAM_MAX);
+	return recv(p->fd, data, n, MSG_WAITALL) == (ssize_t)n ? (ssize_t)n : 0;
+}
+
 enum peer_got peer_take(struct peer *p, int timeout_ms, uint8_t *ret, size_t *ret_len)
 {
 	struct pollfd f = { .fd = p->fd, .events = POLLIN };
@@ -220,7 +257,7 @@ enum peer_got peer_take(struct peer *p, int timeout_ms, uint8_t *ret, size_t *re
 
 	if (poll(&f, 1, timeout_ms) != 1)
 		return PEER_NOTHING;
-	n = recv(p->fd, data, sizeof(data), 0);
+	n = receive(p, data);
 	if (n <= 0)
 		return PEER_NOTHING;
 	if (data[0] >= 128)

@@ -7,6 +7,7 @@
 
 struct peer {
 	int fd;
+	bool tcp; /* fd is a connection, with a frame around each datagram */
 	struct mu_addr gateway, local;
 	char ufrag[32], pwd[64]; /* that its checks carry */
 	struct mu_identity *identity;
@@ -26,6 +27,8 @@ void peer_open(struct peer *p, const char *local, const struct mu_addr *gateway,
 void peer_close(struct peer *p);
 /** The socket is closed and opened anew: another address, the same keys. */
 void peer_move(struct peer *p);
+/** The same by a new connection to this address, which a TCP listener of the gateway has. */
+void peer_move_to_tcp(struct peer *p, const struct mu_addr *listener);
 /** Its checks are for this transport: take over the user name and password of the moment. */
 void peer_aim(struct peer *p, const struct mu_transport *t);
 enum { PEER_NOMINATE = 1, PEER_CONTROLLED = 2 }; /* a check with USE-CANDIDATE; in the wrong role */

@@ -46,6 +46,10 @@ void stage_up_with(const struct mu_transport_options *o)
 			stage.gateway[w][i] = o->net.listen[i];
 			mu_addr_set_port(&stage.gateway[w][i], mu_net_port(mu_media_net(stage.media), w, i));
 		}
+		if (o->net.n_tcp > 0) {
+			stage.tcp[w] = o->net.tcp[0];
+			mu_addr_set_port(&stage.tcp[w], mu_net_tcp_port(mu_media_net(stage.media), w, 0));
+		}
 	}
 	stage.video = track("cam/video", MU_VIDEO);
 	stage.audio = track("cam/audio", MU_AUDIO);

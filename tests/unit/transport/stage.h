@@ -27,6 +27,7 @@ struct stage {
 	struct mu_inbox control;
 	struct mu_media *media;
 	struct mu_addr gateway[2][2]; /* by worker and listening address */
+	struct mu_addr tcp[2];	      /* by worker: where it listens on TCP, if it does */
 	struct mu_track *video, *audio;
 };
 extern struct stage stage;

@@ -544,6 +544,7 @@ static void test_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(s, "kind")), "whip");
 	assert_string_equal(json_string_value(json_object_get(s, "state")), "connected");
 	assert_string_equal(json_string_value(json_object_get(s, "remote")), "192.0.2.9:4000");
+	assert_string_equal(json_string_value(json_object_get(s, "protocol")), "udp");
 	s = json_array_get(json_object_get(s, "streams"), 0);
 	assert_int_equal(json_integer_value(json_object_get(s, "packets")), 7);
 	assert_string_equal(json_string_value(json_object_get(s, "codec")), "VP8");
