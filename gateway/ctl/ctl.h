@@ -12,7 +12,7 @@ struct mu_ctl {
 	const char *url, *token_file, *cacert;
 	bool json;	     /* for machines */
 	bool insecure_plain; /* a token may go over plain HTTP to another machine */
-	const char *key, *scope, *endpoint, *ttl, *subject; /* of token create */
+	const char *key, *scope, *endpoint, *ttl, *subject, *conference, *role, *rank; /* of token create */
 	const char *expires;				    /* of token revoke */
 };
 

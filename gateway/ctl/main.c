@@ -13,7 +13,10 @@ static void usage(FILE *f)
 	      "  endpoints             who is there, in what state\n"
 	      "  sessions              who publishes and watches\n"
 	      "  token create --key FILE --scope \"publish watch\" [--endpoint ID] [--ttl 1h] [--subject NAME]\n"
-	      "                        sign a token, print it; --endpoint may end in * for all ids that begin so\n"
+	      "               [--conference ID] [--role chair|participant|listener] [--rank 0..15]\n"
+	      "                        sign a token, print it; --endpoint and --conference may end in * for all ids that begin so;\n"
+	      "                        without --role a token that may operate is a chair's, any other a participant's; rank 0 is\n"
+	      "                        the highest, without --rank it is 8\n"
 	      "  token revoke ID [--expires TIME] | token revoke -\n"
 	      "                        refuse a token from now on and end what it runs; TIME is when it ends by itself, as token\n"
 	      "                        create says: until then it is remembered; - reads the token itself from standard input\n"
@@ -78,7 +81,8 @@ static int command(const struct mu_ctl *c, int argc, char **argv)
 	return mu_ctl_misused("%s: no such command", argv[0]);
 }
 
-enum { URL = 256, TOKEN_FILE, CACERT, JSON, PLAIN, VERSION, KEY, SCOPE, ENDPOINT, TTL, SUBJECT, EXPIRES };
+enum { URL = 256, TOKEN_FILE, CACERT, JSON, PLAIN, VERSION, KEY, SCOPE, ENDPOINT, TTL, SUBJECT, EXPIRES,
+	CONFERENCE, ROLE, RANK };
 
 static const char **text_option(struct mu_ctl *c, int o)
 {
@@ -101,6 +105,12 @@ static const char **text_option(struct mu_ctl *c, int o)
 		return &c->subject;
 	case EXPIRES:
 		return &c->expires;
+	case CONFERENCE:
+		return &c->conference;
+	case ROLE:
+		return &c->role;
+	case RANK:
+		return &c->rank;
 	default:
 		return NULL;
 	}
@@ -114,7 +124,8 @@ static int parse(struct mu_ctl *c, int argc, char **argv)
 		{ "json", 0, NULL, JSON }, { "insecure-plain", 0, NULL, PLAIN },
 		{ "version", 0, NULL, VERSION }, { "key", 1, NULL, KEY }, { "scope", 1, NULL, SCOPE },
 		{ "endpoint", 1, NULL, ENDPOINT }, { "ttl", 1, NULL, TTL }, { "subject", 1, NULL, SUBJECT },
-		{ "expires", 1, NULL, EXPIRES }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+		{ "expires", 1, NULL, EXPIRES }, { "conference", 1, NULL, CONFERENCE },
+		{ "role", 1, NULL, ROLE }, { "rank", 1, NULL, RANK }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	int o;
 
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0) {

@@ -178,12 +178,25 @@ struct mu_token {
 	char kid[44];	   /* RFC 7638 thumbprint of the key that it was checked with; "": none was */
 	char subject[128]; /* sub: who */
 	char endpoint[128]; /* claim "endpoint": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
+	char conference[128]; /* claim "conference": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
+	char role[16];	   /* claim "role": "chair", "participant" or "listener"; "": mu_token_role says which */
+	bool has_rank;	   /* the claim "rank" is there */
+	unsigned rank;	   /* 0 (the highest) to MU_TOKEN_RANK_MAX; meaningless without has_rank: see mu_token_rank */
 	char issuer[128];
 	uint32_t scopes;
 	int64_t not_before_s, expires_s; /* UTC seconds; expires_s is always set */
 };
+#define MU_TOKEN_RANK_MAX     15
+#define MU_TOKEN_RANK_DEFAULT 8
 /** @return whether the token's endpoint pattern covers the id: equal, or a final '*' standing for any ending. */
 bool mu_token_covers(const struct mu_token *t, const char *endpoint_id);
+/** The same for the id of a conference. */
+bool mu_token_covers_conference(const struct mu_token *t, const char *conference_id);
+/** The role its holder has in a conference: the claim; without one "chair" for who may operate the gateway, else
+ *  "participant". */
+const char *mu_token_role(const struct mu_token *t);
+/** The rank its holder has: the claim, without one MU_TOKEN_RANK_DEFAULT. */
+unsigned mu_token_rank(const struct mu_token *t);
 /** Whether two are the same token: an id is its issuer's own, so another key's token with the same one is another. */
 bool mu_token_same(const struct mu_token *a, const struct mu_token *b);
 
@@ -199,7 +212,8 @@ size_t mu_keyring_size(const struct mu_keyring *k);
 bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t);
 /** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times (exp to the
  *  second, as running media ends then; nbf with 30 s of leeway), and required claims: jti, sub, exp, scope; "aud", if
- *  there, must have "muster". Control thread.
+ *  there, must have "muster". "conference", "role" and "rank" may be left out, as older tokens do; a role or rank that does
+ *  not exist is no token. Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */
 int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e);
 /** Read a token's claims without any check of who signed it or when: for whoever holds one and wants to name it.

@@ -28,10 +28,12 @@ void mu_web_reply_done(struct mu_web_reply *r);
 
 /** What becomes of a publisher of an endpoint that has one. Whatever the policy, one with the same token takes over from a
  *  session that has been silent for some two seconds: a client that came back. */
+struct mu_conferences; /* conference/conference.h */
 enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
 struct mu_webrtc_options {
 	struct mu_media *media;	       /* borrowed */
 	struct mu_directory *directory; /* borrowed */
+	struct mu_conferences *conferences; /* borrowed; NULL: none are held here */
 	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's of
 					    the first listening address of that family */
 	unsigned n_advertise;
