@@ -8,7 +8,7 @@
 #ifndef MU_ADAPT_H
 #define MU_ADAPT_H
 
-#include "base/base.h"
+#include "rtp/rtp.h"
 
 /* --- history.c: what was sent, and what became of it --------------------------------------------------------------------- */
 
@@ -144,29 +144,18 @@ bool mu_renumber_find(const struct mu_renumber *r, uint64_t out, unsigned *ret_s
 
 /* --- vp8.c: picture ids that go on when a layer is switched or thinned (RFC 7741, section 4.2) ------------------------------------ */
 
-#define MU_VP8_DESCRIPTOR_MAX 6
-struct mu_vp8 {
-	uint8_t len;	       /* of the descriptor, 1..6 */
-	bool start;	       /* first packet of a frame: S and PID 0 */
-	bool key;	       /* and it is a key frame */
-	bool no_reference;     /* N: nobody needs it */
-	bool sync;	       /* Y: one may go up to this temporal layer here */
-	int temporal;	       /* -1: not said */
-	uint8_t picture_at, picture_bits; /* place and width (7, 15) of the picture id; bits 0: none */
-	uint8_t tl0_at;			  /* place of TL0PICIDX; 0: none */
-	uint16_t picture;
-	uint8_t tl0;
-};
-/** Read a payload's descriptor. Never reads past len. @return 0, -EBADMSG */
-int mu_vp8_parse(const uint8_t *payload, size_t len, struct mu_vp8 *ret);
+#define MU_VP8_LEFT 32 /* pictures left out that late packets of earlier ones are told from */
 struct mu_vp8_map {
 	bool started;
-	uint16_t picture_offset, last_picture; /* out = in - offset */
+	uint16_t picture_offset, last_picture; /* out = in - offset; 16 bits, whatever the wire has */
+	uint16_t last_in;		       /* the newest of this source that went out */
 	uint8_t tl0_offset, last_tl0;
+	uint16_t left[MU_VP8_LEFT]; /* by n_left modulo */
+	unsigned n_left;
 };
 /** The next frame comes from another layer: its ids go on from the last. */
 void mu_vp8_switch(struct mu_vp8_map *m, const struct mu_vp8 *first);
-/** A frame was left out (told once, at its start). */
+/** A frame was left out: told at each of its packets it counts once, but for one without picture ids. */
 void mu_vp8_left_out(struct mu_vp8_map *m, const struct mu_vp8 *frame);
 /** Write the ids that go out into a copy of the descriptor. */
 void mu_vp8_rewrite(struct mu_vp8_map *m, const struct mu_vp8 *d, uint8_t *descriptor);

@@ -84,6 +84,8 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 	a->directory = o->directory;
 	a->media = o->media;
 	a->keyring = o->keyring;
+	a->conferences = o->conferences;
+	a->conference_db = o->conference_db;
 	a->workers_answer = o->workers_answer;
 	a->workers_arg = o->workers_arg;
 	a->bench_token = g_strdup(o->bench_token);
@@ -91,6 +93,8 @@ int mu_api_new(const struct mu_api_options *o, struct mu_api **ret, struct mu_er
 	a->start_us = mu_clock_us();
 	a->start_wall_us = mu_clock_wall_us();
 	mu_list_init(&a->waits);
+	mu_sockets_start(a);
+	mu_console_host_start(a);
 	mu_events_start(a);
 	err = open_state(a, o->state_dir, e);
 	if (err == 0)
@@ -141,6 +145,8 @@ void mu_api_free(struct mu_api *a)
 	mu_events_stop(a);
 	drop_waits(a);
 	mu_conns_stop(&a->conns);
+	mu_sockets_stop(a);
+	mu_console_host_stop(a);
 	if (a->server) {
 		soup_server_disconnect(a->server);
 		g_object_unref(a->server);

@@ -7,6 +7,7 @@
 #ifndef MU_API_H
 #define MU_API_H
 
+#include "conference/conference.h"
 #include "directory/directory.h"
 #include "net/net.h"
 #include "secure/secure.h"
@@ -18,6 +19,8 @@ struct mu_api_options {
 	struct mu_directory *directory;
 	struct mu_media *media;
 	struct mu_keyring *keyring;
+	struct mu_conferences *conferences; /* borrowed; NULL: there are none */
+	struct mu_conference_db *conference_db; /* borrowed, for its figures; NULL: nothing is kept */
 	const struct mu_addr
 		*listen; /* TCP; port 0: any free one. An IPv6 wildcard does not stand for IPv4 */
 	unsigned n_listen;

@@ -67,12 +67,41 @@ static bool is_bench(const struct mu_api *a, const char *text)
 		mu_secret_equal(a->bench_token, text, strlen(text));
 }
 
+int mu_token_look(const struct mu_api *a, const char *text, struct mu_token *ret, const char **ret_why)
+{
+	int64_t now_s = mu_clock_wall_us() / 1000000;
+	struct mu_error e = { .text = "" };
+	int err;
+
+	ret->id[0] = '\0';
+	if (is_bench(a, text)) {
+		*ret = (struct mu_token){ .id = "bench",
+			.subject = "bench",
+			.endpoint = "*",
+			.scopes = ALL_SCOPES,
+			.expires_s = INT64_MAX };
+		return 0;
+	}
+	err = strlen(text) > TOKEN_MAX ? -EBADMSG : mu_token_verify(a->keyring, text, now_s, ret, &e);
+	if (err == -ETIME) {
+		*ret_why = "The token has expired, or is not valid yet: ask for a new one.";
+	} else if (err < 0) {
+		*ret_why = "The token is not one that this gateway takes: wrong signature, key or form.";
+		err = -EPERM;
+	} else if (mu_revoked_has(a->revoked, ret->id)) {
+		*ret_why = "The token was revoked: ask for a new one.";
+		return -EACCES;
+	}
+	if (err < 0)
+		ret->id[0] = '\0';
+	return err;
+}
+
 static bool identify(struct mu_req *r)
 {
 	const char *h = soup_message_headers_get_one(
 		soup_server_message_get_request_headers(r->msg), "Authorization");
-	int64_t now_s = mu_clock_wall_us() / 1000000;
-	struct mu_error e = { .text = "" };
+	const char *why;
 	int err;
 
 	if (!h || g_ascii_strncasecmp(h, "Bearer ", 7) != 0) {
@@ -81,26 +110,12 @@ static bool identify(struct mu_req *r)
 	}
 	for (h += 7; *h == ' '; h++)
 		;
-	if (is_bench(r->api, h)) {
-		r->who = (struct mu_token){ .id = "bench",
-			.subject = "bench",
-			.endpoint = "*",
-			.scopes = ALL_SCOPES,
-			.expires_s = INT64_MAX };
-		return r->has_token = r->bench = true;
-	}
-	err = strlen(h) > TOKEN_MAX ? -EBADMSG : mu_token_verify(r->api->keyring, h, now_s, &r->who, &e);
-	if (err == -ETIME)
-		unauthorized(r, true, "The token has expired, or is not valid yet: ask for a new one.");
-	else if (err < 0)
-		unauthorized(r, true,
-			"The token is not one that this gateway takes: wrong signature, key or form.");
-	else if (mu_revoked_has(r->api->revoked, r->who.id)) {
-		r->has_token = true; /* its claims are proven: the log may name it */
-		unauthorized(r, true, "The token was revoked: ask for a new one.");
-	} else
-		return r->has_token = true;
-	return false;
+	err = mu_token_look(r->api, h, &r->who, &why);
+	r->bench = err == 0 && is_bench(r->api, h);
+	r->has_token = err == 0 || err == -EACCES; /* its claims are proven: the log may name it */
+	if (err < 0)
+		unauthorized(r, true, why);
+	return err == 0;
 }
 
 bool mu_auth_holds(struct mu_req *r)

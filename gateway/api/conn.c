@@ -331,6 +331,19 @@ GSocket *mu_conn_socket(SoupServerMessage *msg)
 	return c ? c->socket : NULL;
 }
 
+GIOStream *mu_conn_take(SoupServerMessage *msg, GObject **ret_hold, GSocket **ret_socket)
+{
+	struct conn *c = conn_of(msg);
+
+	if (!c || c->is_cut)
+		return NULL;
+	arm(c, 0);
+	set_state(c, LOOSE);
+	*ret_socket = g_object_ref(c->socket);
+	*ret_hold = g_object_ref(G_OBJECT(c->remote));
+	return soup_server_message_steal_connection(msg);
+}
+
 /* --- all of them --- */
 
 /* Half of the descriptors, so that files, media and databases have theirs. */

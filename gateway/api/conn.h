@@ -58,5 +58,10 @@ void mu_conn_stream(SoupServerMessage *msg);
 bool mu_conn_shared(SoupServerMessage *msg);
 /** @return borrowed; NULL: gone */
 GSocket *mu_conn_socket(SoupServerMessage *msg);
+/** Take a connection from the HTTP server, for another protocol: a stream from here on. It stays counted and its socket
+ *  open until `ret_hold` is let go by g_object_unref.
+ *  @param ret_hold, ret_socket  references
+ *  @return the stream, a reference; NULL: it is gone */
+GIOStream *mu_conn_take(SoupServerMessage *msg, GObject **ret_hold, GSocket **ret_socket);
 
 #endif

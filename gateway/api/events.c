@@ -277,6 +277,7 @@ static gboolean tick(gpointer arg)
 	bool beat = ++a->n_ticks % HEARTBEAT_S == 0;
 
 	mu_viewers_observe(a);
+	mu_sockets_tick(a);
 	mu_list_for_each (it, &a->readers) {
 		struct reader *rd = MU_CONTAINER_OF(it, struct reader, link);
 

@@ -210,6 +210,7 @@ static void scraped(void *arg, const struct mu_media_stats *s, unsigned n)
 	workers(t, s, n);
 	drops(t, s, n);
 	queue_times(t, s, n);
+	mu_metrics_conferences(t, r->api);
 	http(t, r->api);
 	mu_reply_text(r, 200, "text/plain; version=0.0.4; charset=utf-8", t->str, t->len);
 	g_string_free(t, TRUE);

@@ -30,4 +30,8 @@ struct mu_viewers {
 void mu_viewers_observe(struct mu_api *a);
 void mu_metrics_sessions(GString *t, struct mu_api *a);
 
+/* --- conferences.c --- */
+
+void mu_metrics_conferences(GString *t, struct mu_api *a);
+
 #endif

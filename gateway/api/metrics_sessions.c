@@ -32,7 +32,7 @@ static const struct {
 
 struct pass {
 	GString *rows[MU_ARRAY_LEN(per_stream)]; /* a metric's lines must stand together */
-	unsigned n_rows, n_whip, n_whep;
+	unsigned n_rows, n_whip, n_whep, n_console;
 };
 
 static void stream_rows(struct pass *p, const char *endpoint, const struct mu_stream_stats *s)
@@ -41,6 +41,8 @@ static void stream_rows(struct pass *p, const char *endpoint, const struct mu_st
 		g_string_append_printf(p->rows[m], "muster_%s{", per_stream[m].name);
 		mu_metric_label(p->rows[m], "endpoint", endpoint);
 		mu_metric_label(p->rows[m], ",mid", s->mid);
+		if (s->rid[0])
+			mu_metric_label(p->rows[m], ",rid", s->rid);
 		mu_metric_label(p->rows[m], ",kind", s->kind == MU_AUDIO ? "audio" : "video");
 		g_string_append_c(p->rows[m], '}');
 		mu_metric_value(p->rows[m], per_stream[m].fn(s));
@@ -51,9 +53,10 @@ static bool session_rows(void *arg, const struct mu_session_info *s)
 {
 	struct pass *p = arg;
 
-	p->n_whip += s->publishes;
-	p->n_whep += !s->publishes;
-	for (unsigned i = 0; s->publishes && s->stats && i < s->stats->n_streams; i++) {
+	p->n_console += s->console;
+	p->n_whip += !s->console && s->publishes;
+	p->n_whep += !s->console && !s->publishes;
+	for (unsigned i = 0; (s->publishes || s->console) && s->stats && i < s->stats->n_streams; i++) {
 		if (!s->stats->streams[i].out && p->n_rows++ < ROWS_MAX)
 			stream_rows(p, s->endpoint, &s->stats->streams[i]);
 	}
@@ -91,8 +94,10 @@ static bool observe_session(void *arg, const struct mu_session_info *s)
 {
 	struct mu_viewers *v = arg;
 
-	for (unsigned i = 0; !s->publishes && s->stats && i < s->stats->n_streams; i++) {
-		const struct mu_stream_stats *st = &s->stats->streams[i];
+	const struct mu_transport_stats *stats = s->console ? s->down : s->publishes ? NULL : s->stats;
+
+	for (unsigned i = 0; stats && i < stats->n_streams; i++) {
+		const struct mu_stream_stats *st = &stats->streams[i];
 		int kind = st->kind != MU_AUDIO;
 
 		if (!st->out || !st->packets)
@@ -187,8 +192,9 @@ void mu_metrics_sessions(GString *t, struct mu_api *a)
 		p.rows[m] = g_string_new("");
 	mu_webrtc_each_session(a->webrtc, 0, session_rows, &p);
 	mu_metric_head(t, "sessions", "gauge", "Sessions by kind.");
-	g_string_append_printf(t, "muster_sessions{kind=\"whip\"} %u\nmuster_sessions{kind=\"whep\"} %u\n",
-		p.n_whip, p.n_whep);
+	g_string_append_printf(t, "muster_sessions{kind=\"whip\"} %u\nmuster_sessions{kind=\"whep\"} %u\n"
+			       "muster_sessions{kind=\"console\"} %u\n",
+		p.n_whip, p.n_whep, p.n_console);
 	endpoints(t, a->directory);
 	for (size_t m = 0; m < MU_ARRAY_LEN(per_stream); m++) {
 		mu_metric_head(t, per_stream[m].name, "gauge", per_stream[m].help);

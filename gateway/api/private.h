@@ -14,6 +14,7 @@
 /* Entries in one answer: at most, and of sessions where nobody says how many. */
 #define MU_PAGE_MAX      1000
 #define MU_PAGE_SESSIONS 100
+#define MU_PAGE_CONFERENCES 100 /* of conferences at most: each may have hundreds of members */
 #define MU_BODY_MAX      65536 /* bytes of any request's body (RELIABILITY P3) */
 
 /* Event streams: at once; of them kept for those who operate the gateway; of one token's subject; of one
@@ -25,10 +26,18 @@
 /* Bytes that may wait for one reader; with more it is cut. */
 #define MU_READER_QUEUE (1 << 18)
 
+/* WebSockets of consoles: at once; of one address, unless many may be behind it; of those that have not said who they are: the
+ * oldest of them makes room. */
+#define MU_SOCKETS_MAX	    4096
+#define MU_SOCKETS_ADDRESS  64
+#define MU_SOCKETS_STRANGER 512
+
 struct mu_api {
 	struct mu_webrtc *webrtc;
 	struct mu_directory *directory;
 	struct mu_media *media;
+	struct mu_conferences *conferences; /* NULL: none */
+	struct mu_conference_db *conference_db;
 	struct mu_keyring *keyring;
 	bool (*workers_answer)(void *arg);
 	void *workers_arg;
@@ -37,13 +46,15 @@ struct mu_api {
 	struct mu_conns conns;
 	struct mu_revoked *revoked;
 	struct mu_audit *audit; /* NULL: nothing is kept */
-	struct mu_log_gate denials, refusals;
+	struct mu_log_gate denials, refusals, console_denials;
 	GHashTable *rates; /* rate.c: by token; NULL: none changed anything yet */
 	struct mu_event_listener listener;
 	struct mu_list readers; /* of the event stream */
 	unsigned n_readers;
 	guint tick, audit_source, revoked_source;
 	bool started;
+	struct mu_list sockets; /* WebSockets of consoles, the oldest first */
+	unsigned n_sockets;
 	struct mu_list waits; /* requests whose answer comes later */
 	int64_t start_us, start_wall_us;
 	unsigned n_ticks; /* seconds */
@@ -56,6 +67,8 @@ struct mu_req;
 
 /** Whether this request's token may change something now; else it was answered with 429. Control thread. */
 bool mu_rate_allows(struct mu_req *r);
+/** The same for what is no request. @return false: too often */
+bool mu_rate_take(struct mu_api *a, const struct mu_token *who);
 
 /* --- request.c: one request, from its header to its answer --- */
 
@@ -133,6 +146,23 @@ bool mu_auth_holds(struct mu_req *r);
 bool mu_may(const struct mu_req *r, const char *endpoint);
 bool mu_has_scope(const struct mu_token *t, uint32_t scopes);
 
+/** What a token's text is.
+ *  @param ret_why  static words for its holder, where it is not good
+ *  @return 0; -EPERM (form, signature, key), -ETIME; -EACCES: revoked, and ret holds its claims all the same */
+int mu_token_look(const struct mu_api *a, const char *text, struct mu_token *ret, const char **ret_why);
+
+/* --- console_socket.c: WebSockets --- */
+
+void mu_on_console_socket(struct mu_req *r);
+void mu_sockets_start(struct mu_api *a);
+/** Pings, and ends those that are over. Each second. */
+void mu_sockets_tick(struct mu_api *a);
+void mu_sockets_stop(struct mu_api *a);
+/* --- console_host.c: what consoles ask of the API --- */
+
+void mu_console_host_start(struct mu_api *a);
+void mu_console_host_stop(struct mu_api *a);
+
 /* --- routes.c --- */
 
 const struct mu_route *mu_routes(size_t *n);
@@ -151,6 +181,7 @@ json_t *mu_sessions_page(
  * r->who the token's claims unless the route is open. Each sets an answer before it returns, or has begun a
  * wait. */
 void mu_on_whip(struct mu_req *r);
+void mu_on_ice_servers(struct mu_req *r);
 void mu_on_whep(struct mu_req *r);
 void mu_on_whep_head(struct mu_req *r);
 void mu_on_session_patch(struct mu_req *r);
@@ -164,6 +195,11 @@ void mu_on_revoke(struct mu_req *r);
 void mu_on_revoked(struct mu_req *r);
 void mu_on_audit(struct mu_req *r);
 void mu_on_events(struct mu_req *r);
+void mu_on_conferences(struct mu_req *r);
+void mu_on_conference(struct mu_req *r);
+void mu_on_conference_create(struct mu_req *r);
+void mu_on_conference_act(struct mu_req *r);
+void mu_on_conference_delete(struct mu_req *r);
 void mu_on_health(struct mu_req *r);
 void mu_on_metrics(struct mu_req *r);
 void mu_on_openapi(struct mu_req *r);

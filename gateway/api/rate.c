@@ -47,20 +47,26 @@ static bool changes(const struct mu_req *r)
 	return strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "OPTIONS") != 0;
 }
 
-bool mu_rate_allows(struct mu_req *r)
+bool mu_rate_take(struct mu_api *a, const struct mu_token *who)
 {
 	int64_t now_us = mu_clock_us();
 	struct bucket *b;
 
-	if (!r->has_token || r->bench || r->who.scopes & MU_SCOPE_ADMIN || !changes(r))
+	if (who->scopes & MU_SCOPE_ADMIN)
 		return true;
-	b = bucket_of(r->api, &r->who, now_us);
+	b = bucket_of(a, who, now_us);
 	b->left = filled(b, now_us);
 	b->at_us = now_us;
-	if (b->left >= 1) {
-		b->left--;
+	if (b->left < 1)
+		return false;
+	b->left--;
+	return true;
+}
+
+bool mu_rate_allows(struct mu_req *r)
+{
+	if (!r->has_token || r->bench || !changes(r) || mu_rate_take(r->api, &r->who))
 		return true;
-	}
 	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Retry-After", "1");
 	mu_reply_problem(r, 429, "Too many requests", "A token may change something %d times a second: wait a second.",
 		RATE_A_SECOND);

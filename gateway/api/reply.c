@@ -38,6 +38,8 @@ char *mu_problem_text(int status, const char *title, const char *detail, const c
 static const char *phrase(int status)
 {
 	switch (status) {
+	case 426:
+		return "Upgrade Required";
 	case 428: /* RFC 6585, which the library has no words for */
 		return "Precondition Required";
 	case 429:

@@ -2,6 +2,7 @@
 
 #define OPERATE MU_SCOPE_OPERATE
 #define WATCH   MU_SCOPE_WATCH
+#define CONFERENCE MU_SCOPE_CONFERENCE
 
 /* openapi.yaml says the same to the outside; tests/unit/api/test_openapi.c holds the two together. */
 static const struct mu_route routes[] = {
@@ -10,6 +11,7 @@ static const struct mu_route routes[] = {
 	{ "HEAD", "/whep/{site}/{name}", .scopes = WATCH, .fn = mu_on_whep_head },
 	{ "PATCH", "/session/{id}", .own = true, .body = MU_BODY_SDPFRAG, .fn = mu_on_session_patch },
 	{ "DELETE", "/session/{id}", .own = true, .fn = mu_on_session_delete },
+	{ "GET", "/v1/ice-servers", .scopes = MU_SCOPE_PUBLISH | WATCH | CONFERENCE, .fn = mu_on_ice_servers },
 	{ "GET", "/v1/status", .scopes = OPERATE, .fn = mu_on_status },
 	{ "GET", "/v1/endpoints", .scopes = WATCH | OPERATE, .fn = mu_on_endpoints },
 	{ "GET", "/v1/endpoints/{site}/{name}", .scopes = WATCH | OPERATE, .fn = mu_on_endpoint },
@@ -19,7 +21,13 @@ static const struct mu_route routes[] = {
 		.fn = mu_on_revoke },
 	{ "GET", "/v1/tokens/revoked", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .fn = mu_on_revoked },
 	{ "GET", "/v1/audit", .scopes = MU_SCOPE_ADMIN, .site_wide = true, .fn = mu_on_audit },
+	{ "GET", "/v1/conferences", .scopes = CONFERENCE | OPERATE, .fn = mu_on_conferences },
+	{ "POST", "/v1/conferences", .scopes = OPERATE, .body = MU_BODY_JSON, .fn = mu_on_conference_create },
+	{ "GET", "/v1/conferences/{id}", .scopes = CONFERENCE | OPERATE, .fn = mu_on_conference },
+	{ "DELETE", "/v1/conferences/{id}", .scopes = OPERATE, .fn = mu_on_conference_delete },
+	{ "POST", "/v1/conferences/{id}/acts", .scopes = OPERATE, .body = MU_BODY_JSON, .fn = mu_on_conference_act },
 	{ "GET", "/v1/events", .scopes = WATCH | OPERATE, .fn = mu_on_events },
+	{ "GET", "/v1/console", .open = true, .fn = mu_on_console_socket },
 	{ "GET", "/v1/openapi.yaml", .open = true, .fn = mu_on_openapi },
 	{ "GET", "/metrics", .scopes = OPERATE, .site_wide = true, .fn = mu_on_metrics },
 	{ "GET", "/healthz", .open = true, .fn = mu_on_health },

@@ -47,6 +47,22 @@ static void audit_made(struct mu_req *r, const char *what, const char *endpoint,
 	mu_req_audit(r, what, endpoint, "done", why);
 }
 
+/* RFC 9725, section 4.6. */
+static void add_ice_links(struct mu_req *r, const char *user)
+{
+	char **links = mu_webrtc_ice_links(r->api->webrtc, user);
+
+	for (unsigned i = 0; links[i]; i++)
+		soup_message_headers_append(soup_server_message_get_response_headers(r->msg), "Link", links[i]);
+	g_strfreev(links);
+}
+
+/* The same for a client that wants to know before it makes its offer. */
+void mu_on_ice_servers(struct mu_req *r)
+{
+	mu_reply_json(r, 200, json_pack("{so}", "ice_servers", mu_webrtc_ice_servers(r->api->webrtc, r->who.subject)));
+}
+
 typedef void post_fn(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint, const char *sdp,
 	size_t len, struct mu_web_reply *ret);
 
@@ -65,6 +81,8 @@ static void post(struct mu_req *r, post_fn *fn, const char *what)
 	}
 	body_of(r, &body, &sdp, &len);
 	fn(r->api->webrtc, &r->who, endpoint, sdp, len, &w);
+	if (w.status == 201)
+		add_ice_links(r, endpoint);
 	g_bytes_unref(body);
 	audit_made(r, what, endpoint, &w);
 	mu_reply_web(r, &w);

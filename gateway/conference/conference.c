@@ -207,6 +207,11 @@ const char *mu_conference_id(const struct mu_conference *c)
 	return c->id;
 }
 
+unsigned mu_conference_loudest(const struct mu_conference *c)
+{
+	return c->loudest;
+}
+
 /* --- shown and kept
  * ------------------------------------------------------------------------------------------------------- */
 

@@ -53,8 +53,11 @@ struct mu_conference_store {
 };
 int mu_conferences_new(struct mu_directory *d, const struct mu_conference_store *store, struct mu_conferences **ret);
 void mu_conferences_free(struct mu_conferences *cs);
-/** Take a saved conference back after a restart: all members absent. @return 0, -EBADMSG (e says what is wrong), -EEXIST */
+/** Take a saved conference back after a restart: all members absent, with floor, screen and raised hands as they were, until
+ *  mu_conferences_release_absent. @return 0, -EBADMSG (e says what is wrong), -EEXIST */
 int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struct mu_error *e);
+/** Who is still absent loses floor and screen, and hands go down. Once, some time after a restart. */
+void mu_conferences_release_absent(struct mu_conferences *cs);
 struct mu_conference *mu_conferences_find(struct mu_conferences *cs, const char *id);
 /** Ordered by id: visit until false. */
 void mu_conferences_each(struct mu_conferences *cs, bool (*fn)(void *arg, struct mu_conference *c), void *arg);
@@ -72,6 +75,8 @@ int mu_conference_create(struct mu_conferences *cs, const struct mu_conference_s
 /** Everybody is told; c is gone. @return 0, -EPERM */
 int mu_conference_end(struct mu_conference *c, const char *actor, struct mu_error *e);
 const char *mu_conference_id(const struct mu_conference *c);
+/** Audio tracks forwarded at most. */
+unsigned mu_conference_loudest(const struct mu_conference *c);
 /** State as the API shows it and the store keeps it; a new reference. */
 json_t *mu_conference_json(const struct mu_conference *c);
 
@@ -97,6 +102,61 @@ int mu_conference_mute_all(struct mu_conference *c, const char *actor, bool mute
 const struct mu_member *mu_conference_member(const struct mu_conference *c, const char *endpoint);
 size_t mu_conference_members(const struct mu_conference *c);
 const struct mu_member *mu_conference_member_at(const struct mu_conference *c, size_t i);
+
+/* --- act.c: what a member, a chair or an operator may do, by its name in messages and in the API --------------------------- */
+
+enum mu_act {
+	MU_ACT_FLOOR_REQUEST,
+	MU_ACT_FLOOR_RELEASE,
+	MU_ACT_FLOOR_GRANT,
+	MU_ACT_FLOOR_REVOKE,
+	MU_ACT_MUTE,
+	MU_ACT_UNMUTE,
+	MU_ACT_MUTE_ALL,
+	MU_ACT_UNMUTE_ALL,
+	MU_ACT_ROLE,
+	MU_ACT_REMOVE,
+	MU_ACT_LOCK,
+	MU_ACT_UNLOCK,
+	MU_ACT_BROADCAST,
+	MU_ACT_LARGE,
+	MU_ACT_LAYOUT,
+	MU_ACT_SCREEN_START,
+	MU_ACT_SCREEN_STOP,
+	MU_ACT_END,
+};
+/** "floor.request" and so on. */
+const char *mu_act_name(enum mu_act a);
+/** @return 0, -ENOTSUP: there is no such act */
+int mu_act_parse(const char *name, enum mu_act *ret);
+/** What an act is done to. */
+enum mu_act_needs { MU_ACT_NOTHING, MU_ACT_ENDPOINT, MU_ACT_MAY_ENDPOINT, MU_ACT_ENDPOINT_VALUE, MU_ACT_VALUE };
+enum mu_act_needs mu_act_needs(enum mu_act a);
+/** Do it. c is gone after MU_ACT_END.
+ *  @param actor           a member's endpoint, or NULL: an operator, who has no hand to raise and no screen of its own
+ *  @param endpoint, value "" where the act needs none
+ *  @return >= 0, or -errno with words in e: -EINVAL, -EPERM, -ENOENT, -EBUSY */
+int mu_conference_act(struct mu_conference *c, const char *actor, enum mu_act a, const char *endpoint, const char *value,
+	struct mu_error *e);
+
+/* --- store.c: kept over a restart, in SQLite ------------------------------------------------------------------------------------ */
+
+struct mu_conference_db;
+/** Open or make the database and start the thread that writes it: nobody else waits for the disk. One that is broken, or of
+ *  a later version, is moved aside, which is logged; so it never keeps the gateway from starting.
+ *  @return 0, -EIO with text in e, -ENOMEM */
+int mu_conference_db_new(const char *path, struct mu_conference_db **ret, struct mu_error *e);
+/** Write what waits, end. Waits for the disk. Takes NULL. */
+void mu_conference_db_free(struct mu_conference_db *db);
+/** For mu_conferences_new; db outlives it. */
+struct mu_conference_store mu_conference_db_store(struct mu_conference_db *db);
+/** Take back what was kept when it was opened, once; what cannot be read is logged and stays in the file. @return how many */
+unsigned mu_conference_db_restore(struct mu_conference_db *db, struct mu_conferences *cs);
+struct mu_conference_db_stats {
+	uint64_t saved, failed; /* conferences written; tries that failed, each of which is repeated */
+	unsigned waiting;
+};
+struct mu_conference_db_stats mu_conference_db_stats(struct mu_conference_db *db);
 
 /* --- floor.c ------------------------------------------------------------------------------------------------------------------ */
 

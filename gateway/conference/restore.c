@@ -2,6 +2,7 @@
  * field is looked at. */
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "conference/conference_internal.h"
 
@@ -15,6 +16,18 @@ static const char *text(const json_t *o, const char *key)
 	const char *s = json_string_value(json_object_get(o, key));
 
 	return s ? s : "";
+}
+
+/* A moment as mu_time_json writes it. @return wall clock, 0: none */
+static int64_t time_of(const char *text)
+{
+	struct tm tm = { 0 };
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	unsigned ms = 0;
+
+	if (!end || sscanf(end, ".%3uZ", &ms) != 1)
+		return 0;
+	return ((int64_t)timegm(&tm) * 1000 + ms) * 1000;
 }
 
 /* An id of a member; anything else is forgotten. */
@@ -45,6 +58,7 @@ static int restore_member(struct mu_conference *c, const json_t *o, struct mu_er
 	m->muted = flag(o, "muted");
 	m->muted_by_chair = m->muted && flag(o, "muted_by_chair");
 	m->since_us = mu_clock_wall_us();
+	m->hand_us = time_of(text(o, "hand"));
 	return 0;
 }
 
@@ -84,11 +98,36 @@ int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struc
 	if (err == 0) {
 		c->locked = flag(state, "locked");
 		err = restore_members(c, state, e);
-		if (err == 0)
+		if (err == 0) {
 			member_id(c, state, "broadcast", c->broadcast);
-		else
+			member_id(c, state, "floor", c->floor);
+			member_id(c, state, "screen", c->screen);
+		} else {
 			mu_conference_end(c, NULL, NULL);
+		}
 	}
 	cs->store = store;
 	return err;
+}
+
+static void release(struct mu_conference *c, struct mu_member *m)
+{
+	bool hand = m->hand_us != 0;
+
+	m->hand_us = 0;
+	let_go(c, m, "did not come back after the restart");
+	if (hand)
+		changed(c, "hand", m->endpoint, "did not come back after the restart");
+}
+
+void mu_conferences_release_absent(struct mu_conferences *cs)
+{
+	for (size_t i = 0; i < cs->n; i++) {
+		struct mu_conference *c = cs->list[i];
+
+		for (size_t k = 0; k < c->n_members; k++) {
+			if (!c->members[k]->present)
+				release(c, c->members[k]);
+		}
+	}
 }

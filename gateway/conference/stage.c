@@ -79,13 +79,18 @@ void mu_conference_speaks(struct mu_conference *c, const char *endpoint)
 		json_pack("{s:s, s:s?}", "conference", c->id, "endpoint", c->speaker[0] ? c->speaker : NULL));
 }
 
+static bool heard(const struct mu_conference *c, const struct mu_member *m)
+{
+	if (!m->present || m->muted || m->role == MU_ROLE_LISTENER)
+		return false;
+	return !c->moderated || m->role == MU_ROLE_CHAIR || strcmp(c->floor, m->endpoint) == 0;
+}
+
 bool mu_conference_heard(const struct mu_conference *c, const char *endpoint)
 {
 	const struct mu_member *m = member_find(c, endpoint);
 
-	if (!m || !m->present || m->muted || m->role == MU_ROLE_LISTENER)
-		return false;
-	return !c->moderated || m->role == MU_ROLE_CHAIR || strcmp(c->floor, endpoint) == 0;
+	return m && heard(c, m);
 }
 
 /* Whom the member sees large: its own choice, then the chair's, then who speaks. */
@@ -143,7 +148,7 @@ size_t mu_conference_seen(
 		m = c->members[i];
 		if (m == viewer || !m->present || m->role == MU_ROLE_LISTENER)
 			continue;
-		if (mu_conference_heard(c, m->endpoint))
+		if (heard(c, m))
 			collect(&to, m, "audio", voice_of(c, m), false);
 		if (strcmp(large, m->endpoint) != 0)
 			collect(&to, m, "video", MU_URGENT_CONFERENCE, false);

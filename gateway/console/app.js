@@ -4,23 +4,14 @@ import { Gateway } from './gateway.js';
 import { EndpointList } from './endpoints.js';
 import { Publisher } from './publish.js';
 import { Tile } from './tile.js';
+import { takeToken, keepToken, forgetToken } from './token.js';
 import { t, translate, switchLanguage } from './i18n.js';
 
 const $ = id => document.getElementById(id);
-const TOKEN = 'muster-token', WALL = 'muster-wall';
+const WALL = 'muster-wall';
 const tiles = new Map();
 const list = new EndpointList(toggle), publisher = new Publisher(showPublishing);
 let gateway, following, site = '', link = '';
-
-/** The token from the link leaves the address bar: it must not end up in a history or a screenshot. */
-function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (given) {
-    sessionStorage.setItem(TOKEN, given.trim());
-    history.replaceState(null, '', location.pathname + location.search);
-  }
-  return sessionStorage.getItem(TOKEN);
-}
 
 // --- what the page says about itself ---
 
@@ -35,7 +26,7 @@ function notice(about, text) {
 
 function view(signedIn) {
   $('token-view').hidden = signedIn;
-  for (const id of ['wall-view', 'publish-open', 'sign-out', 'site']) $(id).hidden = !signedIn;
+  for (const id of ['wall-view', 'publish-open', 'sign-out', 'site', 'pages']) $(id).hidden = !signedIn;
 }
 
 function setLink(state) {
@@ -164,7 +155,7 @@ function tick() {
 // --- in and out ---
 
 function signIn(token) {
-  sessionStorage.setItem(TOKEN, token);
+  keepToken(token);
   gateway = new Gateway(token);
   publisher.use(gateway);
   following = new AbortController();
@@ -190,7 +181,7 @@ function signOut() {
   following.abort();
   publisher.use(null);
   for (const tile of [...tiles.values()]) tile.close();
-  sessionStorage.removeItem(TOKEN);
+  forgetToken();
   gateway = reading = null;
   list.clear();
   setLink('');

@@ -2,6 +2,7 @@
 
 import { t, refusal } from './i18n.js';
 
+const ICE_FRESH = 600000; // ms: credentials are good for longer than a session takes to begin
 const ANSWERS = 15000; // ms: a request that has no answer by then was lost with the network
 
 /** What a request or a session failed with. status 0: the gateway was not reached, or it is not about a request. */
@@ -32,6 +33,18 @@ export class Gateway {
     } catch {
       return {};
     }
+  }
+
+  /** STUN and TURN servers with credentials, asked for once in a while; none where the gateway does not say. */
+  iceServers() {
+    if (!this.ice || Date.now() - this.iceSince > ICE_FRESH) {
+      this.iceSince = Date.now();
+      this.ice = this.request('/v1/ice-servers').then(r => r.json()).then(o => o.ice_servers ?? []).catch(() => {
+        this.ice = undefined;
+        return [];
+      });
+    }
+    return this.ice;
   }
 
   /** Whether the token has a scope: only to say beforehand what would be refused. A token that cannot be read may have it. */
@@ -71,6 +84,17 @@ export class Gateway {
       next = page.next === next ? null : page.next;
     }
     return all;
+  }
+
+  /** All conferences, page by page where the gateway gives them so. */
+  async conferences() {
+    const all = await this.json('/v1/conferences');
+    for (let next = all.next; next;) {
+      const page = await this.json(`/v1/conferences?after=${encodeURIComponent(next)}`);
+      all.conferences.push(...page.conferences);
+      next = page.next === next ? null : page.next;
+    }
+    return all.conferences;
   }
 
   /**

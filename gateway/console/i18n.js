@@ -2,8 +2,9 @@
 
 import { chinese } from './problems.js';
 
-const texts = {
+export const texts = {
   en: {
+    'nav.wall': 'Wall', 'nav.conference': 'Conferences', 'nav.label': 'Pages',
     'language': '中文', 'language.label': 'Switch to Chinese',
     'close': 'Close',
     'token.title': 'Sign in', 'token.use': 'Sign in', 'token.out': 'Sign out', 'token.label': 'Token',
@@ -48,6 +49,7 @@ const texts = {
     'error.id': 'An id is site/name, such as city.east/cam-7: a site of lower-case letters, digits, dots and inner dashes, and a name of 1 to 64 letters, digits, dots, dashes and underscores that begins with neither dot nor dash.',
   },
   zh: {
+    'nav.wall': '电视墙', 'nav.conference': '会议', 'nav.label': '页面',
     'language': 'English', 'language.label': '切换到英文',
     'close': '关闭',
     'token.title': '登录', 'token.use': '登录', 'token.out': '退出', 'token.label': '令牌',
@@ -92,6 +94,11 @@ const texts = {
     'error.id': '编号格式为 站点/名称，例如 city.east/cam-7：站点用小写字母、数字、点和中间的横线；名称为 1 至 64 个字母、数字、点、横线或下划线，不以点或横线开头。',
   },
 };
+
+/** Texts of one page only. @param more by language, as above */
+export function add(more) {
+  for (const [name, rows] of Object.entries(more)) Object.assign(texts[name], rows);
+}
 
 let language = localStorage.getItem('muster-language') || (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
 

@@ -27,6 +27,8 @@ export class Session {
   async start() {
     const pc = this.pc;
     this.on.state('connecting');
+    pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers: await this.gateway.iceServers() });
+    if (this.closed) return;
     await pc.setLocalDescription();
     if (this.closed) return;
     const response = await this.gateway.request(this.url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });

@@ -12,8 +12,11 @@ struct mu_ctl {
 	const char *url, *token_file, *cacert;
 	bool json;	     /* for machines */
 	bool insecure_plain; /* a token may go over plain HTTP to another machine */
-	const char *key, *scope, *endpoint, *ttl, *subject, *conference, *role, *rank; /* of token create */
+	const char *key, *scope, *endpoint, *ttl, *subject; /* of token create */
+	const char *conference, *role, *rank;		    /* of token create, too */
 	const char *expires;				    /* of token revoke */
+	const char *title, *layout, *loudest;		    /* of conference create */
+	bool moderated;
 };
 
 /** Say on stderr what happened and what to do. @return MU_CTL_FAILED */
@@ -38,6 +41,7 @@ void mu_table_print(struct mu_table *t);
 int mu_ctl_status(const struct mu_ctl *c);
 int mu_ctl_endpoints(const struct mu_ctl *c);
 int mu_ctl_sessions(const struct mu_ctl *c);
+int mu_ctl_conference(const struct mu_ctl *c, int argc, char **argv);
 int mu_ctl_token(const struct mu_ctl *c, int argc, char **argv);
 
 #endif

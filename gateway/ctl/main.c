@@ -12,11 +12,17 @@ static void usage(FILE *f)
 	      "  status                what the gateway is and carries\n"
 	      "  endpoints             who is there, in what state\n"
 	      "  sessions              who publishes and watches\n"
+	      "  conference list | show ID\n"
+	      "                        which there are; who is in one, who has the floor, who wants it\n"
+	      "  conference create [ID] [--title TEXT] [--moderated] [--layout equal|speaker|choice] [--loudest N]\n"
+	      "                        it goes on until it is ended; moderated: only who has the floor, and chairs, are heard\n"
+	      "  conference mute|unmute|remove|grant|broadcast ID ENDPOINT, role ID ENDPOINT chair|participant|listener,\n"
+	      "             mute-all|unmute-all|lock|unlock|revoke|stop-screen|end ID, layout ID equal|speaker|choice\n"
+	      "                        what its chair may do; grant and revoke: the floor; broadcast: shown large to all\n"
 	      "  token create --key FILE --scope \"publish watch\" [--endpoint ID] [--ttl 1h] [--subject NAME]\n"
 	      "               [--conference ID] [--role chair|participant|listener] [--rank 0..15]\n"
 	      "                        sign a token, print it; --endpoint and --conference may end in * for all ids that begin so;\n"
-	      "                        without --role a token that may operate is a chair's, any other a participant's; rank 0 is\n"
-	      "                        the highest, without --rank it is 8\n"
+	      "                        --rank: 0 is the highest\n"
 	      "  token revoke ID [--expires TIME] | token revoke -\n"
 	      "                        refuse a token from now on and end what it runs; TIME is when it ends by itself, as token\n"
 	      "                        create says: until then it is remembered; - reads the token itself from standard input\n"
@@ -74,6 +80,8 @@ static int command(const struct mu_ctl *c, int argc, char **argv)
 		return mu_ctl_misused("a command is needed");
 	if (strcmp(argv[0], "token") == 0)
 		return mu_ctl_token(c, argc - 1, argv + 1);
+	if (strcmp(argv[0], "conference") == 0)
+		return mu_ctl_conference(c, argc - 1, argv + 1);
 	for (size_t i = 0; i < MU_ARRAY_LEN(shows); i++) {
 		if (strcmp(argv[0], shows[i].name) == 0)
 			return argc == 1 ? shows[i].fn(c) : mu_ctl_misused("%s takes no argument", argv[0]);
@@ -82,7 +90,7 @@ static int command(const struct mu_ctl *c, int argc, char **argv)
 }
 
 enum { URL = 256, TOKEN_FILE, CACERT, JSON, PLAIN, VERSION, KEY, SCOPE, ENDPOINT, TTL, SUBJECT, EXPIRES,
-	CONFERENCE, ROLE, RANK };
+	CONFERENCE, ROLE, RANK, TITLE, LAYOUT, LOUDEST, MODERATED };
 
 static const char **text_option(struct mu_ctl *c, int o)
 {
@@ -111,6 +119,12 @@ static const char **text_option(struct mu_ctl *c, int o)
 		return &c->role;
 	case RANK:
 		return &c->rank;
+	case TITLE:
+		return &c->title;
+	case LAYOUT:
+		return &c->layout;
+	case LOUDEST:
+		return &c->loudest;
 	default:
 		return NULL;
 	}
@@ -124,8 +138,9 @@ static int parse(struct mu_ctl *c, int argc, char **argv)
 		{ "json", 0, NULL, JSON }, { "insecure-plain", 0, NULL, PLAIN },
 		{ "version", 0, NULL, VERSION }, { "key", 1, NULL, KEY }, { "scope", 1, NULL, SCOPE },
 		{ "endpoint", 1, NULL, ENDPOINT }, { "ttl", 1, NULL, TTL }, { "subject", 1, NULL, SUBJECT },
-		{ "expires", 1, NULL, EXPIRES }, { "conference", 1, NULL, CONFERENCE },
-		{ "role", 1, NULL, ROLE }, { "rank", 1, NULL, RANK }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+		{ "expires", 1, NULL, EXPIRES }, { "conference", 1, NULL, CONFERENCE }, { "role", 1, NULL, ROLE },
+		{ "rank", 1, NULL, RANK }, { "title", 1, NULL, TITLE }, { "layout", 1, NULL, LAYOUT },
+		{ "loudest", 1, NULL, LOUDEST }, { "moderated", 0, NULL, MODERATED }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	int o;
 
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
@@ -135,6 +150,8 @@ static int parse(struct mu_ctl *c, int argc, char **argv)
 			*text = optarg;
 		else if (o == JSON)
 			c->json = true;
+		else if (o == MODERATED)
+			c->moderated = true;
 		else if (o == PLAIN)
 			c->insecure_plain = true;
 		else if (o == VERSION)

@@ -90,18 +90,61 @@ int mu_ctl_status(const struct mu_ctl *c)
 	return status;
 }
 
-static void codecs_of(json_t *ep, char *ret, size_t size)
+/* A text that grows until its room is full. */
+struct line {
+	char text[512];
+	size_t n;
+};
+static void append(struct line *l, const char *fmt, ...) MU_PRINTF(2, 3);
+static void append(struct line *l, const char *fmt, ...)
 {
-	json_t *tracks = json_object_get(ep, "tracks"), *tr;
-	size_t i, n = 0;
+	va_list ap;
 
-	snprintf(ret, size, "-");
-	json_array_foreach(tracks, i, tr)
-	{
-		if (n < size)
-			n += (size_t)snprintf(ret + n, size - n, "%s%s %s", i ? ", " : "",
-				text_of(tr, "label"), text_of(tr, "codec"));
+	va_start(ap, fmt);
+	if (l->n < sizeof(l->text))
+		l->n += (size_t)vsnprintf(l->text + l->n, sizeof(l->text) - l->n, fmt, ap);
+	va_end(ap);
+}
+
+/* "h 1280x720 1.5M", "1280x720", "l rests" */
+static void append_layer(struct line *l, json_t *layer, const char *before, bool named)
+{
+	long long width = number_of(layer, "width"), height = number_of(layer, "height"), bps = number_of(layer, "bps");
+
+	if (!named && (!width || !json_is_true(json_object_get(layer, "flows"))))
+		return;
+	append(l, "%s", before);
+	if (named)
+		append(l, "%s ", text_of(layer, "rid"));
+	if (!json_is_true(json_object_get(layer, "flows"))) {
+		append(l, "rests");
+		return;
 	}
+	if (width)
+		append(l, "%lldx%lld ", width, height);
+	if (bps >= 1000000)
+		append(l, "%.1fM", (double)bps / 1e6);
+	else
+		append(l, "%lldk", (bps + 500) / 1000);
+}
+
+/* "video VP8 (h 1280x720 1.5M, l 320x180 150k), audio opus" */
+static void tracks_of(json_t *ep, struct line *l)
+{
+	json_t *tracks = json_object_get(ep, "tracks"), *tr, *layer;
+	size_t i, k;
+
+	for (i = 0; (tr = json_array_get(tracks, i)); i++) {
+		json_t *layers = json_object_get(tr, "layers");
+		bool several = json_array_size(layers) > 1;
+
+		append(l, "%s%s %s", i ? ", " : "", text_of(tr, "label"), text_of(tr, "codec"));
+		for (k = 0; (layer = json_array_get(layers, k)); k++)
+			append_layer(l, layer, !several ? " " : k ? ", " : " (", several);
+		append(l, "%s", several ? ")" : "");
+	}
+	if (i == 0)
+		append(l, "-");
 }
 
 /* Times are texts, or seconds since 1970. */
@@ -127,7 +170,6 @@ int mu_ctl_endpoints(const struct mu_ctl *c)
 	static const char *const head[] = { "ENDPOINT", "STATE", "SINCE", "VIEWERS", "TRACKS", NULL };
 	struct mu_table t = { 0 };
 	json_t *o = NULL, *ep;
-	char codecs[200];
 	size_t i;
 	int status = fetch_all(c, "/v1/endpoints", "endpoints", &o);
 
@@ -135,12 +177,14 @@ int mu_ctl_endpoints(const struct mu_ctl *c)
 		add_head(&t, head);
 		json_array_foreach(json_object_get(o, "endpoints"), i, ep)
 		{
-			codecs_of(ep, codecs, sizeof(codecs));
+			struct line tracks = { .n = 0 };
+
+			tracks_of(ep, &tracks);
 			mu_table_add(&t, "%s", text_of(ep, "id"));
 			mu_table_add(&t, "%s", text_of(ep, "state"));
 			add_time(&t, json_object_get(ep, "since"));
 			mu_table_add(&t, "%lld", number_of(ep, "viewers"));
-			mu_table_add(&t, "%s", codecs);
+			mu_table_add(&t, "%s", tracks.text);
 		}
 		mu_table_print(&t);
 	}

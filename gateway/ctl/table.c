@@ -26,13 +26,34 @@ void mu_table_add(struct mu_table *t, const char *fmt, ...)
 	t->cells[t->n++] = text;
 }
 
-/* Characters, not bytes: UTF-8 continuation bytes take no place. */
+/* Code points that take two columns of a terminal: Chinese, Japanese, Korean, full-width forms (Unicode's annex 11). */
+static bool is_wide(unsigned c)
+{
+	static const struct {
+		unsigned from, to;
+	} ranges[] = { { 0x1100, 0x115f }, { 0x2e80, 0xa4cf }, { 0xac00, 0xd7a3 }, { 0xf900, 0xfaff }, { 0xfe30, 0xfe6f },
+		{ 0xff00, 0xff60 }, { 0xffe0, 0xffe6 }, { 0x1f300, 0x1f64f }, { 0x20000, 0x3fffd } };
+
+	for (size_t i = 0; i < MU_ARRAY_LEN(ranges); i++) {
+		if (c >= ranges[i].from && c <= ranges[i].to)
+			return true;
+	}
+	return false;
+}
+
+/* Columns of UTF-8 text. */
 static int width(const char *s)
 {
 	int n = 0;
 
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
+	while (*s) {
+		unsigned char first = (unsigned char)*s++;
+		unsigned c = first < 0x80 ? first : first < 0xe0 ? first & 0x1f : first < 0xf0 ? first & 0x0f : first & 0x07;
+
+		for (; ((unsigned char)*s & 0xc0) == 0x80; s++)
+			c = c << 6 | ((unsigned char)*s & 0x3f);
+		n += is_wide(c) ? 2 : 1;
+	}
 	return n;
 }
 

@@ -67,38 +67,31 @@ static bool endpoint_valid(const char *pattern)
 	return slash != pattern && !strchr(slash + 1, '/') && (open || slash[1]);
 }
 
-/* What a token may be for of the conferences: an id, or the begin of one and an asterisk. */
+/* A conference's id, or the begin of one and an asterisk. */
 static bool conference_valid(const char *pattern)
 {
-	size_t len = strlen(pattern);
-	bool open = len > 0 && pattern[len - 1] == '*';
+	size_t len = strlen(pattern), n = strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
-	return strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len - open &&
-		len > 0 && pattern[0] != '.' && len - open <= 64;
+	return len > 0 && len <= 64 && (n == len || (n == len - 1 && pattern[n] == '*'));
 }
 
-/* Its place in a conference. @return exit status */
-static int fill_place(const struct mu_ctl *c, struct mu_token *t)
+/* @return exit status */
+static int fill_conference(const struct mu_ctl *c, struct mu_token *t)
 {
-	const char *role = c->role ? c->role : "", *rank = c->rank;
-
 	if (c->conference && !conference_valid(c->conference))
-		return mu_ctl_misused(
-			"--conference %s: must be a conference's id, or the begin of one and an asterisk, such as morning-*",
-			c->conference);
-	if (c->role && strcmp(role, "chair") != 0 && strcmp(role, "participant") != 0 && strcmp(role, "listener") != 0)
-		return mu_ctl_misused("--role %s: must be chair, participant or listener", role);
-	if (rank) {
-		size_t digits = strspn(rank, "0123456789");
+		return mu_ctl_misused("--conference %s: must be a conference's id, or the begin of one and an asterisk", c->conference);
+	if (c->role && mu_token_role_parse(c->role, &t->role) < 0)
+		return mu_ctl_misused("--role %s: must be chair, participant or listener", c->role);
+	t->rank = MU_TOKEN_RANK;
+	if (c->rank) {
+		char *end;
+		long rank = strtol(c->rank, &end, 10);
 
-		if (!digits || digits > 2 || rank[digits] || atoi(rank) > MU_TOKEN_RANK_MAX)
-			return mu_ctl_misused(
-				"--rank %s: must be 0, the highest, to %d", rank, MU_TOKEN_RANK_MAX);
-		t->has_rank = true;
-		t->rank = (unsigned)atoi(rank);
+		if (!*c->rank || *end || rank < 0 || rank > MU_TOKEN_RANK_MAX)
+			return mu_ctl_misused("--rank %s: must be 0, the highest, to %d", c->rank, MU_TOKEN_RANK_MAX);
+		t->rank = (uint8_t)rank;
 	}
 	snprintf(t->conference, sizeof(t->conference), "%s", c->conference ? c->conference : "");
-	snprintf(t->role, sizeof(t->role), "%s", role);
 	return MU_CTL_OK;
 }
 
@@ -133,7 +126,7 @@ static int fill(const struct mu_ctl *c, int64_t now_s, struct mu_token *t)
 	snprintf(t->endpoint, sizeof(t->endpoint), "%s", c->endpoint ? c->endpoint : "");
 	t->not_before_s = now_s;
 	t->expires_s = now_s + ttl_s;
-	return fill_place(c, t);
+	return fill_conference(c, t);
 }
 
 static int create(const struct mu_ctl *c)

@@ -53,6 +53,11 @@ struct mu_config {
 		struct mu_text_list keys;
 	} auth;
 	struct {
+		struct mu_text_list servers;
+		char *secret; /* file; NULL none */
+		int64_t lifetime_us;
+	} ice;
+	struct {
 		int64_t hold_us;
 		int second_publisher; /* enum mu_second_publisher */
 	} endpoints;

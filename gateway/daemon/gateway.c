@@ -51,6 +51,33 @@ static int make_state(struct mu_gateway *g, struct mu_error *e)
 	return lock_state(folder, &g->state_fd, e);
 }
 
+#define RETURN_US INT64_C(30000000) /* as long as a console's session waits for its client */
+
+static int make_conferences(struct mu_gateway *g, struct mu_error *e)
+{
+	struct mu_conference_store store = { 0 };
+	char *path;
+	unsigned n;
+	int err = 0;
+
+	if (g->config->state) {
+		path = g_build_filename(g->config->state, "conferences.db", NULL);
+		err = mu_conference_db_new(path, &g->conference_db, e);
+		g_free(path);
+	}
+	if (err == 0 && g->conference_db)
+		store = mu_conference_db_store(g->conference_db);
+	if (err == 0 && mu_conferences_new(g->directory, &store, &g->conferences) < 0)
+		err = mu_error_set(e, -ENOMEM, "out of memory for conferences");
+	if (err < 0 || !g->conference_db)
+		return err;
+	n = mu_conference_db_restore(g->conference_db, g->conferences);
+	if (n > 0)
+		mu_info(MU_TOPIC, NULL, "%u conferences go on", n);
+	g->return_until_us = mu_clock_us() + RETURN_US;
+	return 0;
+}
+
 static int build(struct mu_gateway *g, struct mu_error *e)
 {
 	struct mu_webrtc_options webrtc;
@@ -61,6 +88,8 @@ static int build(struct mu_gateway *g, struct mu_error *e)
 	if (err == 0)
 		err = mu_secrets_keyring(g->config, &g->keyring, e);
 	if (err == 0)
+		err = mu_secrets_ice(g->config, &g->ice_secret, e);
+	if (err == 0)
 		err = mu_secrets_check_tls(g->config, e);
 	if (err == 0)
 		err = mu_gateway_new_media(g, e);
@@ -70,6 +99,9 @@ static int build(struct mu_gateway *g, struct mu_error *e)
 	if (err < 0)
 		return mu_error_set(
 			e, err, "cannot make the directory of site %s: %s", g->config->site, strerror(-err));
+	err = make_conferences(g, e);
+	if (err < 0)
+		return err;
 	mu_gateway_webrtc_options(g, &webrtc);
 	err = mu_webrtc_new(&webrtc, &g->webrtc);
 	if (err < 0)
@@ -175,10 +207,13 @@ void mu_gateway_free(struct mu_gateway *g)
 	mu_api_free(g->api);
 	if (g->webrtc)
 		mu_webrtc_free(g->webrtc);
+	mu_conferences_free(g->conferences);
+	mu_conference_db_free(g->conference_db);
 	if (g->directory)
 		mu_directory_free(g->directory);
 	mu_media_free(g->media);
 	mu_keyring_free(g->keyring);
+	mu_secrets_wipe(g->ice_secret);
 	if (g->state_fd >= 0)
 		close(g->state_fd);
 	mu_inbox_run(&g->inbox);

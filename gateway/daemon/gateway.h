@@ -16,8 +16,12 @@ struct mu_gateway {
 	struct mu_inbox inbox; /* where the workers' messages run */
 	guint inbox_source, tick_source, watchdog_source, drain_source, signal_source[3];
 	struct mu_keyring *keyring;
+	char *ice_secret; /* NULL: none */
 	struct mu_media *media;
 	struct mu_directory *directory;
+	struct mu_conference_db *conference_db; /* NULL: nothing is kept */
+	struct mu_conferences *conferences;
+	int64_t return_until_us; /* until then members may come back after the restart and find all as it was; 0: past */
 	struct mu_webrtc *webrtc;
 	struct mu_api *api;
 	int64_t asked_us, answered_us; /* statistics of the workers: the last question, the last full answer */
@@ -45,6 +49,10 @@ int mu_gateway_new_media(struct mu_gateway *g, struct mu_error *e);
 
 /** The keys that tokens are checked with. @return 0, -errno with text in e */
 int mu_secrets_keyring(const struct mu_config *c, struct mu_keyring **ret, struct mu_error *e);
+/** The secret shared with TURN servers; *ret NULL: none is configured. mu_secrets_wipe frees. @return 0, -errno with text in e */
+int mu_secrets_ice(const struct mu_config *c, char **ret, struct mu_error *e);
+/** Takes NULL. */
+void mu_secrets_wipe(char *secret);
 /** Whether certificate and key can be read and belong together. @return 0, -EINVAL with text in e */
 int mu_secrets_check_tls(const struct mu_config *c, struct mu_error *e);
 

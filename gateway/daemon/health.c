@@ -27,6 +27,10 @@ static gboolean on_tick(gpointer arg)
 	mu_webrtc_expire(g->webrtc, mu_clock_wall_us() / 1000000);
 	mu_webrtc_refresh_stats(g->webrtc);
 	mu_directory_expire(g->directory, now);
+	if (g->return_until_us && now >= g->return_until_us) {
+		g->return_until_us = 0;
+		mu_conferences_release_absent(g->conferences);
+	}
 	if (!g->asking || now - g->asked_us >= ASK_AGAIN_US) {
 		g->asking = true;
 		g->asked_us = now;

@@ -16,6 +16,7 @@ bool mu_option_is_list(const struct mu_option *o)
 {
 	switch (o->type) {
 	case MU_OPTION_FILES:
+	case MU_OPTION_URLS:
 	case MU_OPTION_WORDS:
 	case MU_OPTION_SOCKETS:
 	case MU_OPTION_HOSTS:
@@ -43,6 +44,7 @@ size_t mu_option_size(const struct mu_option *o)
 	case MU_OPTION_FOLDER:
 		return sizeof(char *);
 	case MU_OPTION_FILES:
+	case MU_OPTION_URLS:
 		return sizeof(struct mu_text_list);
 	case MU_OPTION_WORDS:
 		return sizeof(struct mu_word_list);
@@ -160,10 +162,55 @@ static int add_word(const struct mu_option *o, struct mu_word_list *l, const cha
 	return 0;
 }
 
-static int add_file(struct mu_text_list *l, const char *folder, const char *text)
+/* "stun:", "stuns:", "turn:" or "turns:", a host, perhaps a port, and of TURN a transport (RFC 7064, 7065). */
+static bool url_valid(const char *text)
+{
+	static const char *const schemes[] = { "stun:", "stuns:", "turn:", "turns:" };
+	static const char host[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
+	size_t n = 0;
+	char *end;
+	long port;
+
+	for (size_t i = 0; i < MU_ARRAY_LEN(schemes) && n == 0; i++) {
+		if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+			n = strlen(schemes[i]);
+	}
+	if (n == 0 || strlen(text) > 255)
+		return false;
+	text += n;
+	if (*text == '[') {
+		n = strspn(text + 1, "0123456789abcdefABCDEF:.");
+		if (n == 0 || text[n + 1] != ']')
+			return false;
+		text += n + 2;
+	} else {
+		n = strspn(text, host);
+		if (n == 0)
+			return false;
+		text += n;
+	}
+	if (*text == ':') {
+		port = strtol(text + 1, &end, 10);
+		if (text[1] < '0' || text[1] > '9' || port < 1 || port > 65535)
+			return false;
+		text = end;
+	}
+	return *text == '\0' || strcmp(text, "?transport=udp") == 0 || strcmp(text, "?transport=tcp") == 0;
+}
+
+static int copy_url(const char *text, char **ret)
+{
+	if (!url_valid(text))
+		return -EINVAL;
+	*ret = strdup(text);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* @param folder  of paths; NULL: it is a list of URLs */
+static int add_text(struct mu_text_list *l, const char *folder, const char *text)
 {
 	char *s;
-	int err = copy_path(folder, text, &s);
+	int err = folder ? copy_path(folder, text, &s) : copy_url(text, &s);
 
 	if (err < 0)
 		return err;
@@ -199,7 +246,9 @@ int mu_option_set(const struct mu_option *o, struct mu_config *c, const char *fo
 	case MU_OPTION_FOLDER:
 		return set_text(o, at, folder, text);
 	case MU_OPTION_FILES:
-		return add_file(at, folder, text);
+		return add_text(at, folder, text);
+	case MU_OPTION_URLS:
+		return add_text(at, NULL, text);
 	case MU_OPTION_WORDS:
 		return add_word(o, at, text);
 	case MU_OPTION_SOCKETS:
@@ -219,7 +268,7 @@ bool mu_option_equal(const struct mu_option *o, const struct mu_config *a, const
 {
 	if (o->type == MU_OPTION_SITE || o->type == MU_OPTION_FILE || o->type == MU_OPTION_FOLDER)
 		return texts_equal(*(char **)field(o, a), *(char **)field(o, b));
-	if (o->type == MU_OPTION_FILES) {
+	if (o->type == MU_OPTION_FILES || o->type == MU_OPTION_URLS) {
 		const struct mu_text_list *x = field(o, a), *y = field(o, b);
 		bool same = x->n == y->n;
 
@@ -235,7 +284,7 @@ void mu_option_clear(const struct mu_option *o, struct mu_config *c)
 {
 	if (o->type == MU_OPTION_SITE || o->type == MU_OPTION_FILE || o->type == MU_OPTION_FOLDER)
 		free(*(char **)field(o, c));
-	if (o->type == MU_OPTION_FILES) {
+	if (o->type == MU_OPTION_FILES || o->type == MU_OPTION_URLS) {
 		struct mu_text_list *l = field(o, c);
 
 		for (unsigned i = 0; i < l->n; i++)

@@ -39,7 +39,7 @@ int mu_gateway_new_media(struct mu_gateway *g, struct mu_error *e)
 		.gather_us = c->media.gather_us,
 		.publisher_bps = (uint64_t)c->limits.publisher_bps,
 		.packets_max = (size_t)c->media.packets,
-		.control = &g->inbox,
+		.control = (struct mu_inbox *)(uintptr_t)&g->inbox,
 	};
 
 	for (unsigned i = 0; i < c->srtp.profiles.n; i++)
@@ -55,14 +55,20 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 	*ret = (struct mu_webrtc_options){
 		.media = g->media,
 		.directory = g->directory,
+		.conferences = g->conferences,
 		.advertise = c->media.advertise.items,
 		.n_advertise = c->media.advertise.n,
 		.listen = c->media.listen.items,
 		.n_listen = c->media.listen.n,
+		.ice_urls = (const char *const *)c->ice.servers.items,
+		.n_ice_urls = c->ice.servers.n,
+		.ice_secret = g->ice_secret,
+		.ice_lifetime_s = c->ice.lifetime_us / 1000000,
 		.hold_us = c->endpoints.hold_us,
 		.second = (enum mu_second_publisher)c->endpoints.second_publisher,
 		.max_sessions = (unsigned)c->limits.sessions,
 		.max_sessions_per_token = (unsigned)c->limits.sessions_per_token,
+		.control = (struct mu_inbox *)(uintptr_t)&g->inbox,
 	};
 }
 
@@ -80,6 +86,8 @@ void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *r
 		.directory = g->directory,
 		.media = g->media,
 		.keyring = g->keyring,
+		.conferences = g->conferences,
+		.conference_db = g->conference_db,
 		.listen = c->http.listen.items,
 		.n_listen = c->http.listen.n,
 		.certificate = c->http.certificate,

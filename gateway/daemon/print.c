@@ -46,6 +46,7 @@ char *mu_option_allowed(const struct mu_option *o, char *ret, size_t size)
 		[MU_OPTION_FILE] = "a file's path",
 		[MU_OPTION_FOLDER] = "a folder's path",
 		[MU_OPTION_FILES] = "a list of files' paths",
+		[MU_OPTION_URLS] = "a list of STUN or TURN addresses: stun, stuns, turn or turns, a colon, a host, perhaps :port and ?transport=udp or tcp",
 		[MU_OPTION_SOCKETS] =
 			"a list of addresses with a port, such as 192.0.2.1:8443 or [2001:db8::1]:8443",
 		[MU_OPTION_HOSTS] = "a list of addresses without a port, such as 192.0.2.1 or 2001:db8::1",

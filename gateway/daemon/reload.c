@@ -14,7 +14,7 @@ static void log_problems(struct mu_problems *p)
 }
 
 /* @return 0; or -errno, and everything that is wrong is logged */
-static int read_next(const struct mu_config *c, struct mu_config **ret, struct mu_keyring **ret_keys)
+static int read_next(const struct mu_config *c, struct mu_config **ret, struct mu_keyring **ret_keys, char **ret_ice)
 {
 	struct mu_problems p = { 0 };
 	struct mu_config *next = NULL;
@@ -25,6 +25,8 @@ static int read_next(const struct mu_config *c, struct mu_config **ret, struct m
 		err = mu_config_check_files(next, &p);
 	if (err == 0) {
 		err = mu_secrets_check_tls(next, &e);
+		if (err == 0)
+			err = mu_secrets_ice(next, ret_ice, &e);
 		if (err == 0)
 			err = mu_secrets_keyring(next, ret_keys, &e);
 		if (err < 0)
@@ -93,7 +95,7 @@ static int take(struct mu_config *c, struct mu_config *next)
 	return 0;
 }
 
-static void apply(struct mu_gateway *g, struct mu_keyring *keys)
+static void apply(struct mu_gateway *g, struct mu_keyring *keys, char *ice_secret)
 {
 	struct mu_webrtc_options webrtc;
 	struct mu_api_options api;
@@ -102,6 +104,8 @@ static void apply(struct mu_gateway *g, struct mu_keyring *keys)
 
 	mu_log_setup((enum mu_log_level)g->config->log.level, (enum mu_log_target)g->config->log.target);
 	g->keyring = keys;
+	mu_secrets_wipe(g->ice_secret);
+	g->ice_secret = ice_secret;
 	mu_media_set_publisher_bps(g->media, (uint64_t)g->config->limits.publisher_bps);
 	mu_gateway_webrtc_options(g, &webrtc);
 	mu_webrtc_reconfigure(g->webrtc, &webrtc);
@@ -117,19 +121,22 @@ void mu_reload(struct mu_gateway *g)
 {
 	struct mu_config *next = NULL;
 	struct mu_keyring *keys = NULL;
+	char *ice_secret = NULL;
 
 	if (g->draining)
 		return;
 	mu_info(MU_TOPIC, NULL, "reload: reading %s", g->config->path);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)mu_clock_us());
-	if (read_next(g->config, &next, &keys) == 0) {
+	if (read_next(g->config, &next, &keys, &ice_secret) == 0) {
 		if (take(g->config, next) == 0) {
-			apply(g, keys);
+			apply(g, keys, ice_secret);
+			ice_secret = NULL;
 			mu_info(MU_TOPIC, NULL, "reload: done");
 		} else {
 			mu_keyring_free(keys);
 		}
 		mu_config_free(next);
 	}
+	mu_secrets_wipe(ice_secret);
 	sd_notify(0, "READY=1");
 }

@@ -128,6 +128,18 @@ static void check_advertise(const struct check *k)
 	}
 }
 
+static void check_ice(const struct check *k)
+{
+	const struct mu_config *c = k->c;
+	bool turn = false;
+
+	for (unsigned i = 0; i < c->ice.servers.n; i++)
+		turn |= strncmp(c->ice.servers.items[i], "turn", 4) == 0;
+	if (turn && !c->ice.secret)
+		mu_problems_add(k->p, c->path, line_of(k, "ice.servers"),
+			"ice.servers: a TURN server takes nobody without credentials: give ice.secret, the secret it shares with the gateway");
+}
+
 int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_problems *p)
 {
 	struct check k = { c, line, p };
@@ -137,6 +149,7 @@ int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_p
 	check_plain(&k);
 	check_media_listen(&k);
 	check_advertise(&k);
+	check_ice(&k);
 	if (c->insecure_bench) {
 		check_bench(&k, "http.listen", &c->http.listen);
 		check_bench(&k, "media.listen", &c->media.listen);
@@ -164,6 +177,8 @@ int mu_config_check_files(const struct mu_config *c, struct mu_problems *p)
 		need_file(c, "http.certificate", c->http.certificate, p);
 	if (c->http.key)
 		need_file(c, "http.key", c->http.key, p);
+	if (c->ice.secret)
+		need_file(c, "ice.secret", c->ice.secret, p);
 	for (unsigned i = 0; i < c->auth.keys.n; i++)
 		need_file(c, "auth.keys", c->auth.keys.items[i], p);
 	if (c->state && stat(c->state, &st) == 0 && !S_ISDIR(st.st_mode))

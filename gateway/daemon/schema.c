@@ -60,6 +60,14 @@ const struct mu_option mu_options[] = {
 	{ "auth.keys", MU_OPTION_FILES, AT(auth.keys), .reloadable = true,
 		.help = "Public keys (PEM; Ed25519 or P-256) whose tokens are accepted. At least one, unless `insecure_bench` is set. `musterctl token keygen` makes a pair." },
 
+	{ "ice.servers", MU_OPTION_URLS, AT(ice.servers), .reloadable = true,
+		.help = "STUN and TURN servers that clients are told of, for those whose firewall lets no UDP of theirs through: `turn:turn.city.example:3478`, `turns:turn.city.example:443?transport=tcp`. Clients reach the gateway through a relay as any other; it needs nothing for that but to be reachable from the TURN server." },
+	{ "ice.secret", MU_OPTION_FILE, AT(ice.secret), .reloadable = true,
+		.help = "File with the secret shared with the TURN servers (coturn: `use-auth-secret`, `static-auth-secret`), in its first line. Each client gets a user name and password of its own made from it, good for `ice.lifetime`. Nobody but the gateway and the TURN servers may read it." },
+	{ "ice.lifetime", MU_OPTION_DURATION, AT(ice.lifetime_us), .def = "12h", .reloadable = true, .min = 60 * SECOND,
+		.max = 7 * 24 * 3600 * SECOND,
+		.help = "How long a client's TURN credentials are good. A relay that is in use ends with them, so longer than a duty." },
+
 	{ "endpoints.hold", MU_OPTION_DURATION, AT(endpoints.hold_us), .def = "10s", .reloadable = true,
 		.max = 600 * SECOND,
 		.help = "How long viewers of a publisher that vanished are kept for its return." },

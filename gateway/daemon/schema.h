@@ -16,6 +16,7 @@ enum mu_option_type { /* and the field it fills */
 	MU_OPTION_WORD,	     /* int, index into words */
 	MU_OPTION_FILE,	     /* char *, absolute path */
 	MU_OPTION_FOLDER,    /* char *, absolute path */
+	MU_OPTION_URLS,	     /* struct mu_text_list, STUN and TURN URIs (RFC 7064, 7065) */
 	MU_OPTION_FILES,     /* struct mu_text_list, absolute paths */
 	MU_OPTION_WORDS,     /* struct mu_word_list */
 	MU_OPTION_SOCKETS,   /* struct mu_addr_list: address and port */

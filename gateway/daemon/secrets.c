@@ -59,3 +59,48 @@ int mu_secrets_check_tls(const struct mu_config *c, struct mu_error *e)
 	SSL_CTX_free(ctx);
 	return err;
 }
+
+#define ICE_SECRET_MIN 16
+#define ICE_SECRET_MAX 255
+
+/* The first line, without the blanks around it. */
+static int read_line(const char *path, char line[ICE_SECRET_MAX + 3], struct mu_error *e)
+{
+	FILE *f = fopen(path, "re");
+	int err = 0;
+
+	if (!f)
+		return mu_error_set(e, -errno, "ice.secret: %s: %s", path, strerror(errno));
+	if (!fgets(line, ICE_SECRET_MAX + 3, f))
+		line[0] = '\0';
+	fclose(f);
+	g_strstrip(line);
+	if (strlen(line) < ICE_SECRET_MIN || strlen(line) > ICE_SECRET_MAX)
+		err = mu_error_set(e, -EINVAL,
+			"ice.secret: the first line of %s must be a secret of %d to %d characters: make one with openssl rand -hex 32, and "
+			"give it to the TURN server as static-auth-secret",
+			path, ICE_SECRET_MIN, ICE_SECRET_MAX);
+	return err;
+}
+
+int mu_secrets_ice(const struct mu_config *c, char **ret, struct mu_error *e)
+{
+	char line[ICE_SECRET_MAX + 3];
+	int err;
+
+	*ret = NULL;
+	if (!c->ice.secret)
+		return 0;
+	err = read_line(c->ice.secret, line, e);
+	if (err == 0)
+		*ret = g_strdup(line);
+	explicit_bzero(line, sizeof(line));
+	return err;
+}
+
+void mu_secrets_wipe(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	g_free(secret);
+}

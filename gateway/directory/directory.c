@@ -21,10 +21,18 @@ const char *mu_endpoint_state_name(enum mu_endpoint_state s)
 
 /* --- tracks --- */
 
+static void drop_layers(struct mu_endpoint_track *et)
+{
+	for (unsigned i = 0; i < et->n_layers; i++)
+		et->layers[i] = mu_track_unref(et->layers[i]);
+	et->n_layers = 0;
+	et->track = NULL;
+}
+
 static void drop_tracks(struct mu_endpoint *ep)
 {
 	for (unsigned i = 0; i < ep->n_tracks; i++) {
-		mu_track_unref(ep->tracks[i].track);
+		drop_layers(&ep->tracks[i]);
 		free(ep->tracks[i].formats);
 	}
 	memset(ep->tracks, 0, sizeof(ep->tracks));
@@ -40,7 +48,21 @@ struct mu_endpoint_track *mu_endpoint_find_track(struct mu_endpoint *ep, const c
 	return NULL;
 }
 
-int mu_endpoint_set_track(struct mu_endpoint *ep, const char *label, struct mu_track *t,
+static void put_layers(struct mu_endpoint_track *et, const struct mu_endpoint_layer *layers, unsigned n)
+{
+	struct mu_endpoint_track old = *et;
+
+	for (unsigned i = 0; i < n; i++) {
+		et->layers[i] = mu_track_ref(layers[i].track);
+		memcpy(et->rids[i], layers[i].rid, sizeof(et->rids[i]));
+	}
+	et->n_layers = n;
+	et->track = et->layers[0];
+	et->kind = mu_track_kind(et->track);
+	drop_layers(&old);
+}
+
+int mu_endpoint_set_layers(struct mu_endpoint *ep, const char *label, const struct mu_endpoint_layer *layers, unsigned n_layers,
 	const struct mu_format *formats, unsigned n)
 {
 	struct mu_endpoint_track *et = mu_endpoint_find_track(ep, label);
@@ -57,15 +79,18 @@ int mu_endpoint_set_track(struct mu_endpoint *ep, const char *label, struct mu_t
 		et = &ep->tracks[ep->n_tracks++];
 		snprintf(et->label, sizeof(et->label), "%s", label);
 	}
-	t = mu_track_ref(t);
-	if (et->track)
-		mu_track_unref(et->track);
-	et->track = t;
-	et->kind = mu_track_kind(t);
+	put_layers(et, layers, n_layers);
 	free(et->formats);
 	et->formats = copy;
 	et->n_formats = n;
 	return 0;
+}
+
+int mu_endpoint_set_track(struct mu_endpoint *ep, const char *label, struct mu_track *t, const struct mu_format *formats, unsigned n)
+{
+	const struct mu_endpoint_layer one = { .track = t };
+
+	return mu_endpoint_set_layers(ep, label, &one, 1, formats, n);
 }
 
 /* --- the directory --- */

@@ -25,9 +25,8 @@ const char *mu_endpoint_state_name(enum mu_endpoint_state s);
 
 /** Tracks persist while the endpoint is live or lost, so that viewers outlive a publisher that returns. */
 struct mu_endpoint_track {
-	struct mu_track *track; /* a reference; of several layers the first */
-	struct mu_track *layers[MU_LAYERS_MAX]; /* references: the encodings of one picture, in the publisher's order; layers[0] is
-						   track */
+	struct mu_track *track; /* layers[0] */
+	struct mu_track *layers[MU_LAYERS_MAX]; /* references: the encodings of one picture, in the publisher's order */
 	char rids[MU_LAYERS_MAX][17];		/* "": not simulcast */
 	unsigned n_layers;
 	char label[16];		/* "video", "audio", "screen" */
@@ -85,6 +84,13 @@ void mu_directory_set_state(struct mu_directory *d, struct mu_endpoint *ep, enum
  *  @return 0, -ENOMEM, -ENOSPC (MU_TRACKS_MAX): nothing changed */
 int mu_endpoint_set_track(struct mu_endpoint *ep, const char *label, struct mu_track *t, const struct mu_format *formats,
 	unsigned n);
+/** The same for a track that comes in several encodings, 1 to MU_LAYERS_MAX, all of one kind. */
+struct mu_endpoint_layer {
+	struct mu_track *track;
+	char rid[17]; /* "": not simulcast */
+};
+int mu_endpoint_set_layers(struct mu_endpoint *ep, const char *label, const struct mu_endpoint_layer *layers, unsigned n_layers,
+	const struct mu_format *formats, unsigned n);
 /** @return the track of this label, NULL: none */
 struct mu_endpoint_track *mu_endpoint_find_track(struct mu_endpoint *ep, const char *label);
 void mu_directory_set_viewers(struct mu_directory *d, struct mu_endpoint *ep, unsigned viewers);

@@ -5,7 +5,7 @@
 
 #define CATCH_UP_TURN	   64	  /* packets a joiner gets a turn, so that others get theirs */
 #define CATCH_UP_TURN_US   1000
-#define CATCH_UP_FRESH_US  300000 /* a key frame younger than this serves a joiner without asking the source */
+#define CATCH_UP_FRESH_US  MU_KEY_INTERVAL_US /* a key frame younger than this serves a joiner without asking the source */
 #define CATCH_UP_FACTOR	   4	  /* times the rate since the key frame */
 #define CATCH_UP_FLOOR	   1000	  /* bytes a millisecond: 8 Mbit/s */
 #define CATCH_UP_SPAN_US   250000
@@ -123,14 +123,14 @@ static bool was_overtaken(const struct branch *b, const struct mu_packet *key)
 /* A branch that begins with the GOP of home's cache gets all of it in a turn: then they begin by catching up. */
 static void begin_at_key(struct branch *b, const struct mu_packet *key, int64_t now_us)
 {
-	bool history = now_us - key->arrival_us > HISTORY_US || was_overtaken(b, key);
+	bool old = now_us - key->arrival_us > HISTORY_US, history = old || was_overtaken(b, key);
 	bool whole = key->lead == 0 || cache_get(&b->cache, key_start(key));
 	unsigned n = 0;
 
 	mu_list_for_each(it, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
-		if (!s->waiting_key)
+		if (!s->waiting_key || (s->afresh && old))
 			continue;
 		n++;
 		s->first_seq = key_start(key);
@@ -146,6 +146,8 @@ static void begin_at_key(struct branch *b, const struct mu_packet *key, int64_t 
 	mu_list_for_each(it, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
+		if (s->waiting_key && s->afresh && old)
+			continue;
 		if (s->waiting_key && history)
 			begin_catch_up(b, s, key_start(key), now_us);
 		s->waiting_key = false;
@@ -332,7 +334,7 @@ static bool key_frame_serves(const struct branch *b, int64_t now_us)
 
 static void begin_video(struct branch *b, struct mu_sink *s, int64_t now_us)
 {
-	if (key_frame_serves(b, now_us)) {
+	if (!s->afresh && key_frame_serves(b, now_us)) {
 		begin_catch_up(b, s, b->cache.gop, now_us);
 	} else {
 		s->waiting_key = true;
@@ -348,6 +350,7 @@ void mu_track_add_sink(struct mu_track *t, struct mu_worker *w, struct mu_sink *
 	s->waiting_key = s->catching_up = false;
 	s->first_seq = b->cache.high;
 	mu_list_append(&b->sinks, &s->link);
+	shape_users(t, 1);
 	if (b->n_sinks++ == 0 && w != t->home)
 		set_wanted(b, true);
 	if (t->kind == MU_VIDEO)
@@ -359,6 +362,7 @@ void mu_track_remove_sink(struct mu_track *t, struct mu_worker *w, struct mu_sin
 	struct branch *b = branch_of(t, w);
 
 	mu_list_remove(&s->link);
+	shape_users(t, -1);
 	if (s->catching_up)
 		end_catch_up(b, s);
 	if (--b->n_sinks == 0) {

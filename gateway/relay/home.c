@@ -58,6 +58,7 @@ static void start_numbering(struct mu_track *t, const struct mu_packet *p, uint6
 	t->source_first = next;
 	t->ts_offset = t->last_ts + gap - p->wire_ts;
 	t->key.known = t->params.known = false;
+	mu_dd_reset(t->dd);
 	t->source_started = true;
 }
 
@@ -92,18 +93,55 @@ static void look_for_key(struct mu_track *t, struct branch *b, struct mu_packet 
 	b->stats.key_frames++;
 }
 
-static void look(struct mu_track *t, struct branch *b, struct mu_packet *p)
+/* What a dependency descriptor says goes for any codec. Its store is made when the first one comes. */
+static void look_at_descriptor(struct mu_track *t, const struct mu_packet *p, struct mu_payload_layers *l)
+{
+	struct mu_payload_layers said;
+	size_t len;
+	const uint8_t *dd = mu_rtp_ext(p, MU_EXT_DEPENDENCY_DESCRIPTOR, &len);
+
+	if (!dd || (!t->dd && mu_dd_new(&t->dd) < 0) || mu_dd_read(t->dd, dd, len, p->ts, &said) < 0)
+		return;
+	if (!said.width) {
+		said.width = l->width;
+		said.height = l->height;
+	}
+	*l = said;
+}
+
+static void look_at_layers(struct mu_track *t, struct mu_packet *p, enum mu_codec codec)
+{
+	struct mu_payload_layers l = mu_payload_layers(codec, p->data + p->hlen, (size_t)p->len - p->hlen - p->pad,
+		p->flags & MU_PACKET_FRAME, p->flags & MU_PACKET_MARKER);
+
+	look_at_descriptor(t, p, &l);
+	p->spatial = l.spatial;
+	p->temporal = l.temporal;
+	p->layer = l.flags;
+	if (l.width)
+		shape_size(t, l.width, l.height);
+}
+
+static void look(struct mu_track *t, struct branch *b, struct mu_packet *p, int64_t now_us)
 {
 	struct mu_payload_info info;
-	size_t payload = (size_t)p->len - p->hlen - p->pad;
+	size_t payload = (size_t)p->len - p->hlen - p->pad, len;
+	const uint8_t *level;
 
+	p->spatial = p->temporal = p->layer = 0;
 	if (!b->formats || p->codec >= b->formats->n)
 		return;
 	info = mu_payload_look(b->formats->f[p->codec].codec, p->data + p->hlen, payload);
 	if (info.frame_start)
 		p->flags |= MU_PACKET_FRAME;
-	if (t->kind == MU_VIDEO)
+	if (t->kind == MU_VIDEO) {
 		look_for_key(t, b, p, &info);
+		look_at_layers(t, p, b->formats->f[p->codec].codec);
+	} else {
+		level = mu_rtp_ext(p, MU_EXT_AUDIO_LEVEL, &len);
+		if (level && len >= 1)
+			shape_level(t, level[0], now_us);
+	}
 }
 
 /* A sender cuts a frame "about equally": packets that differ by a byte would each begin a new segmented send. Padding to a
@@ -149,7 +187,8 @@ void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, i
 		t->last_ts = p->ts;
 		t->last_ts_us = now_us;
 	}
-	look(t, b, p);
+	look(t, b, p, now_us);
+	shape_packet(t, p, now_us);
 	if (t->kind == MU_VIDEO && (t->wanted || b->n_sinks > 1))
 		level(p);
 	if (p->flags & MU_PACKET_KEY)

@@ -46,6 +46,7 @@ struct mu_sink {
 	struct mu_track *track;
 	uint64_t first_seq; /* packets below are not for it: it joined later */
 	bool waiting_key;   /* takes nothing before a key frame's start */
+	bool afresh;	    /* begins with a key frame of the moment, not with one in the cache; set before it is added */
 	bool catching_up;   /* is being fed from the cache, from cursor on */
 	uint64_t cursor;
 	uint32_t pace;	 /* bytes a millisecond while it catches up */

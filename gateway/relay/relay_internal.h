@@ -83,6 +83,20 @@ struct frame_start {
 	uint64_t seq;
 };
 
+/** What came in half a second. shape.c */
+struct gauge_half {
+	uint32_t bytes[MU_SPATIAL_MAX][MU_TEMPORAL_MAX];
+	uint16_t frames[MU_TEMPORAL_MAX];
+};
+struct gauge {
+	struct gauge_half now, before;
+	int64_t since_us, before_us; /* when they began; before_us 0: there is none */
+	bool early;		     /* to be told before the half second is over */
+	uint16_t width, height;
+	uint32_t frame_ts; /* the last frame that was counted: parameter sets and slices each may begin one */
+};
+#define SHAPE_WORDS ((sizeof(struct mu_shape) + 3) / 4)
+
 struct mu_track {
 	atomic_uint refs;
 	char *id;
@@ -106,6 +120,24 @@ struct mu_track {
 	int64_t asked_us;
 	bool key_wanted;
 	struct mu_timer key_timer;
+	struct mu_dd *dd; /* NULL: no dependency descriptor came yet */
+	struct gauge gauge;
+	/* written at home, read by any thread: shape.c */
+	struct {
+		atomic_uint seq;
+		_Atomic uint32_t words[SHAPE_WORDS];
+		_Atomic int64_t last_us;
+		_Atomic uint64_t loud;
+	} shape;
+	/* any thread */
+	atomic_uint users;
+	struct {
+		_Atomic(struct mu_inbox *) in; /* NULL: nobody watches */
+		struct note note;
+		/* control thread */
+		void (*fn)(void *arg, struct mu_track *t);
+		void *arg;
+	} watch;
 	unsigned n_branches;
 	struct branch branches[];
 };
@@ -147,6 +179,15 @@ int64_t branch_catch_up(struct branch *b, int64_t now_us);
 /** Packets queued from now on have other formats; those before leave under theirs. */
 void branch_set_formats(struct branch *b, struct formats *f, int64_t now_us);
 void branch_mark_dirty(struct branch *b);
+
+/** A packet came in that counts. Home worker, like the next two. */
+void shape_packet(struct mu_track *t, const struct mu_packet *p, int64_t now_us);
+/** A key frame says its size. */
+void shape_size(struct mu_track *t, unsigned width, unsigned height);
+/** The audio level of a packet, -dBov, as the extension has it (RFC 6464). */
+void shape_level(struct mu_track *t, uint8_t dbov, int64_t now_us);
+/** A sink more (1) or less (-1). Any worker. */
+void shape_users(struct mu_track *t, int by);
 
 /** Ask the source now or when its interval has passed. Home worker. */
 void home_ask_key(struct mu_track *t, int64_t now_us);

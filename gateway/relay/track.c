@@ -54,6 +54,7 @@ struct mu_track *mu_track_unref(struct mu_track *t)
 		cache_done(&t->branches[i].cache);
 		formats_unref(t->branches[i].formats);
 	}
+	mu_dd_free(t->dd);
 	free(t->id);
 	free(t);
 	return NULL;

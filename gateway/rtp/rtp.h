@@ -43,6 +43,49 @@ struct mu_payload_info {
  *  of several that say so with one time stamp, the first is the frame's. Media worker. */
 struct mu_payload_info mu_payload_look(enum mu_codec c, const uint8_t *payload, size_t len);
 
+/** What a video payload says about layers: the place of its frame among them (mu_packet.spatial, temporal, layer). */
+struct mu_payload_layers {
+	uint8_t spatial, temporal, flags; /* enum mu_layer_flag */
+	uint16_t width, height;		  /* of a key frame, its highest layer; 0: not said here */
+};
+/** Look into a payload: VP8 (RFC 7741), VP9 (RFC 9628); the others have one layer. Sizes are of VP8's and VP9's key frames,
+ *  of parameter sets of H.264 and H.265 (cropped, as shown), of AV1's sequence header. `start`, `end`: it is the first, the
+ *  last packet of its frame as far as other headers tell. Never reads past len; what is malformed says what one layer would.
+ *  Media worker. */
+struct mu_payload_layers mu_payload_layers(enum mu_codec c, const uint8_t *payload, size_t len, bool start, bool end);
+
+/** What the dependency descriptors of one source said so far (MU_EXT_DEPENDENCY_DESCRIPTOR; any codec may have them). */
+struct mu_dd;
+/** @return 0, -ENOMEM */
+int mu_dd_new(struct mu_dd **ret);
+void mu_dd_free(struct mu_dd *d);
+/** Another source comes. Takes NULL. */
+void mu_dd_reset(struct mu_dd *d);
+/** Read the descriptor of a packet. Never reads past len. Media worker.
+ *  @param ts  the packet's, of any one clock: which frames are of one picture
+ *  @param ret width and height only where layers come or go
+ *  @return 0, -EBADMSG (malformed), -ENOENT (it counts in a key frame's table that did not come, or has been followed by
+ *  another) */
+int mu_dd_read(struct mu_dd *d, const uint8_t *data, size_t len, uint32_t ts, struct mu_payload_layers *ret);
+
+/* --- the VP8 payload descriptor (RFC 7741, section 4.2) --- */
+
+#define MU_VP8_DESCRIPTOR_MAX 6
+struct mu_vp8 {
+	uint8_t len;	       /* of the descriptor, 1..6 */
+	bool start;	       /* first packet of a frame: S and PID 0 */
+	bool key;	       /* and it is a key frame */
+	bool no_reference;     /* N: nobody needs it */
+	bool sync;	       /* Y: one may go up to this temporal layer here */
+	int temporal;	       /* -1: not said */
+	uint8_t picture_at, picture_bits; /* place and width (7, 15) of the picture id; bits 0: none */
+	uint8_t tl0_at;			  /* place of TL0PICIDX; 0: none */
+	uint16_t picture;
+	uint8_t tl0;
+};
+/** Read a payload's descriptor. Never reads past len. @return 0, -EBADMSG */
+int mu_vp8_parse(const uint8_t *payload, size_t len, struct mu_vp8 *ret);
+
 /** One payload format of a stream. */
 struct mu_format {
 	enum mu_codec codec;

@@ -87,7 +87,8 @@ int mu_srtcp_unprotect(struct mu_srtp_engine *en, struct mu_srtp_key *k, const u
 
 /** Receiving state of one direction: ROC, highest SEQ and replay window per SSRC, made only after a packet's tag was
  *  good, so that a stranger allocates nothing (RELIABILITY S4 to S6, S14). */
-#define MU_SRTP_RX_STREAMS 32
+#define MU_SRTP_RX_STREAMS 256 /* SSRCs of RTP, and as many of RTCP: a browser reports on each section by another, and a
+				  screen shared anew has new ones */
 struct mu_srtp_rx;
 /** @param key borrowed; outlives it. */
 int mu_srtp_rx_new(struct mu_srtp_key *key, struct mu_srtp_rx **ret);
@@ -95,10 +96,10 @@ void mu_srtp_rx_free(struct mu_srtp_rx *rx);
 /** One SRTP packet: find its index, check, decrypt, only then move the window (1024 packets).
  *  A first packet at SEQ 65530 and later is tried with ROC 0 as any other; the estimate is RFC 3711, appendix A.
  *  @param hlen bytes of RTP header
- *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed) */
+ *  @return bytes of plaintext, -EBADMSG (tag), -EALREADY (replay or too old), -ENOSPC (more SSRCs than allowed), -ENOMEM */
 int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, size_t hlen,
 	uint8_t *ret);
-/** One SRTCP packet, with replay window. @return bytes of plaintext, -EBADMSG, -EALREADY, -ENOSPC */
+/** One SRTCP packet, with replay window. @return bytes of plaintext, -EBADMSG, -EALREADY, -ENOSPC, -ENOMEM */
 int mu_srtp_rx_rtcp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, uint8_t *ret);
 
 /* --- identity: a certificate and its key -------------------------------------------------------------------------- */
@@ -158,6 +159,13 @@ enum mu_dtls_state mu_dtls_state(const struct mu_dtls *d);
 /** After MU_DTLS_UP, once: the keys; the association keeps none. @return 0, -EPROTO */
 int mu_dtls_take_keys(struct mu_dtls *d, struct mu_dtls_keys *ret);
 
+/* --- TURN: credentials for a while (draft-uberti-behave-turn-rest; coturn's use-auth-secret) ---------------------------------- */
+
+#define MU_TURN_PASSWORD 32 /* bytes, with the NUL */
+/** The password that a TURN server with this secret takes for a user name "<expiry>:<user>": base64 of its HMAC-SHA1.
+ *  @return 0, -EIO (OpenSSL) */
+int mu_turn_password(const char *secret, const char *username, char ret[MU_TURN_PASSWORD]);
+
 /* --- tokens: signed JWT (RFC 7519, 8725), EdDSA (Ed25519) or ES256 ----------------------------------------------------- */
 
 enum mu_scope {
@@ -172,31 +180,29 @@ int mu_scope_parse(const char *text, uint32_t *ret);
 /** @return ret */
 char *mu_scope_text(uint32_t scopes, char *ret, size_t size);
 
+#define MU_TOKEN_RANK	  8
+#define MU_TOKEN_RANK_MAX 15
 /** A token's claims. */
 struct mu_token {
 	char id[64];	   /* jti: what revocation names */
 	char kid[44];	   /* RFC 7638 thumbprint of the key that it was checked with; "": none was */
 	char subject[128]; /* sub: who */
 	char endpoint[128]; /* claim "endpoint": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
-	char conference[128]; /* claim "conference": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
-	char role[16];	   /* claim "role": "chair", "participant" or "listener"; "": mu_token_role says which */
-	bool has_rank;	   /* the claim "rank" is there */
-	unsigned rank;	   /* 0 (the highest) to MU_TOKEN_RANK_MAX; meaningless without has_rank: see mu_token_rank */
 	char issuer[128];
+	char conference[65];  /* claim "conference": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
+	enum mu_token_role { MU_TOKEN_PARTICIPANT, MU_TOKEN_CHAIR, MU_TOKEN_LISTENER } role; /* claim "role", in a conference */
+	uint8_t rank;	      /* claim "rank": of what it asks for, 0 highest; absent: MU_TOKEN_RANK */
 	uint32_t scopes;
 	int64_t not_before_s, expires_s; /* UTC seconds; expires_s is always set */
 };
-#define MU_TOKEN_RANK_MAX     15
-#define MU_TOKEN_RANK_DEFAULT 8
 /** @return whether the token's endpoint pattern covers the id: equal, or a final '*' standing for any ending. */
 bool mu_token_covers(const struct mu_token *t, const char *endpoint_id);
-/** The same for the id of a conference. */
-bool mu_token_covers_conference(const struct mu_token *t, const char *conference_id);
-/** The role its holder has in a conference: the claim; without one "chair" for who may operate the gateway, else
- *  "participant". */
-const char *mu_token_role(const struct mu_token *t);
-/** The rank its holder has: the claim, without one MU_TOKEN_RANK_DEFAULT. */
-unsigned mu_token_rank(const struct mu_token *t);
+/** The same for a conference's id. */
+bool mu_token_covers_conference(const struct mu_token *t, const char *id);
+/** "chair" and so on. */
+const char *mu_token_role_name(enum mu_token_role r);
+/** @return 0, -EINVAL */
+int mu_token_role_parse(const char *text, enum mu_token_role *ret);
 /** Whether two are the same token: an id is its issuer's own, so another key's token with the same one is another. */
 bool mu_token_same(const struct mu_token *a, const struct mu_token *b);
 
@@ -212,8 +218,7 @@ size_t mu_keyring_size(const struct mu_keyring *k);
 bool mu_keyring_knows(const struct mu_keyring *k, const struct mu_token *t);
 /** Check signature, algorithm against key type (never the header's word alone; "none" is refused), times (exp to the
  *  second, as running media ends then; nbf with 30 s of leeway), and required claims: jti, sub, exp, scope; "aud", if
- *  there, must have "muster". "conference", "role" and "rank" may be left out, as older tokens do; a role or rank that does
- *  not exist is no token. Control thread.
+ *  there, must have "muster". Control thread.
  *  @return 0, -EBADMSG (no JWT), -EPERM (signature, algorithm, unknown key), -ETIME (expired or not yet valid) */
 int mu_token_verify(const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e);
 /** Read a token's claims without any check of who signed it or when: for whoever holds one and wants to name it.

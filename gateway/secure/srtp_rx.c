@@ -22,14 +22,23 @@ struct rtcp_stream {
 	uint64_t seen; /* bit n: highest - n came */
 	uint32_t highest;
 };
+/* SSRCs and their states, side by side: the SSRCs are looked through per packet. Room is made with an SSRC's
+ * first good packet. A place is never given back, for without its window what was recorded from the SSRC
+ * could be played again. */
+struct rtp_streams {
+	size_t n, size;
+	uint32_t *ssrc;
+	struct rtp_stream *state;
+};
+struct rtcp_streams {
+	size_t n, size;
+	uint32_t *ssrc;
+	struct rtcp_stream *state;
+};
 struct mu_srtp_rx {
 	struct mu_srtp_key *key;
-	uint8_t n_rtp, n_rtcp;
-	/* apart from the rest, because they are looked through per packet */
-	uint32_t rtp_ssrc[MU_SRTP_RX_STREAMS], rtcp_ssrc[MU_SRTP_RX_STREAMS];
-	/* made with an SSRC's first good packet: most viewers send none */
-	struct rtp_stream *rtp[MU_SRTP_RX_STREAMS];
-	struct rtcp_stream rtcp[MU_SRTP_RX_STREAMS];
+	struct rtp_streams rtp;
+	struct rtcp_streams rtcp;
 };
 
 int mu_srtp_rx_new(struct mu_srtp_key *key, struct mu_srtp_rx **ret)
@@ -47,9 +56,31 @@ void mu_srtp_rx_free(struct mu_srtp_rx *rx)
 {
 	if (!rx)
 		return;
-	for (size_t i = 0; i < rx->n_rtp; i++)
-		free(rx->rtp[i]);
+	free(rx->rtp.ssrc);
+	free(rx->rtp.state);
+	free(rx->rtcp.ssrc);
+	free(rx->rtcp.state);
 	free(rx);
+}
+
+/** Room for one more in a table. @return 0, -ENOMEM: nothing changed but perhaps its size */
+static int make_room(size_t n, size_t *size, uint32_t **ssrc, void **state, size_t state_size)
+{
+	size_t bigger = *size ? *size * 2 : 4;
+	void *at;
+
+	if (n < *size)
+		return 0;
+	at = realloc(*ssrc, bigger * sizeof(**ssrc));
+	if (!at)
+		return -ENOMEM;
+	*ssrc = at;
+	at = realloc(*state, bigger * state_size);
+	if (!at)
+		return -ENOMEM;
+	*state = at;
+	*size = bigger;
+	return 0;
 }
 
 /** @return the SSRC's place, n if it has none */
@@ -119,14 +150,16 @@ static int first_packet(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const 
 
 static int add_stream(struct mu_srtp_rx *rx, uint32_t ssrc, uint64_t index)
 {
-	struct rtp_stream *st = calloc(1, sizeof(*st));
+	struct rtp_streams *all = &rx->rtp;
+	void *state = all->state;
+	int err = make_room(all->n, &all->size, &all->ssrc, &state, sizeof(*all->state));
 
-	if (!st)
-		return -ENOMEM;
-	st->highest = index;
-	mark(st, index);
-	rx->rtp_ssrc[rx->n_rtp] = ssrc;
-	rx->rtp[rx->n_rtp++] = st;
+	all->state = state;
+	if (err < 0)
+		return err;
+	all->state[all->n] = (struct rtp_stream){ .highest = index };
+	mark(&all->state[all->n], index);
+	all->ssrc[all->n++] = ssrc;
 	return 0;
 }
 
@@ -141,20 +174,21 @@ int mu_srtp_rx_rtp(struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8
 	if (hlen < SRTP_HEADER || len < hlen + growth || len > UINT16_MAX)
 		return -EBADMSG;
 	ssrc = mu_get32(in + 8);
-	at = find(rx->rtp_ssrc, rx->n_rtp, ssrc);
-	if (at == rx->n_rtp) {
+	at = find(rx->rtp.ssrc, rx->rtp.n, ssrc);
+	if (at == rx->rtp.n) {
 		if (at == MU_SRTP_RX_STREAMS)
 			return -ENOSPC;
 		err = first_packet(en, rx, in, len, hlen, ret, &index);
 		if (err == 0)
 			err = add_stream(rx, ssrc, index);
 	} else {
-		index = guess_index(rx->rtp[at]->highest, mu_get16(in + 2));
-		if (index > INDEX_MAX || is_replay(rx->rtp[at], index)) /* 2^48 packets: the key is used up */
+		index = guess_index(rx->rtp.state[at].highest, mu_get16(in + 2));
+		if (index > INDEX_MAX ||
+			is_replay(&rx->rtp.state[at], index)) /* 2^48 packets: the key is used up */
 			return -EALREADY;
 		err = mu_srtp_unprotect(en, rx->key, ssrc, index, in, len, hlen, ret);
 		if (err == 0)
-			mark(rx->rtp[at], index);
+			mark(&rx->rtp.state[at], index);
 	}
 	return err < 0 ? err : (int)(len - growth);
 }
@@ -181,32 +215,44 @@ static void rtcp_mark(struct rtcp_stream *st, uint32_t index)
 	st->seen |= UINT64_C(1) << (st->highest - index);
 }
 
+static int add_rtcp_stream(struct mu_srtp_rx *rx, uint32_t ssrc, uint32_t index)
+{
+	struct rtcp_streams *all = &rx->rtcp;
+	void *state = all->state;
+	int err = make_room(all->n, &all->size, &all->ssrc, &state, sizeof(*all->state));
+
+	all->state = state;
+	if (err < 0)
+		return err;
+	all->state[all->n] = (struct rtcp_stream){ .highest = index };
+	all->ssrc[all->n++] = ssrc;
+	return 0;
+}
+
 int mu_srtp_rx_rtcp(
 	struct mu_srtp_engine *en, struct mu_srtp_rx *rx, const uint8_t *in, size_t len, uint8_t *ret)
 {
 	size_t growth = SRTCP_INDEX + mu_srtp_growth(mu_srtp_key_profile(rx->key)), at;
 	bool gcm = srtp_is_gcm(mu_srtp_key_profile(rx->key));
 	uint32_t ssrc, index;
-	int n;
+	int n, err;
 
 	if (len < SRTCP_HEADER + growth || len > UINT16_MAX)
 		return -EBADMSG;
 	ssrc = mu_get32(in + 4);
 	/* The index stands in the packet: a replay is known before its tag is computed. */
 	index = mu_get32(gcm ? in + len - SRTCP_INDEX : in + len - growth) & SRTCP_INDEX_MAX;
-	at = find(rx->rtcp_ssrc, rx->n_rtcp, ssrc);
+	at = find(rx->rtcp.ssrc, rx->rtcp.n, ssrc);
 	if (at == MU_SRTP_RX_STREAMS)
 		return -ENOSPC;
-	if (at < rx->n_rtcp && rtcp_is_replay(&rx->rtcp[at], index))
+	if (at < rx->rtcp.n && rtcp_is_replay(&rx->rtcp.state[at], index))
 		return -EALREADY;
 	n = mu_srtcp_unprotect(en, rx->key, in, len, ret, &index);
 	if (n < 0)
 		return n;
-	if (at == rx->n_rtcp) {
-		rx->rtcp_ssrc[at] = ssrc;
-		rx->rtcp[at] = (struct rtcp_stream){ .highest = index };
-		rx->n_rtcp++;
-	}
-	rtcp_mark(&rx->rtcp[at], index);
+	err = at == rx->rtcp.n ? add_rtcp_stream(rx, ssrc, index) : 0;
+	if (err < 0)
+		return err;
+	rtcp_mark(&rx->rtcp.state[at], index);
 	return n;
 }

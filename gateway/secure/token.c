@@ -193,9 +193,40 @@ static int scope_claim(json_t *claims, uint32_t *ret, struct mu_error *e)
 	return 0;
 }
 
-static bool role_known(const char *role)
+static const char *const roles[] = { "participant", "chair", "listener" };
+
+const char *mu_token_role_name(enum mu_token_role r)
 {
-	return !strcmp(role, "chair") || !strcmp(role, "participant") || !strcmp(role, "listener");
+	return roles[r];
+}
+
+int mu_token_role_parse(const char *text, enum mu_token_role *ret)
+{
+	for (size_t i = 0; i < MU_ARRAY_LEN(roles); i++) {
+		if (text && !strcmp(roles[i], text)) {
+			*ret = (enum mu_token_role)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int conference_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
+{
+	json_t *role = json_object_get(claims, "role"), *rank = json_object_get(claims, "rank");
+	int err = text_claim(claims, "conference", false, ret->conference, sizeof(ret->conference), e);
+
+	if (err)
+		return err;
+	if (role && mu_token_role_parse(json_string_value(role), &ret->role) < 0)
+		return mu_error_set(e, -EBADMSG, "the token's claim \"role\" is not chair, participant or listener");
+	ret->rank = MU_TOKEN_RANK;
+	if (!rank)
+		return 0;
+	if (!json_is_integer(rank) || json_integer_value(rank) < 0 || json_integer_value(rank) > MU_TOKEN_RANK_MAX)
+		return mu_error_set(e, -EBADMSG, "the token's claim \"rank\" is not 0 to %d", MU_TOKEN_RANK_MAX);
+	ret->rank = (uint8_t)json_integer_value(rank);
+	return 0;
 }
 
 /** A token for somebody else is not for us (RFC 7519, section 4.1.3). */
@@ -212,39 +243,17 @@ static int audience_claim(json_t *claims, struct mu_error *e)
 	return mu_error_set(e, -EPERM, "the token's audience is not \"" AUDIENCE "\"");
 }
 
-/** What a holder is in a conference. A word or number that we do not know would be read as something else: refused. */
-static int place_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
-{
-	json_t *rank = json_object_get(claims, "rank");
-	json_int_t v = json_integer_value(rank);
-	int err = text_claim(claims, "role", false, ret->role, sizeof(ret->role), e);
-
-	if (err)
-		return err;
-	if (ret->role[0] && !role_known(ret->role))
-		return mu_error_set(e, -EBADMSG, "the token's claim \"role\" is none of chair, participant, listener");
-	if (!rank)
-		return 0;
-	if (!json_is_integer(rank) || v < 0 || v > MU_TOKEN_RANK_MAX)
-		return mu_error_set(
-			e, -EBADMSG, "the token's claim \"rank\" is no integer from 0 to %d", MU_TOKEN_RANK_MAX);
-	ret->has_rank = true;
-	ret->rank = (unsigned)v;
-	return 0;
-}
-
 static int read_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
 {
 	int err = text_claim(claims, "jti", true, ret->id, sizeof(ret->id), e);
 
 	err = err ? err : text_claim(claims, "sub", true, ret->subject, sizeof(ret->subject), e);
 	err = err ? err : text_claim(claims, "endpoint", false, ret->endpoint, sizeof(ret->endpoint), e);
-	err = err ? err : text_claim(claims, "conference", false, ret->conference, sizeof(ret->conference), e);
-	err = err ? err : place_claims(claims, ret, e);
 	err = err ? err : text_claim(claims, "iss", false, ret->issuer, sizeof(ret->issuer), e);
 	err = err ? err : time_claim(claims, "exp", true, &ret->expires_s, e);
 	err = err ? err : time_claim(claims, "nbf", false, &ret->not_before_s, e);
 	err = err ? err : scope_claim(claims, &ret->scopes, e);
+	err = err ? err : conference_claims(claims, ret, e);
 	return err;
 }
 
@@ -306,7 +315,7 @@ int mu_token_read(const char *jwt, struct mu_token *ret, struct mu_error *e)
 	return err;
 }
 
-static bool pattern_covers(const char *pattern, const char *id)
+static bool covers(const char *pattern, const char *id)
 {
 	size_t len = strlen(pattern);
 
@@ -319,24 +328,12 @@ static bool pattern_covers(const char *pattern, const char *id)
 
 bool mu_token_covers(const struct mu_token *t, const char *endpoint_id)
 {
-	return pattern_covers(t->endpoint, endpoint_id);
+	return covers(t->endpoint, endpoint_id);
 }
 
-bool mu_token_covers_conference(const struct mu_token *t, const char *conference_id)
+bool mu_token_covers_conference(const struct mu_token *t, const char *id)
 {
-	return pattern_covers(t->conference, conference_id);
-}
-
-const char *mu_token_role(const struct mu_token *t)
-{
-	if (t->role[0])
-		return t->role;
-	return t->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN) ? "chair" : "participant";
-}
-
-unsigned mu_token_rank(const struct mu_token *t)
-{
-	return t->has_rank ? t->rank : MU_TOKEN_RANK_DEFAULT;
+	return covers(t->conference, id);
 }
 
 bool mu_token_same(const struct mu_token *a, const struct mu_token *b)
@@ -355,10 +352,10 @@ static json_t *make_claims(const struct mu_token *t, int64_t now_s)
 
 	/* A text that is no UTF-8 fails here: a token without its endpoint would be good for every one. */
 	if (!j || (t->endpoint[0] && json_object_set_new(j, "endpoint", json_string(t->endpoint))) ||
-		(t->conference[0] && json_object_set_new(j, "conference", json_string(t->conference))) ||
-		(t->role[0] && json_object_set_new(j, "role", json_string(t->role))) ||
-		(t->has_rank && json_object_set_new(j, "rank", json_integer(t->rank))) ||
 		(t->issuer[0] && json_object_set_new(j, "iss", json_string(t->issuer))) ||
+		(t->conference[0] && json_object_set_new(j, "conference", json_string(t->conference))) ||
+		(t->role != MU_TOKEN_PARTICIPANT && json_object_set_new(j, "role", json_string(roles[t->role]))) ||
+		(t->rank != MU_TOKEN_RANK && json_object_set_new(j, "rank", json_integer(t->rank))) ||
 		(t->not_before_s && json_object_set_new(j, "nbf", json_integer(t->not_before_s)))) {
 		json_decref(j);
 		return NULL;
@@ -408,9 +405,6 @@ int mu_token_sign(const char *key_path, struct mu_token *t, int64_t now_s, char 
 
 	if (!t->subject[0] || !t->scopes || t->expires_s <= now_s)
 		return mu_error_set(e, -EINVAL, "a token needs a subject, a scope and an end in the future");
-	if ((t->role[0] && !role_known(t->role)) || (t->has_rank && t->rank > MU_TOKEN_RANK_MAX))
-		return mu_error_set(e, -EINVAL, "a token's role is chair, participant or listener, its rank 0 to %d",
-			MU_TOKEN_RANK_MAX);
 	err = mu_jose_key_read(key_path, &key, e);
 	if (err)
 		return err;

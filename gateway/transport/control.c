@@ -18,12 +18,13 @@ void transport_unref(struct mu_transport *t)
 		return;
 	explicit_bzero(t->control_pwd, sizeof(t->control_pwd));
 	mu_ice_done(&t->ice); /* where it never got as far as its worker */
+	for (unsigned i = 0; i < t->n_in; i++)
+		stream_in_free(t->in[i]);
+	for (unsigned i = 0; i < t->n_out; i++)
+		stream_out_free(t->out[i]);
 	free(t->in);
-	for (unsigned i = 0; i < t->n_out; i++) {
-		free(t->out[i].offer);
-		free(t->out[i].resent);
-	}
 	free(t->out);
+	free(t->names);
 	free(t->id);
 	free(t);
 }
@@ -45,6 +46,7 @@ struct transport_msg *transport_msg_new(struct mu_transport *t, void (*fn)(struc
 static void msg_done(struct transport_msg *m)
 {
 	transport_unref(m->t);
+	free(m->stats);
 	free(m);
 }
 
@@ -79,8 +81,8 @@ static void hear_stats(struct mu_msg *msg)
 {
 	struct transport_msg *m = MU_CONTAINER_OF(msg, struct transport_msg, msg);
 
-	if (m->t->events && m->t->events->stats)
-		m->t->events->stats(m->t->events_arg, &m->stats);
+	if (m->stats && m->t->events && m->t->events->stats)
+		m->t->events->stats(m->t->events_arg, m->stats);
 	msg_done(m);
 }
 
@@ -89,17 +91,9 @@ void session_stats_msg(struct mu_msg *msg)
 {
 	struct transport_msg *m = MU_CONTAINER_OF(msg, struct transport_msg, msg);
 
-	stats_fill(m->t, &m->stats);
+	m->stats = stats_take(m->t);
 	m->msg.fn = hear_stats;
 	mu_inbox_post(m->t->media->control, &m->msg);
-}
-
-/* Zeroed, from the beginning of a cache line. `size` is a multiple of one, as of all types aligned so. */
-static void *aligned_calloc(size_t size)
-{
-	void *p = aligned_alloc(MU_CACHELINE, size);
-
-	return p ? memset(p, 0, size) : NULL;
 }
 
 /* --- made and told ------------------------------------------------------------------------------------------------------- */
@@ -108,67 +102,39 @@ static int copy_in(struct mu_transport *t, const struct mu_transport_spec *spec)
 {
 	if (spec->n_in == 0)
 		return 0;
-	t->in = calloc(spec->n_in, sizeof(*t->in));
+	t->in = calloc(spec->n_in, sizeof(struct in_stream *));
 	if (!t->in)
 		return -ENOMEM;
-	for (unsigned i = 0; i < spec->n_in; i++) {
-		t->in[i].spec = spec->in[i];
-		t->in[i].t = t;
-		mu_track_ref(spec->in[i].track);
-		for (unsigned type = 1; type < MU_EXT_COUNT; type++) {
-			if (spec->in[i].exts.id_of[type])
-				mu_ext_map_set(&t->exts_in, (enum mu_rtp_ext)type, spec->in[i].exts.id_of[type]);
+	for (; t->n_in < spec->n_in; t->n_in++) {
+		const struct mu_stream_in *from = &spec->in[t->n_in];
+
+		t->in[t->n_in] = stream_in_new(t, from);
+		if (!t->in[t->n_in] || stream_name_add(t, from->mid, mu_track_kind(from->track), false) < 0) {
+			stream_in_free(t->in[t->n_in]);
+			return -ENOMEM;
 		}
+		stream_learn_exts(t, &from->exts);
 	}
-	t->n_in = spec->n_in;
 	return 0;
-}
-
-static struct out_offer *copy_offer(const struct mu_stream_out *from)
-{
-	struct out_offer *r = malloc(sizeof(*r) + from->n_formats * sizeof(r->formats[0]));
-
-	if (!r)
-		return NULL;
-	r->exts = from->exts;
-	r->n_formats = from->n_formats;
-	memcpy(r->formats, from->formats, from->n_formats * sizeof(r->formats[0]));
-	return r;
 }
 
 static int copy_out(struct mu_transport *t, const struct mu_transport_spec *spec)
 {
 	if (spec->n_out == 0)
 		return 0;
-	t->out = aligned_calloc(spec->n_out * sizeof(*t->out));
+	t->out = calloc(spec->n_out, sizeof(struct out_stream *));
 	if (!t->out)
 		return -ENOMEM;
-	for (unsigned i = 0; i < spec->n_out; i++) {
-		const struct mu_stream_out *from = &spec->out[i];
-		struct out_stream *o = &t->out[i];
+	for (; t->n_out < spec->n_out; t->n_out++) {
+		const struct mu_stream_out *from = &spec->out[t->n_out];
 
-		o->offer = copy_offer(from);
-		if (!o->offer)
+		t->out[t->n_out] = stream_out_new(t, from, mu_track_kind(from->track));
+		if (!t->out[t->n_out] || (t->is_fitted && stream_name_add(t, from->mid, mu_track_kind(from->track), true) < 0)) {
+			stream_out_free(t->out[t->n_out]);
 			return -ENOMEM;
-		o->t = t;
-		o->kind = (uint8_t)mu_track_kind(from->track);
-		o->ssrc = o->spec.ssrc = from->ssrc;
-		o->spec.rtx_ssrc = from->rtx_ssrc;
-		o->spec.nack = from->nack;
-		memcpy(o->spec.mid, from->mid, sizeof(o->spec.mid));
-		o->spec.track = mu_track_ref(from->track);
-		t->n_out++;
+		}
 	}
 	return 0;
-}
-
-/* Its worker never had it. */
-static void drop_streams(struct mu_transport *t)
-{
-	for (unsigned i = 0; i < t->n_in; i++)
-		mu_track_unref(t->in[i].spec.track);
-	for (unsigned i = 0; i < t->n_out; i++)
-		mu_track_unref(t->out[i].spec.track);
 }
 
 static bool spec_valid(struct mu_media *m, const struct mu_transport_spec *spec)
@@ -191,17 +157,18 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, c
 
 	if (!spec_valid(m, spec))
 		return -EINVAL;
-	t = aligned_calloc(sizeof(*t));
+	t = aligned_alloc(MU_CACHELINE, sizeof(*t)); /* as all types aligned so, a multiple of it */
 	if (!t)
 		return -ENOMEM;
+	memset(t, 0, sizeof(*t));
 	atomic_init(&t->refs, 1);
 	t->media = m;
 	t->worker = mu_net_worker(m->net, spec->worker);
 	t->worker_index = spec->worker;
 	t->plane = plane_of(t->worker);
+	t->is_fitted = spec->fitted;
 	t->id = strdup(spec->id);
 	if (!t->id || copy_in(t, spec) < 0 || copy_out(t, spec) < 0) {
-		drop_streams(t);
 		transport_unref(t);
 		return -ENOMEM;
 	}
@@ -219,12 +186,22 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, c
 	mu_list_init(&t->ufrags[1].link);
 	mu_list_init(&t->dirty);
 	mu_ice_init(&t->ice);
+	if (spec->ufrag[0]) {
+		memcpy(t->ice.ufrag, spec->ufrag, sizeof(t->ice.ufrag));
+		memcpy(t->ice.pwd, spec->pwd, sizeof(t->ice.pwd));
+	}
 	memcpy(t->control_ufrag, t->ice.ufrag, sizeof(t->control_ufrag));
 	memcpy(t->control_pwd, t->ice.pwd, sizeof(t->control_pwd));
 	msg = transport_msg_new(t, session_attach_msg);
 	mu_worker_post(t->worker, &msg->msg);
 	*ret = t;
 	return 0;
+}
+
+void mu_transport_credentials(char ret_ufrag[MU_ICE_UFRAG + 1], char ret_pwd[MU_ICE_PWD + 1])
+{
+	mu_random_text(ret_ufrag, MU_ICE_UFRAG);
+	mu_random_text(ret_pwd, MU_ICE_PWD);
 }
 
 const char *mu_transport_ufrag(const struct mu_transport *t)
@@ -248,8 +225,7 @@ int mu_transport_restart_ice(struct mu_transport *t)
 
 	if (t->closing || t->closed)
 		return -EPROTO;
-	mu_random_text(t->control_ufrag, MU_ICE_UFRAG);
-	mu_random_text(t->control_pwd, MU_ICE_PWD);
+	mu_transport_credentials(t->control_ufrag, t->control_pwd);
 	m = transport_msg_new(t, session_restart_msg);
 	memcpy(m->ufrag, t->control_ufrag, sizeof(m->ufrag));
 	memcpy(m->pwd, t->control_pwd, sizeof(m->pwd));

@@ -3,28 +3,35 @@
  * segmented messages (LIMITS: one message of nine packets costs a third of nine messages). */
 #include <stdlib.h>
 
+#include "transport/fit.h"
 #include "transport/message.h"
 
 /* --- formats ------------------------------------------------------------------------------------------------------------------ */
 
-/* Which of the peer's payload types each of the publisher's formats goes out as, from track number seq on. */
-static void choose_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq)
+void egress_choose(const struct out_offer *offer, const struct mu_format *formats, unsigned n, uint8_t pt[MU_FORMATS_MAX],
+	uint8_t rtx_pt[MU_FORMATS_MAX])
 {
 	for (unsigned i = 0; i < MU_FORMATS_MAX; i++) {
 		int best = 0;
 
-		o->pt[i] = o->rtx_pt[i] = PT_NONE;
-		for (unsigned k = 0; i < n && k < o->offer->n_formats; k++) {
-			const struct mu_stream_format *f = &o->offer->formats[k];
+		pt[i] = rtx_pt[i] = PT_NONE;
+		for (unsigned k = 0; i < n && k < offer->n_formats; k++) {
+			const struct mu_stream_format *f = &offer->formats[k];
 			int score = mu_format_suits(&formats[i], &f->format);
 
 			if (score > best) {
 				best = score;
-				o->pt[i] = f->format.pt;
-				o->rtx_pt[i] = f->rtx_pt ? f->rtx_pt : PT_NONE;
+				pt[i] = f->format.pt;
+				rtx_pt[i] = f->rtx_pt ? f->rtx_pt : PT_NONE;
 			}
 		}
 	}
+}
+
+/* From track number seq on. */
+static void choose_formats(struct out_stream *o, const struct mu_format *formats, unsigned n, unsigned version, uint64_t seq)
+{
+	egress_choose(o->offer, formats, n, o->pt, o->rtx_pt);
 	o->format = PT_NONE;
 	o->formats_version = version;
 	o->formats_since = seq;
@@ -194,14 +201,17 @@ void egress_drain(struct mu_worker *w, int64_t now_us)
 {
 	struct plane *p = plane_of(w);
 
-	(void)now_us;
-	if (p->n_items == 0)
+	if (p->n_items == 0 && mu_list_empty(&p->dirty))
 		return;
 	mu_list_for_each_safe(it, next, &p->dirty) {
 		struct message m = { .t = MU_CONTAINER_OF(it, struct mu_transport, dirty) };
 
-		lay_kind(p, &m, MU_VIDEO);
-		lay_kind(p, &m, MU_AUDIO);
+		if (m.t->is_fitted) {
+			wire_drain(p, &m, now_us);
+		} else {
+			lay_kind(p, &m, MU_VIDEO);
+			lay_kind(p, &m, MU_AUDIO);
+		}
 		message_close(&m);
 		m.t->queue_head = m.t->queue_tail = -1;
 		mu_list_remove(it);

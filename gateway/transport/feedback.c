@@ -37,8 +37,8 @@ void feedback_plan_nacks(struct mu_transport *t, int64_t now_us)
 	int64_t next = INT64_MAX;
 
 	for (unsigned i = 0; i < t->n_in; i++) {
-		if (t->in[i].nack)
-			next = MU_MIN(next, mu_nack_next_us(t->in[i].nack, wait_us(t)));
+		if (t->in[i]->nack)
+			next = MU_MIN(next, mu_nack_next_us(t->in[i]->nack, wait_us(t)));
 	}
 	if (next == INT64_MAX)
 		return; /* a timer still set finds nothing to do */
@@ -55,7 +55,7 @@ void feedback_nack_timer(struct mu_timer *timer, struct mu_worker *w, int64_t no
 
 	(void)w;
 	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
+		struct in_stream *s = t->in[i];
 		struct mu_rtcp_writer wr = { buf, sizeof(buf), 0 };
 		size_t n = s->nack ? mu_nack_due(s->nack, now_us, wait_us(t), seqs, NACK_BATCH) : 0;
 
@@ -88,18 +88,30 @@ void feedback_key_request(struct in_stream *s)
 
 /* --- the end ------------------------------------------------------------------------------------------------------------------ */
 
-void feedback_bye(struct mu_transport *t, const char *why)
+static void bye(struct mu_transport *t, const uint32_t *ssrcs, size_t n, const char *why)
 {
 	uint8_t buf[512];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
-	uint32_t ssrcs[MU_STREAMS_MAX];
-	size_t n = 0;
 
-	for (unsigned i = 0; i < t->n_out; i++)
-		ssrcs[n++] = t->out[i].spec.ssrc;
-	if (n == 0)
-		ssrcs[n++] = t->rtcp_ssrc;
 	rtcp_begin(t, &w, NULL, 0);
 	mu_rtcp_add_bye(&w, ssrcs, n, why);
 	rtcp_send(t, &w);
+}
+
+void feedback_bye(struct mu_transport *t, const char *why)
+{
+	uint32_t ssrcs[RTCP_BLOCKS_MAX];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < t->n_out; i++) {
+		ssrcs[n++] = t->out[i]->spec.ssrc;
+		if (n == RTCP_BLOCKS_MAX) {
+			bye(t, ssrcs, n, why);
+			n = 0;
+		}
+	}
+	if (t->n_out == 0)
+		ssrcs[n++] = t->rtcp_ssrc;
+	if (n > 0)
+		bye(t, ssrcs, n, why);
 }

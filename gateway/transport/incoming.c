@@ -88,19 +88,46 @@ static bool carries(const struct in_stream *s, uint8_t pt)
 	return format_of(s, pt) >= 0 || rtx_format_of(s, pt) >= 0;
 }
 
+static bool says(const struct mu_packet *p, enum mu_rtp_ext type, const char *what)
+{
+	size_t len;
+	const uint8_t *data = mu_rtp_ext(p, type, &len);
+
+	return data && len == strlen(what) && memcmp(data, what, len) == 0;
+}
+
+/* Encodings of one section are told apart by their RID, what repairs them by the repaired RID (RFC 8852). */
+static bool is_encoding(const struct in_stream *s, const struct mu_packet *p)
+{
+	return !s->spec.rid[0] ||
+	       says(p, rtx_format_of(s, p->pt) >= 0 ? MU_EXT_REPAIRED_RID : MU_EXT_RID, s->spec.rid);
+}
+
+/* Of a stream that was removed. An m-section that is used again may bear the same SSRC: then MID says so, or the offer did. */
+static bool is_gone(const struct mu_transport *t, uint32_t ssrc)
+{
+	for (unsigned i = 0; i < MU_MIN(t->n_gone, (unsigned)GONE_MAX); i++) {
+		if (t->gone[i] == ssrc)
+			return true;
+	}
+	return false;
+}
+
 /* By MID (RFC 8843, section 9.2), else by payload type where only one stream has it. */
-static struct in_stream *find_unbound(struct mu_transport *t, const struct mu_packet *p)
+static struct in_stream *find_unbound(struct mu_transport *t, const struct mu_packet *p, uint32_t ssrc)
 {
 	size_t len;
 	const uint8_t *mid = mu_rtp_ext(p, MU_EXT_MID, &len);
 	struct in_stream *found = NULL;
 
+	if (!mid && is_gone(t, ssrc))
+		return NULL;
 	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
+		struct in_stream *s = t->in[i];
 
 		if (!carries(s, p->pt))
 			continue;
-		if (mid && (len != strlen(s->spec.mid) || memcmp(mid, s->spec.mid, len) != 0))
+		if ((mid && (len != strlen(s->spec.mid) || memcmp(mid, s->spec.mid, len) != 0)) || !is_encoding(s, p))
 			continue;
 		if (found)
 			return NULL;
@@ -143,11 +170,11 @@ static struct in_stream *find_stream(struct mu_transport *t, const struct mu_pac
 	if (ssrc == 0)
 		return NULL; /* we say "none" by it, and nobody is given it but once in four thousand million times */
 	for (unsigned i = 0; i < t->n_in; i++) {
-		s = &t->in[i];
+		s = t->in[i];
 		if (s->ssrc == ssrc || s->rtx_ssrc == ssrc)
 			return s;
 	}
-	s = find_unbound(t, p);
+	s = find_unbound(t, p, ssrc);
 	if (!s)
 		return NULL;
 	if (rtx_format_of(s, p->pt) >= 0) {

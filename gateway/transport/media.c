@@ -65,7 +65,12 @@ static void plane_stop(struct mu_worker *w)
 
 static int64_t plane_flush(struct mu_worker *w, int64_t now_us)
 {
-	return mu_relay_flush(plane_of(w)->relay, now_us);
+	struct plane *p = plane_of(w);
+	int64_t next = mu_relay_flush(p->relay, now_us);
+
+	if (!mu_list_empty(&p->dirty)) /* what no burst brought */
+		egress_drain(w, now_us);
+	return next;
 }
 
 static void plane_handed(struct mu_worker *w, const struct mu_hand *h, int64_t now_us)

@@ -1,6 +1,6 @@
 /* What we report by RTCP and when: sender and receiver reports, transport-wide feedback, REMB, XR; and on the
  * same timer, whether the peer still consents to be sent to. */
-#include "transport/transport_internal.h"
+#include "transport/fit.h"
 
 #define REPORT_INTERVAL_US 1000000
 #define SENDER_BYTES \
@@ -9,12 +9,14 @@
 
 /* --- to a publisher --- */
 
-static size_t reports_in(struct mu_transport *t, int64_t now_us, struct mu_rtcp_report *ret)
+/* Of streams *at and on, as many as a packet holds. */
+static size_t reports_in(
+	struct mu_transport *t, unsigned *at, int64_t now_us, struct mu_rtcp_report ret[RTCP_BLOCKS_MAX])
 {
 	size_t n = 0;
 
-	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
+	for (; *at < t->n_in && n < RTCP_BLOCKS_MAX; ++*at) {
+		struct in_stream *s = t->in[*at];
 
 		if (s->rx.started)
 			mu_rtcp_report_fill(&s->rx, s->ssrc, &s->clock, now_us, &ret[n++]);
@@ -38,12 +40,12 @@ static void add_xr(struct mu_transport *t, struct mu_rtcp_writer *w, int64_t now
 static void add_remb(struct mu_transport *t, struct mu_rtcp_writer *w, int64_t now_us)
 {
 	uint64_t limit = t->plane->publisher_bps ? t->plane->publisher_bps : NO_LIMIT_BPS, measured = 0;
-	uint32_t ssrcs[MU_STREAMS_MAX];
+	uint32_t ssrcs[MU_STREAMS_LATER_MAX];
 	uint8_t lost = 0;
 	size_t n = 0;
 
 	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
+		struct in_stream *s = t->in[i];
 
 		if (!s->spec.remb || !s->rx.started)
 			continue;
@@ -70,8 +72,8 @@ static void add_remb(struct mu_transport *t, struct mu_rtcp_writer *w, int64_t n
  * @return what the publisher's clock is ahead of ours, 0 if nobody knows */
 static uint64_t publisher_ahead(const struct mu_transport *t, int64_t now_us)
 {
-	for (unsigned i = 0; i < t->n_out; i++) {
-		struct mu_rtp_clock c = mu_track_clock(t->out[i].spec.track, t->worker);
+	for (unsigned i = 0; i < t->n_out && !t->is_fitted; i++) {
+		struct mu_rtp_clock c = mu_track_clock(t->out[i]->spec.track, t->worker);
 
 		if (c.valid)
 			return c.ntp + mu_ntp_span(now_us - c.arrival_us) -
@@ -94,6 +96,17 @@ static struct mu_rtp_clock arrival_clock(const struct out_stream *o, uint64_t ah
 	return c;
 }
 
+/* Its rtp is what goes out. */
+static struct mu_rtp_clock out_clock(const struct out_stream *o, uint64_t ahead, int64_t now_us)
+{
+	struct mu_rtp_clock c = mu_track_clock(o->spec.track, o->t->worker);
+
+	if (!c.valid)
+		c = arrival_clock(o, ahead, now_us);
+	c.rtp += o->ts_offset;
+	return c;
+}
+
 /* @return whether there was something to say */
 static bool report_out(struct out_stream *o, struct mu_rtcp_writer *w, uint64_t ahead, int64_t now_us)
 {
@@ -101,15 +114,13 @@ static bool report_out(struct out_stream *o, struct mu_rtcp_writer *w, uint64_t 
 	int64_t passed;
 	uint32_t rtp;
 
-	if (!o->started || !o->sink.track)
+	if (!o->started || (!o->fit && !o->sink.track))
 		return false;
-	c = mu_track_clock(o->spec.track, o->t->worker);
-	if (!c.valid)
-		c = arrival_clock(o, ahead, now_us);
+	c = o->fit ? fit_clock(o, now_us) : out_clock(o, ahead, now_us);
 	if (!c.valid)
 		return false;
 	passed = now_us - c.arrival_us;
-	rtp = c.rtp + (uint32_t)(passed * mu_codec_clock(o->codec) / 1000000) + o->ts_offset;
+	rtp = c.rtp + (uint32_t)(passed * mu_codec_clock(o->codec) / 1000000);
 	o->sr_ntp = c.ntp + mu_ntp_span(passed);
 	o->sr_us = now_us;
 	mu_rtcp_add_sr(w, o->spec.ssrc, o->sr_ntp, rtp, (uint32_t)o->packets, (uint32_t)o->bytes, NULL, 0);
@@ -129,7 +140,7 @@ static unsigned reports_out(struct mu_transport *t, struct mu_rtcp_writer *w, in
 			rtcp_send(t, w);
 			w->len = 0;
 		}
-		n += report_out(&t->out[i], w, ahead, now_us);
+		n += report_out(t->out[i], w, ahead, now_us);
 	}
 	return n;
 }
@@ -138,17 +149,18 @@ static unsigned reports_out(struct mu_transport *t, struct mu_rtcp_writer *w, in
 
 static void report(struct mu_transport *t, int64_t now_us)
 {
-	struct mu_rtcp_report reports[MU_STREAMS_MAX];
+	struct mu_rtcp_report reports[RTCP_BLOCKS_MAX];
 	uint8_t buf[RTCP_MAX];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
-	size_t n = reports_in(t, now_us, reports);
-	unsigned senders = reports_out(t, &w, now_us);
+	unsigned at = 0, senders = reports_out(t, &w, now_us);
+	size_t n = reports_in(t, &at, now_us, reports);
 
-	if (n > 0 || senders == 0) {
-		/* a peer that hears nothing else hears that we are here */
+	/* a peer that hears nothing else hears that we are here */
+	for (bool first = senders == 0; first || n > 0; first = false) {
 		rtcp_send(t, &w);
 		w.len = 0;
 		rtcp_begin(t, &w, reports, n);
+		n = reports_in(t, &at, now_us, reports);
 	}
 	add_xr(t, &w, now_us);
 	add_remb(t, &w, now_us);
@@ -159,8 +171,8 @@ static void report(struct mu_transport *t, int64_t now_us)
 static uint32_t bound_ssrc(const struct mu_transport *t)
 {
 	for (unsigned i = 0; i < t->n_in; i++) {
-		if (t->in[i].ssrc)
-			return t->in[i].ssrc;
+		if (t->in[i]->ssrc)
+			return t->in[i]->ssrc;
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
  * one sealing, one segmented message. */
 #include <stdlib.h>
 
+#include "transport/fit.h"
 #include "transport/message.h"
 
 /* RELIABILITY S13: at most as much as was sent. Credit grows with what is sent; what is unspent counts up to a second of a
@@ -69,12 +70,30 @@ static bool number_of(const struct out_stream *o, uint16_t seq, uint64_t *ret)
 	return true;
 }
 
+/* It is known by what was sent, not by the track: that may be another one by now. */
+static void resend_fitted(struct out_stream *o, uint16_t seq, int64_t now_us)
+{
+	struct plane *p = o->t->plane;
+	const struct wire *w = o->t->sendable ? wire_find(o, seq) : NULL;
+
+	if (!w || !has_credit(o) || !due(o, w->index + 1, now_us))
+		return;
+	if (p->n_again == AGAIN_MAX)
+		resend_noted(o->t);
+	p->again[p->n_again++] = (struct again){ .out = o, .wire = w };
+	o->resend_credit -= w->pkt->len + 2 + (int64_t)o->t->growth;
+}
+
 void resend(struct out_stream *o, uint16_t seq, int64_t now_us)
 {
 	struct plane *p = o->t->plane;
 	const struct mu_packet *pkt;
 	uint64_t number;
 
+	if (o->fit) {
+		resend_fitted(o, seq, now_us);
+		return;
+	}
 	if (!o->started || !o->t->sendable || !o->sink.track || !number_of(o, seq, &number) || !has_credit(o))
 		return;
 	pkt = mu_track_find(o->spec.track, o->t->worker, number);
@@ -83,7 +102,7 @@ void resend(struct out_stream *o, uint16_t seq, int64_t now_us)
 		return;
 	if (p->n_again == AGAIN_MAX)
 		resend_noted(o->t);
-	p->again[p->n_again++] = (struct again){ o, pkt };
+	p->again[p->n_again++] = (struct again){ .out = o, .pkt = pkt };
 	o->resend_credit -= pkt->len + 2 + (int64_t)o->t->growth; /* as RTX, on the wire */
 }
 
@@ -142,13 +161,21 @@ static void lay(struct plane *p, struct message *m, struct out_stream *o, const 
 	p->stats.retransmitted++;
 }
 
+static void lay_again(struct plane *p, struct message *m, const struct again *a)
+{
+	if (a->wire)
+		wire_again(p, m, a->wire);
+	else
+		lay(p, m, a->out, a->pkt);
+}
+
 void resend_noted(struct mu_transport *t)
 {
 	struct plane *p = t->plane;
 	struct message m = { .t = t };
 
 	for (unsigned i = 0; i < p->n_again; i++)
-		lay(p, &m, p->again[i].out, p->again[i].pkt);
+		lay_again(p, &m, &p->again[i]);
 	p->n_again = 0;
 	message_close(&m);
 	message_seal(p);

@@ -1,5 +1,5 @@
 /* RTCP from the peer: what it sent, what it lost, what it asks for. */
-#include "transport/transport_internal.h"
+#include "transport/fit.h"
 
 #define KEY_REQUEST_GATE_US 100000 /* a viewer's requests closer than this are one */
 
@@ -11,8 +11,8 @@ struct context {
 static struct out_stream *out_by_ssrc(struct mu_transport *t, uint32_t ssrc)
 {
 	for (unsigned i = 0; i < t->n_out; i++) {
-		if (t->out[i].spec.ssrc == ssrc)
-			return &t->out[i];
+		if (t->out[i]->spec.ssrc == ssrc)
+			return t->out[i];
 	}
 	return NULL;
 }
@@ -24,7 +24,7 @@ static void on_sr(void *arg, uint32_t ssrc, uint64_t ntp, uint32_t rtp, uint32_t
 	(void)packets;
 	(void)bytes;
 	for (unsigned i = 0; i < c->t->n_in; i++) {
-		struct in_stream *s = &c->t->in[i];
+		struct in_stream *s = c->t->in[i];
 
 		if (s->ssrc != ssrc)
 			continue;
@@ -99,14 +99,17 @@ static void on_key_request(void *arg, uint32_t media_ssrc)
 	struct context *c = arg;
 	struct out_stream *o = out_by_ssrc(c->t, media_ssrc);
 
-	if (!o || !o->sink.track)
+	if (!o || (!o->fit && !o->sink.track))
 		return;
 	o->key_requests++;
 	c->t->plane->stats.key_requests_in++;
 	if (c->now_us - o->asked_key_us < KEY_REQUEST_GATE_US)
 		return;
 	o->asked_key_us = c->now_us;
-	mu_track_ask_key(o->spec.track, c->t->worker, c->now_us);
+	if (o->fit)
+		fit_ask_key(o, c->now_us);
+	else
+		mu_track_ask_key(o->spec.track, c->t->worker, c->now_us);
 }
 
 static void on_fir(void *arg, uint32_t from, uint32_t media_ssrc, uint8_t number)
@@ -128,7 +131,7 @@ static void on_bye(void *arg, uint32_t ssrc)
 	struct context *c = arg;
 
 	for (unsigned i = 0; i < c->t->n_in; i++) {
-		struct in_stream *s = &c->t->in[i];
+		struct in_stream *s = c->t->in[i];
 
 		if (s->ssrc != ssrc)
 			continue;

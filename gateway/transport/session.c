@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "transport/transport_internal.h"
+#include "transport/fit.h"
 
 #define RETURN_US  10000000 /* how long a session without consent waits for an ICE restart */
 #define NO_CONSENT "the peer stopped answering (no consent for 30 s)"
@@ -90,30 +90,35 @@ static void connect_timer(struct mu_timer *timer, struct mu_worker *w, int64_t n
 	mu_timer_set(w, timer, next >= 0 ? MU_MIN(now_us + MU_MAX(next, 1000), give_up) : give_up);
 }
 
+int session_attach_in(struct in_stream *s)
+{
+	int err = s->spec.nack ? mu_nack_new(10000, &s->nack) : 0;
+
+	if (err < 0)
+		return err;
+	s->ssrc = s->spec.ssrc;
+	s->rtx_ssrc = s->spec.rtx_ssrc;
+	mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
+	return s->spec.twcc && !s->t->twcc ? mu_twcc_rx_new(&s->t->twcc) : 0;
+}
+
+int session_attach_out(struct out_stream *o)
+{
+	o->map = map_take(o->t->plane, &o->offer->exts);
+	o->sink.deliver = egress_deliver;
+	o->rtt_us = -1;
+	return o->map ? 0 : -ENOMEM;
+}
+
 static int attach_streams(struct mu_transport *t)
 {
-	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
-		int err = s->spec.nack ? mu_nack_new(10000, &s->nack) : 0;
+	int err = t->is_fitted ? fitted_new(t) : 0;
 
-		if (err < 0)
-			return err;
-		s->ssrc = s->spec.ssrc;
-		s->rtx_ssrc = s->spec.rtx_ssrc;
-		mu_rtp_rx_init(&s->rx, mu_codec_clock(s->spec.formats[0].codec));
-		if (s->spec.twcc && !t->twcc)
-			err = mu_twcc_rx_new(&t->twcc);
-		if (err < 0)
-			return err;
-	}
-	for (unsigned i = 0; i < t->n_out; i++) {
-		t->out[i].map = map_take(t->plane, &t->out[i].offer->exts);
-		t->out[i].sink.deliver = egress_deliver;
-		t->out[i].rtt_us = -1;
-		if (!t->out[i].map)
-			return -ENOMEM;
-	}
-	return 0;
+	for (unsigned i = 0; i < t->n_in && err == 0; i++)
+		err = session_attach_in(t->in[i]);
+	for (unsigned i = 0; i < t->n_out && err == 0; i++)
+		err = session_attach_out(t->out[i]);
+	return err;
 }
 
 static void attach(struct mu_transport *t, int64_t now_us)
@@ -125,7 +130,7 @@ static void attach(struct mu_transport *t, int64_t now_us)
 	t->queue_head = t->queue_tail = -1;
 	t->police_us = now_us;
 	t->police_bits = (int64_t)t->plane->publisher_bps;
-	t->rtcp_ssrc = t->n_out > 0 ? t->out[0].spec.ssrc : mu_random_u32();
+	t->rtcp_ssrc = t->n_out > 0 ? t->out[0]->spec.ssrc : mu_random_u32();
 	mu_list_append(&t->plane->transports, &transport_ref(t)->link);
 	t->plane->n_transports++;
 	register_ufrag(t, 0, t->ice.ufrag);
@@ -223,8 +228,10 @@ static void revive(struct mu_transport *t, int64_t now_us)
 		return;
 	t->silent = false;
 	for (unsigned i = 0; i < t->n_out; i++) { /* what came meanwhile was not sent */
-		if (t->out[i].kind == MU_VIDEO)
-			mu_track_ask_key(t->out[i].spec.track, t->worker, now_us);
+		if (t->is_fitted)
+			fit_resume(t->out[i], now_us);
+		else if (t->out[i]->kind == MU_VIDEO)
+			mu_track_ask_key(t->out[i]->spec.track, t->worker, now_us);
 	}
 	mu_timer_set(t->worker, &t->tick_timer, report_next_us(t, now_us));
 	event_state(t, MU_TRANSPORT_CONNECTED, mu_srtp_profile_name(t->profile));
@@ -287,19 +294,25 @@ static int install_keys(struct mu_transport *t, struct mu_dtls_keys *k)
 	return err;
 }
 
+void session_begin_in(struct in_stream *s, int64_t now_us)
+{
+	s->source.ask_key = s->spec.pli || s->spec.fir ? incoming_ask_key : NULL;
+	s->attached = mu_track_set_source(s->spec.track, &s->source, s->spec.formats, s->spec.n_formats, now_us) == 0;
+	if (!s->attached)
+		mu_warn(TOPIC, s->t->id, "track %s has a source already: this stream is not forwarded",
+			mu_track_id(s->spec.track));
+}
+
 static void flow(struct mu_transport *t, int64_t now_us)
 {
-	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
-
-		s->source.ask_key = s->spec.pli || s->spec.fir ? incoming_ask_key : NULL;
-		s->attached = mu_track_set_source(s->spec.track, &s->source, s->spec.formats, s->spec.n_formats, now_us) == 0;
-		if (!s->attached)
-			mu_warn(TOPIC, t->id, "track %s has a source already: this stream is not forwarded",
-				mu_track_id(s->spec.track));
+	for (unsigned i = 0; i < t->n_in; i++)
+		session_begin_in(t->in[i], now_us);
+	for (unsigned i = 0; i < t->n_out; i++) {
+		if (!t->is_fitted)
+			mu_track_add_sink(t->out[i]->spec.track, t->worker, &t->out[i]->sink, now_us);
 	}
-	for (unsigned i = 0; i < t->n_out; i++)
-		mu_track_add_sink(t->out[i].spec.track, t->worker, &t->out[i].sink, now_us);
+	if (t->is_fitted)
+		fitted_begin(t, now_us);
 }
 
 void session_keyed(struct mu_transport *t, struct mu_dtls_keys *keys, int64_t now_us)
@@ -353,27 +366,34 @@ void session_dtls_input(struct mu_transport *t, const uint8_t *data, size_t len,
 
 /* --- close ------------------------------------------------------------------------------------------------------------------------ */
 
+void session_end_in(struct in_stream *s)
+{
+	if (s->attached)
+		mu_track_clear_source(s->spec.track, &s->source);
+	s->attached = false;
+	mu_nack_free(s->nack);
+	s->nack = NULL;
+	s->spec.track = mu_track_unref(s->spec.track);
+}
+
+static void release_out(struct out_stream *o)
+{
+	if (o->fit)
+		fit_release(o);
+	if (o->sink.track)
+		mu_track_remove_sink(o->spec.track, o->t->worker, &o->sink);
+	map_drop(o->t->plane, o->map);
+	o->map = NULL;
+	o->spec.track = mu_track_unref(o->spec.track);
+}
+
 static void release_streams(struct mu_transport *t)
 {
-	for (unsigned i = 0; i < t->n_out; i++) {
-		struct out_stream *o = &t->out[i];
-
-		if (o->sink.track)
-			mu_track_remove_sink(o->spec.track, t->worker, &o->sink);
-		map_drop(t->plane, o->map);
-		o->map = NULL;
-		o->spec.track = mu_track_unref(o->spec.track);
-	}
-	for (unsigned i = 0; i < t->n_in; i++) {
-		struct in_stream *s = &t->in[i];
-
-		if (s->attached)
-			mu_track_clear_source(s->spec.track, &s->source);
-		s->attached = false;
-		mu_nack_free(s->nack);
-		s->nack = NULL;
-		s->spec.track = mu_track_unref(s->spec.track);
-	}
+	fitted_end(t); /* what waits is of the streams */
+	for (unsigned i = 0; i < t->n_out; i++)
+		release_out(t->out[i]);
+	for (unsigned i = 0; i < t->n_in; i++)
+		session_end_in(t->in[i]);
 	mu_twcc_rx_free(t->twcc);
 	t->twcc = NULL;
 }

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "transport/transport_internal.h"
+#include "transport/fit.h"
 
 static const int64_t bucket_us[MU_HIST_BUCKETS - 1] = { 50, 100, 250, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000 };
 
@@ -24,6 +24,7 @@ static void fill_in(const struct in_stream *s, struct mu_stream_stats *r)
 	if (s->spec.track)
 		mu_track_stats(s->spec.track, s->t->worker, &ts);
 	snprintf(r->mid, sizeof(r->mid), "%s", s->spec.mid);
+	snprintf(r->rid, sizeof(r->rid), "%s", s->spec.rid);
 	r->kind = mu_codec_kind(s->spec.formats[0].codec);
 	r->codec = s->codec;
 	r->ssrc = s->ssrc;
@@ -59,11 +60,33 @@ static void fill_out(const struct out_stream *o, struct mu_stream_stats *r)
 	r->jitter_us = clock ? (uint32_t)((uint64_t)o->remote_jitter * 1000000 / clock) : 0;
 	r->rtt_us = o->rtt_us >= 0 ? (uint32_t)o->rtt_us : 0;
 	r->remote_fraction_lost = o->remote_fraction_lost;
+	if (o->fit)
+		fit_stats(o, r);
 }
 
-void stats_fill(const struct mu_transport *t, struct mu_transport_stats *ret)
+const char *mu_choice_name(enum mu_choice c)
 {
-	memset(ret, 0, sizeof(*ret));
+	static const char *const names[] = {
+		[MU_CHOICE_WHOLE] = "whole",
+		[MU_CHOICE_TILE] = "tile",
+		[MU_CHOICE_LINK] = "link",
+		[MU_CHOICE_PAUSED] = "paused",
+		[MU_CHOICE_WAITS] = "waits",
+		[MU_CHOICE_RESTS] = "rests",
+	};
+
+	return (size_t)c < MU_ARRAY_LEN(names) ? names[c] : "";
+}
+
+struct mu_transport_stats *stats_take(const struct mu_transport *t)
+{
+	unsigned n = t->n_in + t->n_out;
+	struct mu_transport_stats *ret = calloc(1, sizeof(*ret) + n * sizeof(ret->streams[0]));
+	struct mu_stream_stats *streams = (struct mu_stream_stats *)(ret + 1);
+
+	if (!ret)
+		return NULL;
+	ret->streams = streams;
 	ret->profile = t->profile;
 	ret->remote = t->path.remote;
 	ret->connected_us = t->connected_us;
@@ -75,9 +98,10 @@ void stats_fill(const struct mu_transport *t, struct mu_transport_stats *ret)
 	ret->unknown_ssrc = t->unknown_ssrc;
 	ret->last_rtcp_us = t->last_rtcp_us;
 	for (unsigned i = 0; i < t->n_in; i++)
-		fill_in(&t->in[i], &ret->streams[ret->n_streams++]);
+		fill_in(t->in[i], &streams[ret->n_streams++]);
 	for (unsigned i = 0; i < t->n_out; i++)
-		fill_out(&t->out[i], &ret->streams[ret->n_streams++]);
+		fill_out(t->out[i], &streams[ret->n_streams++]);
+	return ret;
 }
 
 /* --- all workers ------------------------------------------------------------------------------------------------------------ */

@@ -131,7 +131,7 @@ struct mu_transport_stats {
 	uint64_t bad_auth, replayed, malformed, over_limit, unknown_ssrc;
 	struct mu_link_stats link;
 	unsigned n_streams;
-	struct mu_stream_stats streams[2 * MU_STREAMS_MAX];
+	const struct mu_stream_stats *streams; /* during the event: whoever keeps the figures copies these too */
 };
 /** Heard on the control thread. */
 struct mu_transport_events {
@@ -147,6 +147,8 @@ struct mu_transport_spec {
 	unsigned n_fingerprints;
 	bool dtls_server;
 	char cname[64];
+	/* our ICE credentials, where they were offered before the peer was known (mu_transport_credentials); "": new ones */
+	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
 	struct mu_stream_in in[MU_STREAMS_MAX];
 	unsigned n_in;
 	struct mu_stream_out out[MU_STREAMS_MAX];
@@ -162,6 +164,8 @@ struct mu_transport;
  *  another worker) */
 int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec, const struct mu_transport_events *ev, void *arg,
 	struct mu_transport **ret);
+/** ICE credentials for an offer of ours, whose transport is made once it was answered. Any thread. */
+void mu_transport_credentials(char ret_ufrag[MU_ICE_UFRAG + 1], char ret_pwd[MU_ICE_PWD + 1]);
 /** Our ICE credentials, for the answer. Control thread. */
 const char *mu_transport_ufrag(const struct mu_transport *t);
 const char *mu_transport_pwd(const struct mu_transport *t);
@@ -179,16 +183,19 @@ void mu_transport_ask_stats(struct mu_transport *t);
 /* --- streams that come and go while it runs; control thread ------------------------------------------------------------- */
 
 /** The peer sends one more (another m-section of a new offer, or an encoding of one). Copies s.
- *  @return 0, -ENOMEM, -EINVAL (the track has its home on another worker), -ENOSPC (MU_STREAMS_LATER_MAX) */
+ *  @return 0, -ENOMEM, -EINVAL (the track has its home on another worker), -ENOSPC (MU_STREAMS_LATER_MAX), -EPROTO (it is
+ *  closed) */
 int mu_transport_add_in(struct mu_transport *t, const struct mu_stream_in *s);
 /** It does not send this m-section any more, with all its encodings; the tracks are let go. */
 void mu_transport_remove_in(struct mu_transport *t, const char *mid);
 /** One more goes to the peer, of a transport that is `fitted`: s->track is NULL, what it carries is said by
- *  mu_transport_feed. Copies s. @return 0, -ENOMEM, -ENOSPC, -EINVAL */
+ *  mu_transport_feed. Its kind is that of its formats. Copies s.
+ *  @return 0, -ENOMEM, -ENOSPC, -EINVAL (no formats, a mid that is taken, not fitted), -EPROTO (it is closed) */
 int mu_transport_add_out(struct mu_transport *t, const struct mu_stream_out *s);
 /** From now on this stream out carries f, from the next key frame on where it is video; the others are not touched. Numbers,
  *  time stamps and picture ids go on without a seam. The same layers as before: only what the feed says of them changes.
- *  @return 0, -ENOENT (no such stream), -ENOMEM, -EINVAL (kind) */
+ *  The streams out that a fitted transport begins with have a feed of one layer, their track.
+ *  @return 0, -ENOENT (no such stream), -ENOMEM, -EINVAL (kind, or too many layers), -EPROTO (it is closed) */
 int mu_transport_feed(struct mu_transport *t, const char *mid, const struct mu_feed *f);
 
 /* --- counters of the media plane ---------------------------------------------------------------------------------------------- */

@@ -19,6 +19,8 @@
 #define CONNECT_TIMEOUT_US 30000000
 #define LOG_GATE_US	  10000000 /* one line for a kind of bad packet in this time (RELIABILITY S4) */
 #define RTCP_MAX	  1200
+#define GONE_MAX	  8
+#define RTCP_BLOCKS_MAX	  31 /* of an RR, SSRCs of a BYE (RFC 3550, section 6.4.1) */
 
 struct plane;
 struct mu_transport;
@@ -60,6 +62,8 @@ struct out_offer {
 };
 
 struct resent; /* resend.c */
+struct fit;    /* fit.h: a stream that is fitted to its viewer */
+struct fitted; /* fit.h: what the streams of such a transport share */
 
 struct out_stream {
 	/* what each packet touches, in two cache lines: a frame goes to hundreds of these, one after the other */
@@ -85,6 +89,7 @@ struct out_stream {
 		bool nack;
 	} spec;
 	struct out_offer *offer; /* const after new */
+	struct fit *fit;	 /* of a fitted transport's streams: it has the sinks, and spec.track is NULL */
 	uint64_t rtx_index;
 	struct resent *resent;	 /* NULL: nothing was asked for yet */
 	int64_t resend_credit;	 /* bytes that may be sent again (RELIABILITY S13) */
@@ -110,7 +115,7 @@ struct transport_msg {
 	char why[96];
 	enum mu_transport_state state;
 	char ufrag[MU_ICE_UFRAG + 1], pwd[MU_ICE_PWD + 1];
-	struct mu_transport_stats stats;
+	struct mu_transport_stats *stats;
 };
 
 struct mu_transport {
@@ -121,6 +126,7 @@ struct mu_transport {
 	struct mu_list dirty;
 	int32_t queue_head, queue_tail; /* items waiting in the plane's egress, -1 none */
 	bool sendable;	      /* keys are there and consent is fresh */
+	bool is_fitted;	      /* const after new: its streams out have a fit each, and nothing waits in queue_head */
 	uint8_t growth;	      /* bytes that SRTP adds to a packet */
 	struct mu_path path; /* ice.used, once there is one; else remote family 0 */
 	/* any thread */
@@ -139,6 +145,8 @@ struct mu_transport {
 	void *events_arg;
 	bool closing, closed, counted;
 	char control_ufrag[MU_ICE_UFRAG + 1], control_pwd[MU_ICE_PWD + 1];
+	struct stream_name *names; /* streams.c */
+	unsigned n_names, size_names;
 	/* the worker */
 	struct mu_list link;		/* in the plane's list; linked while attached */
 	struct ufrag_entry ufrags[2];	/* present and, during a restart, the one before */
@@ -156,10 +164,13 @@ struct mu_transport {
 	int64_t created_us, connected_us;
 	struct mu_timer connect_timer, tick_timer, nack_timer;
 	int64_t next_report_us;
-	struct in_stream *in;
+	struct in_stream **in; /* each stays where it is: tracks and queues know it */
 	unsigned n_in;
-	struct out_stream *out;
+	uint32_t gone[GONE_MAX]; /* SSRCs of streams in that were removed: their packets on the way are nobody's */
+	unsigned n_gone;
+	struct out_stream **out;
 	unsigned n_out;
+	struct fitted *fitted; /* NULL unless is_fitted */
 	struct mu_ext_map exts_in; /* BUNDLE: ids mean the same in every m-section (RFC 8843, section 9) */
 	struct mu_twcc_rx *twcc;
 	uint32_t rtcp_ssrc; /* who we are in RTCP: our first stream, else a number of its own */
@@ -183,6 +194,7 @@ struct mu_transport {
 struct again {
 	struct out_stream *out;
 	const struct mu_packet *pkt; /* borrowed until the turn ends */
+	const struct wire *wire;     /* of a fitted stream, and no pkt: borrowed from its log */
 };
 #define AGAIN_MAX 64
 
@@ -256,6 +268,11 @@ static inline void session_heard(struct mu_transport *t)
 	if (t->ice.moving && t->plane->from)
 		session_heard_from(t, t->plane->from);
 }
+/* Media begins for a stream of a transport whose keys are there. */
+void session_begin_in(struct in_stream *s, int64_t now_us);
+void session_end_in(struct in_stream *s);
+int session_attach_in(struct in_stream *s);
+int session_attach_out(struct out_stream *o);
 struct shared_map *map_take(struct plane *p, const struct mu_ext_map *m);
 void map_drop(struct plane *p, struct shared_map *m);
 
@@ -264,6 +281,16 @@ struct mu_transport *transport_ref(struct mu_transport *t);
 void transport_unref(struct mu_transport *t);
 void event_state(struct mu_transport *t, enum mu_transport_state s, const char *why);
 struct transport_msg *transport_msg_new(struct mu_transport *t, void (*fn)(struct mu_msg *m));
+
+/* streams.c: what a transport's streams are made of, and how they come and go; control thread */
+struct in_stream *stream_in_new(struct mu_transport *t, const struct mu_stream_in *from);
+void stream_in_free(struct in_stream *s);
+struct out_stream *stream_out_new(struct mu_transport *t, const struct mu_stream_out *from, enum mu_kind kind);
+void stream_out_free(struct out_stream *o);
+/* What the ids of a BUNDLE mean (RFC 8843, section 9). */
+void stream_learn_exts(struct mu_transport *t, const struct mu_ext_map *exts);
+/* Remember that it is there. @return 0, -ENOMEM */
+int stream_name_add(struct mu_transport *t, const char *mid, enum mu_kind kind, bool out);
 
 /* demux.c */
 void demux(struct mu_worker *w, const struct mu_datagram *d, size_t n, int64_t now_us);
@@ -291,7 +318,7 @@ void feedback_nack_timer(struct mu_timer *timer, struct mu_worker *w, int64_t no
 void feedback_plan_nacks(struct mu_transport *t, int64_t now_us);
 void feedback_key_request(struct in_stream *s);
 void feedback_bye(struct mu_transport *t, const char *why);
-/* Begin a compound packet: a receiver report of n <= MU_STREAMS_MAX blocks, and our name. */
+/* Begin a compound packet: a receiver report of n <= RTCP_BLOCKS_MAX blocks, and our name. */
 void rtcp_begin(struct mu_transport *t, struct mu_rtcp_writer *w, const struct mu_rtcp_report *reports, size_t n);
 void rtcp_send(struct mu_transport *t, const struct mu_rtcp_writer *w);
 
@@ -299,6 +326,9 @@ void rtcp_send(struct mu_transport *t, const struct mu_rtcp_writer *w);
 void egress_deliver(struct mu_sink *s, struct mu_burst *b);
 void egress_drain(struct mu_worker *w, int64_t now_us);
 void egress_forget(struct mu_transport *t);
+/* Which of the peer's payload types each of a publisher's formats goes out as. */
+void egress_choose(const struct out_offer *offer, const struct mu_format *formats, unsigned n, uint8_t pt[MU_FORMATS_MAX],
+	uint8_t rtx_pt[MU_FORMATS_MAX]);
 static inline uint64_t out_index(const struct out_stream *o, uint64_t seq)
 {
 	return seq + o->shift;
@@ -309,7 +339,8 @@ void resend(struct out_stream *o, uint16_t seq, int64_t now_us);
 void resend_noted(struct mu_transport *t);
 
 /* stats.c */
-void stats_fill(const struct mu_transport *t, struct mu_transport_stats *ret);
+/* One block of memory, NULL without. */
+struct mu_transport_stats *stats_take(const struct mu_transport *t);
 void stats_queue(struct plane *p, int64_t us);
 
 #endif

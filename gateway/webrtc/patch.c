@@ -78,7 +78,7 @@ void mu_session_patch(struct mu_webrtc *w, const char *id, const char *content_t
 	struct mu_error e;
 	int err;
 
-	if (!s) {
+	if (!s || !s->t) { /* a console's are changed by its WebSocket */
 		reply_refuse(ret, 404, "session %.64s is not here: it has ended or never was", id);
 		return;
 	}

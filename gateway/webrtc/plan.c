@@ -10,13 +10,14 @@
 /* Viewers come in crowds. Who publishes, or operates the gateway, gets in when they are there already. */
 static unsigned limit(const struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who)
 {
-	bool any = kind == SESSION_WHIP || who->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN);
+	bool any = kind == SESSION_WHIP || (kind == SESSION_CONSOLE && who->scopes & MU_SCOPE_CONFERENCE) ||
+		 who->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN);
 
 	return any ? w->o.max_sessions : w->o.max_sessions - w->o.max_sessions / 10;
 }
 
-static bool may_begin(const struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
-	size_t len, struct mu_web_reply *r)
+bool session_may_begin(
+	struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who, struct mu_web_reply *r)
 {
 	if (w->draining) {
 		r->retry_after_s = DRAINING_RETRY_S;
@@ -34,20 +35,25 @@ static bool may_begin(const struct mu_webrtc *w, enum session_kind kind, const s
 			"this token has %u sessions, which is its limit: end some, or use another",
 			w->o.max_sessions_per_token);
 	}
-	if (len > MU_SDP_SIZE_MAX)
-		return reply_refuse(r, 413, "the offer has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
 	return true;
 }
 
 struct plan *plan_new(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
 	const char *sdp, size_t len, struct mu_web_reply *r)
 {
+	return session_may_begin(w, kind, who, r) ? plan_read(sdp, len, r) : NULL;
+}
+
+struct plan *plan_read(const char *sdp, size_t len, struct mu_web_reply *r)
+{
 	struct mu_error e;
 	struct plan *p;
 	int err;
 
-	if (!may_begin(w, kind, who, len, r))
+	if (len > MU_SDP_SIZE_MAX) {
+		reply_refuse(r, 413, "the offer has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
 		return NULL;
+	}
 	p = calloc(1, sizeof(*p));
 	if (!p) {
 		reply_refuse(r, 503, "out of memory for the offer: try again later");

@@ -32,6 +32,7 @@ bool text_is_token(struct text t, size_t max);
 struct lines {
 	const char *at, *end;
 	unsigned number; /* of the line last read */
+	unsigned max;	 /* lines; 0: MU_SDP_LINES_MAX */
 	char type;
 	struct text value;
 };
@@ -66,7 +67,10 @@ struct sdp_parser {
 	struct mu_sdp_codec any; /* a=rtcp-fb:* */
 	uint32_t fid[16][2];
 	unsigned n_fids;
+	char rids[SDP_RIDS_MAX][MU_SDP_RID_MAX + 1]; /* as many as m->n_rids */
 };
+/** An answer to an offer of ours, which may have many m-sections: larger than what mu_sdp_parse takes. */
+int sdp_parse_answer(const char *text, size_t len, struct mu_sdp *ret, struct mu_error *e);
 /** What is wrong with the line being read. @return err */
 int sdp_wrong(const struct sdp_parser *p, int err, const char *fmt, ...) MU_PRINTF(3, 4);
 /** m=. */
@@ -104,6 +108,8 @@ struct sdp_section {
 	struct { enum mu_rtp_ext type; uint8_t id; enum mu_sdp_direction direction; } exts[24];
 	unsigned n_exts;
 	bool nack, pli, fir, twcc, remb;
+	const char *rids[MU_LAYERS_MAX]; /* encodings that we take, borrowed */
+	unsigned n_rids;
 	/* what we send */
 	uint32_t ssrc, rtx_ssrc;
 	const char *cname, *stream_id, *track_id;

@@ -159,6 +159,17 @@ static void write_stream(GString *t, const struct sdp_section *s)
 	}
 }
 
+/* What the offerer sends, we receive: the same names (RFC 8853, section 5.3). */
+static void write_rids(GString *t, const struct sdp_section *s)
+{
+	for (unsigned i = 0; i < s->n_rids; i++)
+		line(t, "a=rid:%s recv", s->rids[i]);
+	for (unsigned i = 0; i < s->n_rids; i++)
+		g_string_append_printf(t, "%s%s", i ? ";" : "a=simulcast:recv ", s->rids[i]);
+	if (s->n_rids > 0)
+		g_string_append(t, "\r\n");
+}
+
 static void write_section(GString *t, const struct sdp_answer *a, unsigned i, bool first)
 {
 	const struct mu_sdp_media *m = &a->offer->media[i];
@@ -174,6 +185,7 @@ static void write_section(GString *t, const struct sdp_answer *a, unsigned i, bo
 	write_exts(t, s);
 	for (unsigned k = 0; k < s->n_codecs; k++)
 		write_codec(t, s, s->codecs[k]);
+	write_rids(t, s);
 	if (s->ssrc)
 		write_stream(t, s);
 }

@@ -106,6 +106,25 @@ static void settle_ssrcs(struct sdp_parser *p)
 	}
 }
 
+/* An encoding without an a=rid is not described, one that is named twice is one (RFC 8853, section 5.2). */
+static void settle_layers(struct sdp_parser *p)
+{
+	struct mu_sdp_media *m = p->m;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->n_layers; i++) {
+		bool known = false, twice = false;
+
+		for (unsigned k = 0; k < m->n_rids; k++)
+			known |= strcmp(p->rids[k], m->layers[i]) == 0;
+		for (unsigned k = 0; k < n; k++)
+			twice |= strcmp(m->layers[k], m->layers[i]) == 0;
+		if (known && !twice)
+			memmove(m->layers[n++], m->layers[i], sizeof(m->layers[i]));
+	}
+	m->n_layers = n;
+}
+
 static void settle_defaults(struct sdp_parser *p)
 {
 	struct mu_sdp_media *m = p->m;
@@ -132,6 +151,7 @@ void sdp_media_end(struct sdp_parser *p)
 		return;
 	settle_feedback(p);
 	settle_ssrcs(p);
+	settle_layers(p);
 	settle_defaults(p);
 	p->m = NULL;
 }
@@ -332,13 +352,78 @@ static int on_ssrc_group(struct sdp_parser *p, struct text v)
 	return 0;
 }
 
+static bool is_rid(struct text t)
+{
+	for (size_t i = 0; i < t.len; i++) {
+		if (!g_ascii_isalnum(t.at[i]) && t.at[i] != '-' && t.at[i] != '_')
+			return false;
+	}
+	return t.len > 0 && t.len <= MU_SDP_RID_MAX;
+}
+
+/** @return its place among the section's, their number: it is none of them */
+static unsigned rid_at(const struct sdp_parser *p, struct text id)
+{
+	unsigned i = 0;
+
+	while (i < p->m->n_rids && !text_is(id, p->rids[i]))
+		i++;
+	return i;
+}
+
+/* RFC 8851: what is sent, and how, is said of each encoding by an a=rid. Its restrictions are the sender's own affair. */
 static int on_rid(struct sdp_parser *p, struct text v)
 {
-	(void)text_cut(&v, ' ');
+	struct text id = text_cut(&v, ' ');
+
 	if (!text_is(text_cut(&v, ' '), "send"))
 		return 0;
-	if (++p->m->n_rids > SDP_RIDS_MAX)
+	if (!is_rid(id))
+		return sdp_wrong(p, -EBADMSG, "a=rid has a name of 1 to %d letters, digits, dashes and underscores", MU_SDP_RID_MAX);
+	if (rid_at(p, id) < p->m->n_rids)
+		return sdp_wrong(p, -EBADMSG, "a=rid:%.*s stands there twice", (int)id.len, id.at);
+	if (p->m->n_rids == SDP_RIDS_MAX)
 		return sdp_wrong(p, -E2BIG, "more than %d a=rid of one m-line", SDP_RIDS_MAX);
+	text_copy(id, p->rids[p->m->n_rids++], MU_SDP_RID_MAX + 1);
+	return 0;
+}
+
+/* "1,~4;2": streams apart by ';', alternatives of one by ',', those that begin paused with '~' (RFC 8853, section 5.1). Of
+ * alternatives we take the first. */
+static int simulcast_list(struct sdp_parser *p, struct text v)
+{
+	struct mu_sdp_media *m = p->m;
+	unsigned n = 0;
+
+	m->n_layers = 0;
+	while (v.len > 0) {
+		struct text stream = text_cut(&v, ';'), id = text_cut(&stream, ',');
+
+		if (++n > SDP_RIDS_MAX)
+			return sdp_wrong(p, -E2BIG, "a=simulcast has more than %d streams", SDP_RIDS_MAX);
+		if (id.len > 0 && id.at[0] == '~')
+			id = (struct text){ id.at + 1, id.len - 1 };
+		if (!is_rid(id))
+			return sdp_wrong(p, -EBADMSG, "a=simulcast names something that is no name of an a=rid");
+		if (m->n_layers < MU_SDP_LAYERS_MAX)
+			text_copy(id, m->layers[m->n_layers++], MU_SDP_RID_MAX + 1);
+	}
+	return 0;
+}
+
+static int on_simulcast(struct sdp_parser *p, struct text v)
+{
+	while (v.len > 0) {
+		struct text word = text_cut(&v, ' '), list;
+
+		if (word.len == 0)
+			continue;
+		list = text_cut(&v, ' ');
+		if (text_is(word, "send"))
+			return simulcast_list(p, list);
+		if (!text_is(word, "recv"))
+			return sdp_wrong(p, -EBADMSG, "a=simulcast says \"send\" or \"recv\", and a list");
+	}
 	return 0;
 }
 
@@ -395,6 +480,7 @@ int sdp_media_attribute(struct sdp_parser *p, struct text name, struct text v)
 		{ "ssrc", on_ssrc },
 		{ "ssrc-group", on_ssrc_group },
 		{ "rid", on_rid },
+		{ "simulcast", on_simulcast },
 		{ "candidate", on_candidate },
 		{ "rtcp-mux", on_rtcp_mux },
 		{ "rtcp-mux-only", on_rtcp_mux_only },

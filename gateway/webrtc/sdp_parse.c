@@ -201,17 +201,16 @@ static int check_mids(const struct mu_sdp *s, struct mu_error *e)
 	return 0;
 }
 
-int mu_sdp_parse(const char *text, size_t len, struct mu_sdp *ret, struct mu_error *e)
+static int parse(const char *text, size_t len, size_t max, unsigned max_lines, struct mu_sdp *ret, struct mu_error *e)
 {
-	struct sdp_parser p = { .l = { .at = text, .end = text + len }, .s = ret, .e = e };
+	struct sdp_parser p = { .l = { .at = text, .end = text + len, .max = max_lines }, .s = ret, .e = e };
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
 	if (len == 0)
 		return mu_error_set(e, -EBADMSG, "the body is empty: an SDP offer is expected");
-	if (len > MU_SDP_SIZE_MAX)
-		return mu_error_set(
-			e, -E2BIG, "the SDP has %zu bytes, the limit is %d", len, MU_SDP_SIZE_MAX);
+	if (len > max)
+		return mu_error_set(e, -E2BIG, "the SDP has %zu bytes, the limit is %zu", len, max);
 	while ((err = lines_next(&p.l, e)) > 0) {
 		err = on_line(&p);
 		if (err < 0)
@@ -221,4 +220,14 @@ int mu_sdp_parse(const char *text, size_t len, struct mu_sdp *ret, struct mu_err
 		return err;
 	sdp_media_end(&p);
 	return check_mids(ret, e);
+}
+
+int mu_sdp_parse(const char *text, size_t len, struct mu_sdp *ret, struct mu_error *e)
+{
+	return parse(text, len, MU_SDP_SIZE_MAX, MU_SDP_LINES_MAX, ret, e);
+}
+
+int sdp_parse_answer(const char *text, size_t len, struct mu_sdp *ret, struct mu_error *e)
+{
+	return parse(text, len, MU_CONSOLE_MESSAGE_MAX, 4 * MU_SDP_LINES_MAX, ret, e);
 }

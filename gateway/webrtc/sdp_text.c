@@ -92,8 +92,8 @@ int lines_next(struct lines *l, struct mu_error *e)
 
 	if (at == l->end)
 		return 0;
-	if (++l->number > MU_SDP_LINES_MAX)
-		return mu_error_set(e, -E2BIG, "more than %d lines", MU_SDP_LINES_MAX);
+	if (++l->number > (l->max ? l->max : MU_SDP_LINES_MAX))
+		return mu_error_set(e, -E2BIG, "more than %u lines", l->max ? l->max : MU_SDP_LINES_MAX);
 	eol = memchr(at, '\n', (size_t)(l->end - at));
 	len = (size_t)((eol ? eol : l->end) - at);
 	l->at = eol ? eol + 1 : l->end;

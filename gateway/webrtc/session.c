@@ -3,11 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "webrtc/session.h"
+#include "webrtc/console.h"
 
 const char *session_kind_name(enum session_kind k)
 {
-	return k == SESSION_WHIP ? "whip" : "whep";
+	static const char *const names[] = {
+		[SESSION_WHIP] = "whip",
+		[SESSION_WHEP] = "whep",
+		[SESSION_CONSOLE] = "console",
+	};
+
+	return names[k];
 }
 
 struct session *session_find(struct mu_webrtc *w, const char *id)
@@ -48,10 +54,12 @@ static void count(struct session *s, int by)
 		g_hash_table_remove(s->w->by_token, s->token.id);
 }
 
-static void session_free(struct session *s)
+void session_free(struct session *s)
 {
 	mu_list_remove(&s->link);
 	s->w->n_sessions--;
+	if (s->console)
+		console_free(s->console);
 	mu_transport_free(s->t);
 	mu_directory_release(s->w->o.directory, s->ep);
 	free(s->stats);
@@ -67,12 +75,23 @@ void session_end(struct session *s, enum session_end how, const char *why)
 	g_hash_table_remove(s->w->by_id, s->id);
 	count(s, -1);
 	mu_info(TOPIC, s->id, "%s of %s ends: %s", session_kind_name(s->kind), s->ep->id, why);
-	mu_transport_close(s->t, why);
+	if (s->t)
+		mu_transport_close(s->t, why);
 	session_tell(s, "session.closed", why);
 	if (s->kind == SESSION_WHIP)
 		whip_ended(s, how, why);
-	else
+	else if (s->kind == SESSION_WHEP)
 		whep_ended(s);
+	else
+		console_ended(s->console, how, why); /* frees both, where nothing is left to close */
+}
+
+void publisher_replace(struct session *s)
+{
+	if (s->kind == SESSION_CONSOLE)
+		console_up_taken_over(s->console);
+	else
+		session_end(s, SESSION_LOST, "another publisher took over");
 }
 
 /* --- heard from the transport --- */
@@ -107,6 +126,19 @@ static uint64_t packets_in(const struct mu_transport_stats *st)
 	return n;
 }
 
+/* In one block. */
+struct mu_transport_stats *stats_copy(const struct mu_transport_stats *from)
+{
+	size_t len = from->n_streams * sizeof(from->streams[0]);
+	struct mu_transport_stats *s = malloc(sizeof(*s) + len);
+
+	if (!s)
+		return NULL;
+	*s = *from;
+	s->streams = memcpy(s + 1, from->streams, len);
+	return s;
+}
+
 static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct session *s = arg;
@@ -114,10 +146,8 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 	if (packets_in(stats) > (s->stats ? packets_in(s->stats) : 0))
 		s->heard_us = s->media_us = s->w->now_us();
 	s->heard_us = MU_MAX(s->heard_us, MU_MAX(stats->last_check_us, stats->last_rtcp_us));
-	if (!s->stats)
-		s->stats = malloc(sizeof(*s->stats));
-	if (s->stats)
-		*s->stats = *stats;
+	free(s->stats);
+	s->stats = stats_copy(stats);
 }
 
 static const struct mu_transport_events events = { .state = on_state, .stats = on_stats };
@@ -167,7 +197,7 @@ static bool write_answer(struct session *s, struct plan *p, struct mu_web_reply 
 	return true;
 }
 
-static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
+struct session *session_new(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
 	struct mu_endpoint *ep, unsigned worker)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -185,6 +215,15 @@ static struct session *session_new(struct mu_webrtc *w, enum session_kind kind, 
 	session_new_etag(s);
 	mu_list_init(&s->link);
 	return s;
+}
+
+void session_insert(struct session *s)
+{
+	s->number = ++s->w->last_number;
+	mu_list_append(&s->w->sessions, &s->link);
+	s->w->n_sessions++;
+	g_hash_table_insert(s->w->by_id, s->id, s);
+	count(s, 1);
 }
 
 struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const struct mu_token *who,
@@ -208,17 +247,15 @@ struct session *session_open(struct mu_webrtc *w, enum session_kind kind, const 
 	}
 	mu_directory_hold(ep);
 	remember_for_restart(s, p);
-	s->number = ++w->last_number;
-	mu_list_append(&w->sessions, &s->link);
-	w->n_sessions++;
+	session_insert(s);
 	if (!write_answer(s, p, r)) {
+		g_hash_table_remove(w->by_id, s->id);
+		count(s, -1);
 		session_free(s);
 		mu_web_reply_done(r);
 		reply_refuse(r, 503, "out of memory for the answer: try again later");
 		return NULL;
 	}
-	g_hash_table_insert(w->by_id, s->id, s);
-	count(s, 1);
 	return s;
 }
 
@@ -229,16 +266,51 @@ static struct mu_addr *copy_addrs(const struct mu_addr *a, unsigned n)
 	return n > 0 ? g_memdup2(a, n * sizeof(*a)) : NULL;
 }
 
+static char **copy_texts(const char *const *texts, unsigned n)
+{
+	char **ret = g_new0(char *, n + 1);
+
+	for (unsigned i = 0; i < n; i++)
+		ret[i] = g_strdup(texts[i]);
+	return ret;
+}
+
+static void drop_ice_options(struct mu_webrtc *w)
+{
+	char *secret = (char *)(uintptr_t)w->o.ice_secret;
+
+	g_strfreev((char **)(uintptr_t)w->o.ice_urls);
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	g_free(secret);
+}
+
 static void set_options(struct mu_webrtc *w, const struct mu_webrtc_options *o)
 {
 	struct mu_addr *advertise = copy_addrs(o->advertise, o->n_advertise);
 	struct mu_addr *listen = copy_addrs(o->listen, o->n_listen);
+	char **ice_urls = copy_texts(o->ice_urls, o->n_ice_urls);
+	char *ice_secret = g_strdup(o->ice_secret);
 
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
+	drop_ice_options(w);
 	w->o = *o;
+	w->o.ice_urls = (const char *const *)ice_urls;
+	w->o.ice_secret = ice_secret;
 	w->o.advertise = advertise;
 	w->o.listen = listen;
+}
+
+static void on_event(struct mu_event_listener *l, const struct mu_event *ev)
+{
+	struct mu_webrtc *w = MU_CONTAINER_OF(l, struct mu_webrtc, listener);
+	const char *id = json_string_value(json_object_get(ev->data, "id"));
+
+	if (g_str_has_prefix(ev->kind, "endpoint.") && id)
+		consoles_endpoint_changed(w, id);
+	else
+		rooms_event(w, ev);
 }
 
 int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
@@ -252,6 +324,10 @@ int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret)
 	w->by_id = g_hash_table_new(g_str_hash, g_str_equal);
 	w->by_token = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	w->holds = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	mu_list_init(&w->consoles);
+	w->rooms = g_hash_table_new(g_str_hash, g_str_equal);
+	w->listener.fn = on_event;
+	mu_directory_listen(o->directory, &w->listener);
 	w->timer_add = g_timeout_add;
 	w->timer_remove = g_source_remove;
 	w->now_us = mu_clock_us;
@@ -264,13 +340,19 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	if (!w)
 		return;
 	whip_stop_holds(w);
+	mu_directory_unlisten(w->o.directory, &w->listener);
 	mu_list_for_each_safe (it, next, &w->sessions)
 		session_free(MU_CONTAINER_OF(it, struct session, link));
 	g_hash_table_unref(w->by_id);
 	g_hash_table_unref(w->by_token);
 	g_hash_table_unref(w->holds);
+	rooms_free(w);
+	if (w->settle_timer)
+		w->timer_remove(w->settle_timer);
+	free(w->host);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
+	drop_ice_options(w);
 	free(w);
 }
 
@@ -280,6 +362,8 @@ void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *
 
 	n.media = w->o.media;
 	n.directory = w->o.directory;
+	n.conferences = w->o.conferences;
+	n.control = w->o.control;
 	set_options(w, &n);
 }
 
@@ -307,6 +391,9 @@ void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
 			.publishes = s->kind == SESSION_WHIP,
 			.stats = s->stats,
 			.session = s };
+
+		if (s->console)
+			console_info(s->console, &info);
 
 		if (!s->ended && s->number > after && !fn(arg, &info))
 			return;
@@ -395,7 +482,9 @@ void mu_webrtc_refresh_stats(struct mu_webrtc *w)
 	mu_list_for_each (it, &w->sessions) {
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
-		if (!s->ended)
+		if (!s->ended && s->console)
+			console_each_second(s->console);
+		else if (!s->ended)
 			mu_transport_ask_stats(s->t);
 	}
 }

@@ -13,34 +13,8 @@ static const char *const types[] = {
 	[MU_SIGNAL_RESTART] = "restart",
 	[MU_SIGNAL_ACT] = "act",
 };
-/* What an act is done to. */
-enum needs { NOTHING, ENDPOINT, MAY_ENDPOINT, ENDPOINT_VALUE, VALUE };
-static const struct {
-	const char *name;
-	enum needs needs;
-} acts[] = {
-	[MU_ACT_FLOOR_REQUEST] = { "floor.request", NOTHING },
-	[MU_ACT_FLOOR_RELEASE] = { "floor.release", NOTHING },
-	[MU_ACT_FLOOR_GRANT] = { "floor.grant", ENDPOINT },
-	[MU_ACT_FLOOR_REVOKE] = { "floor.revoke", NOTHING },
-	[MU_ACT_MUTE] = { "mute", ENDPOINT },
-	[MU_ACT_UNMUTE] = { "unmute", ENDPOINT },
-	[MU_ACT_MUTE_ALL] = { "mute.all", NOTHING },
-	[MU_ACT_UNMUTE_ALL] = { "unmute.all", NOTHING },
-	[MU_ACT_ROLE] = { "role", ENDPOINT_VALUE },
-	[MU_ACT_REMOVE] = { "remove", ENDPOINT },
-	[MU_ACT_LOCK] = { "lock", NOTHING },
-	[MU_ACT_UNLOCK] = { "unlock", NOTHING },
-	[MU_ACT_BROADCAST] = { "broadcast", MAY_ENDPOINT },
-	[MU_ACT_LARGE] = { "large", MAY_ENDPOINT },
-	[MU_ACT_LAYOUT] = { "layout", VALUE },
-	[MU_ACT_SCREEN_START] = { "screen.start", NOTHING },
-	[MU_ACT_SCREEN_STOP] = { "screen.stop", NOTHING },
-	[MU_ACT_END] = { "end", NOTHING },
-};
 
-/* --- members
- * ---------------------------------------------------------------------------------------------------- */
+/* --- members --- */
 
 /* A string member; "" where it is absent and need not be there. */
 static int text(const json_t *o, const char *key, bool must, const char **ret, struct mu_error *e)
@@ -65,6 +39,16 @@ static int endpoint(const json_t *o, bool must, const char **ret, struct mu_erro
 	return err;
 }
 
+static int flag(const json_t *o, const char *key, bool *ret, struct mu_error *e)
+{
+	const json_t *v = json_object_get(o, key);
+
+	if (v && !json_is_boolean(v))
+		return mu_error_set(e, -EBADMSG, "'%s' has to be true or false", key);
+	*ret = json_is_true(v);
+	return 0;
+}
+
 /* A number from min to max; `otherwise` where it is absent. otherwise < 0: it has to be there. */
 static int number(const json_t *o, const char *key, uint32_t min, uint32_t max, int64_t otherwise,
 	uint32_t *ret, struct mu_error *e)
@@ -82,8 +66,7 @@ static int number(const json_t *o, const char *key, uint32_t min, uint32_t max, 
 	return 0;
 }
 
-/* --- by type
- * ------------------------------------------------------------------------------------------------------ */
+/* --- by type --- */
 
 static int parse_candidate(struct mu_signal *s, struct mu_error *e)
 {
@@ -102,19 +85,17 @@ static int parse_candidate(struct mu_signal *s, struct mu_error *e)
 static int parse_act(struct mu_signal *s, struct mu_error *e)
 {
 	const char *name;
-	size_t i = 0;
+	enum mu_act_needs needs;
 	int err = text(s->json, "act", true, &name, e);
 
 	if (err < 0)
 		return err;
-	while (i < MU_ARRAY_LEN(acts) && strcmp(acts[i].name, name) != 0)
-		i++;
-	if (i == MU_ARRAY_LEN(acts))
+	if (mu_act_parse(name, &s->act) < 0)
 		return mu_error_set(e, -ENOTSUP, "there is no act '%.32s'", name);
-	s->act = (enum mu_act)i;
-	if (acts[i].needs == ENDPOINT || acts[i].needs == MAY_ENDPOINT || acts[i].needs == ENDPOINT_VALUE)
-		err = endpoint(s->json, acts[i].needs != MAY_ENDPOINT, &s->endpoint, e);
-	if (err == 0 && (acts[i].needs == VALUE || acts[i].needs == ENDPOINT_VALUE))
+	needs = mu_act_needs(s->act);
+	if (needs == MU_ACT_ENDPOINT || needs == MU_ACT_MAY_ENDPOINT || needs == MU_ACT_ENDPOINT_VALUE)
+		err = endpoint(s->json, needs != MU_ACT_MAY_ENDPOINT, &s->endpoint, e);
+	if (err == 0 && (needs == MU_ACT_VALUE || needs == MU_ACT_ENDPOINT_VALUE))
 		err = text(s->json, "value", true, &s->value, e);
 	return err;
 }
@@ -159,14 +140,65 @@ static int parse_views(struct mu_signal *s, struct mu_error *e)
 	return 0;
 }
 
+static int parse_one_sent(const json_t *o, struct mu_signal_sent *v, struct mu_error *e)
+{
+	const char *mid, *label;
+	int err = json_is_object(o) ? text(o, "mid", true, &mid, e)
+				    : mu_error_set(e, -EBADMSG, "a track has to be an object");
+
+	if (err == 0 && (mid[0] == '\0' || strlen(mid) >= sizeof(v->mid)))
+		err = mu_error_set(e, -EBADMSG, "'mid' has to have 1 to %zu characters", sizeof(v->mid) - 1);
+	if (err == 0)
+		err = text(o, "label", true, &label, e);
+	if (err < 0)
+		return err;
+	if (strcmp(label, "audio") != 0 && strcmp(label, "video") != 0 && strcmp(label, "screen") != 0)
+		return mu_error_set(e, -EBADMSG,
+			"'label' has to be \"audio\", \"video\" or \"screen\", not \"%.32s\"", label);
+	strcpy(v->mid, mid);
+	strcpy(v->label, label);
+	return 0;
+}
+
+static int parse_offer(struct mu_signal *s, struct mu_error *e)
+{
+	json_t *o, *tracks = json_object_get(s->json, "tracks");
+	size_t i;
+	int err = text(s->json, "sdp", true, &s->sdp, e);
+
+	if (err == 0)
+		err = flag(s->json, "fresh", &s->fresh, e);
+	if (err < 0 || !tracks)
+		return err;
+	if (!json_is_array(tracks) || json_array_size(tracks) > MU_SIGNAL_SENT_MAX)
+		return mu_error_set(
+			e, -EBADMSG, "'tracks' has to be a list of at most %d", MU_SIGNAL_SENT_MAX);
+	json_array_foreach(tracks, i, o)
+	{
+		err = parse_one_sent(o, &s->sent[i], e);
+		if (err < 0)
+			return err;
+	}
+	s->n_sent = (unsigned)json_array_size(tracks);
+	return 0;
+}
+
+static int parse_hello(struct mu_signal *s, struct mu_error *e)
+{
+	int err = text(s->json, "token", true, &s->token, e);
+
+	if (err == 0)
+		err = text(s->json, "session", false, &s->session, e);
+	return err < 0 ? err : endpoint(s->json, false, &s->endpoint, e);
+}
+
 static int parse_members(struct mu_signal *s, struct mu_error *e)
 {
 	int err;
 
 	switch (s->type) {
 	case MU_SIGNAL_HELLO:
-		err = text(s->json, "token", true, &s->token, e);
-		return err < 0 ? err : text(s->json, "session", false, &s->session, e);
+		return parse_hello(s, e);
 	case MU_SIGNAL_JOIN:
 		err = text(s->json, "conference", true, &s->conference, e);
 		return err < 0 ? err : text(s->json, "name", false, &s->name, e);
@@ -174,22 +206,22 @@ static int parse_members(struct mu_signal *s, struct mu_error *e)
 		err = number(s->json, "n", 1, INT32_MAX, -1, &s->n, e);
 		return err < 0 ? err : text(s->json, "sdp", true, &s->sdp, e);
 	case MU_SIGNAL_OFFER:
-		return text(s->json, "sdp", true, &s->sdp, e);
+		return parse_offer(s, e);
 	case MU_SIGNAL_VIEW:
 		return parse_views(s, e);
 	case MU_SIGNAL_CANDIDATE:
 		return parse_candidate(s, e);
 	case MU_SIGNAL_ACT:
 		return parse_act(s, e);
-	case MU_SIGNAL_LEAVE:
 	case MU_SIGNAL_RESTART:
+		return flag(s->json, "fresh", &s->fresh, e);
+	case MU_SIGNAL_LEAVE:
 		break;
 	}
 	return 0;
 }
 
-/* --- a message
- * ------------------------------------------------------------------------------------------------------ */
+/* --- a message --- */
 
 /* Nesting, before anything recursive touches the text. Strings are passed over. */
 static bool too_deep(const char *text, size_t len)

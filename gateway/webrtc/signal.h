@@ -4,9 +4,10 @@
 
 #include "webrtc/webrtc.h"
 
-#define MU_SIGNAL_SIZE_MAX  262144
+#define MU_SIGNAL_SIZE_MAX  MU_CONSOLE_MESSAGE_MAX
 #define MU_SIGNAL_DEPTH_MAX 8
 #define MU_SIGNAL_VIEWS_MAX 64
+#define MU_SIGNAL_SENT_MAX  64 /* m-sections that an offer names */
 
 enum mu_signal_type {
 	MU_SIGNAL_HELLO,
@@ -19,45 +20,33 @@ enum mu_signal_type {
 	MU_SIGNAL_RESTART,
 	MU_SIGNAL_ACT,
 };
-enum mu_act {
-	MU_ACT_FLOOR_REQUEST,
-	MU_ACT_FLOOR_RELEASE,
-	MU_ACT_FLOOR_GRANT,
-	MU_ACT_FLOOR_REVOKE,
-	MU_ACT_MUTE,
-	MU_ACT_UNMUTE,
-	MU_ACT_MUTE_ALL,
-	MU_ACT_UNMUTE_ALL,
-	MU_ACT_ROLE,
-	MU_ACT_REMOVE,
-	MU_ACT_LOCK,
-	MU_ACT_UNLOCK,
-	MU_ACT_BROADCAST,
-	MU_ACT_LARGE,
-	MU_ACT_LAYOUT,
-	MU_ACT_SCREEN_START,
-	MU_ACT_SCREEN_STOP,
-	MU_ACT_END,
-};
 /** One track a client wants to see. */
 struct mu_signal_view {
 	char endpoint[MU_ID_MAX];
 	char label[16];
 	unsigned width, height; /* of its tile in pixels; 0: it does not say */
 };
+/** What an m-section of the client's offer sends. */
+struct mu_signal_sent {
+	char mid[32];
+	char label[16]; /* "audio", "video", "screen" */
+};
 /** A message. Strings are borrowed from `json`, "" where absent. */
 struct mu_signal {
 	enum mu_signal_type type;
 	uint32_t id;
 	json_t *json;
-	const char *token, *session;                      /* HELLO */
-	const char *conference, *name;                    /* JOIN */
-	const char *sdp;                                  /* OFFER, ANSWER */
-	uint32_t n;                                       /* ANSWER */
-	bool down;                                        /* CANDIDATE: of the down connection */
-	const char *candidate, *mid;                      /* CANDIDATE */
-	enum mu_act act;                                  /* ACT */
-	const char *endpoint, *value;                     /* ACT */
+	const char *token, *session;                    /* HELLO; endpoint too */
+	const char *conference, *name;                  /* JOIN */
+	const char *sdp;                                /* OFFER, ANSWER */
+	uint32_t n;                                     /* ANSWER */
+	bool down;                                      /* CANDIDATE: of the down connection */
+	const char *candidate, *mid;                    /* CANDIDATE */
+	enum mu_act act;                                /* ACT */
+	const char *endpoint, *value;                   /* ACT; endpoint: HELLO too */
+	bool fresh;                                     /* OFFER, RESTART: of a new peer connection */
+	struct mu_signal_sent sent[MU_SIGNAL_SENT_MAX]; /* OFFER */
+	unsigned n_sent;
 	struct mu_signal_view views[MU_SIGNAL_VIEWS_MAX]; /* VIEW */
 	unsigned n_views;
 };

@@ -1,4 +1,4 @@
-/* webrtc: SDP, and the sessions that WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) make. Control thread only.
+/* webrtc: SDP, the sessions that WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) make, and consoles. Control thread only.
  *
  * Knows nothing of HTTP libraries: a request comes as strings, the answer goes as a struct mu_web_reply, so the whole is
  * tested without a server.
@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "conference/conference.h"
 #include "directory/directory.h"
 #include "secure/secure.h"
 #include "transport/transport.h"
@@ -28,12 +29,10 @@ void mu_web_reply_done(struct mu_web_reply *r);
 
 /** What becomes of a publisher of an endpoint that has one. Whatever the policy, one with the same token takes over from a
  *  session that has been silent for some two seconds: a client that came back. */
-struct mu_conferences; /* conference/conference.h */
 enum mu_second_publisher { MU_SECOND_REFUSE, MU_SECOND_TAKE_OVER };
 struct mu_webrtc_options {
 	struct mu_media *media;	       /* borrowed */
 	struct mu_directory *directory; /* borrowed */
-	struct mu_conferences *conferences; /* borrowed; NULL: none are held here */
 	const struct mu_addr *advertise; /* what candidates name instead of the listening addresses; port 0: the worker's of
 					    the first listening address of that family */
 	unsigned n_advertise;
@@ -44,10 +43,18 @@ struct mu_webrtc_options {
 	enum mu_second_publisher second;
 	unsigned max_sessions; /* the last tenth is for publishers and for who may operate */
 	unsigned max_sessions_per_token; /* 0: as many as there are */
+	/* where clients behind strict firewalls find help: STUN and TURN servers (RFC 7064, 7065), with TURN's secret */
+	const char *const *ice_urls;
+	unsigned n_ice_urls;
+	const char *ice_secret;	 /* NULL: no credentials are given */
+	int64_t ice_lifetime_s; /* of credentials */
+	/* for consoles: */
+	struct mu_conferences *conferences; /* borrowed; NULL: there are none */
+	struct mu_inbox *control;	    /* the control thread's, borrowed; NULL: nobody is told which layers are watched */
 };
 struct mu_webrtc;
 int mu_webrtc_new(const struct mu_webrtc_options *o, struct mu_webrtc **ret);
-/** Sessions must be gone (mu_webrtc_close_all, then run the control inbox). */
+/** Consoles' WebSockets must be lost (mu_console_lost), sessions gone (mu_webrtc_close_all, then run the control inbox). */
 void mu_webrtc_free(struct mu_webrtc *w);
 /** What can change while running: hold, policy, limits, advertise. */
 void mu_webrtc_reconfigure(struct mu_webrtc *w, const struct mu_webrtc_options *o);
@@ -86,36 +93,66 @@ const char *mu_session_endpoint(struct mu_webrtc *w, const char *id);
 struct mu_session_info {
 	uint64_t number; /* rises in the order they were made; none twice */
 	const char *endpoint;
-	bool publishes; /* else it watches */
-	const struct mu_transport_stats *stats; /* NULL: none came yet */
+	bool publishes; /* else it watches; a console does both */
+	bool console;
+	const struct mu_transport_stats *stats; /* NULL: none came yet; a console's: of what it publishes */
+	const struct mu_transport_stats *down; /* of what a console watches, else NULL */
 	const struct session *session;		/* for mu_session_json */
 };
 /** Sessions that have not ended, with a number above `after`, in their order: visit until false. Ends none meanwhile. */
 void mu_webrtc_each_session(
 	struct mu_webrtc *w, uint64_t after, bool (*fn)(void *arg, const struct mu_session_info *s), void *arg);
-/** {"number", "id", "kind": "whip"|"whep", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]};
+/** {"number", "id", "kind": "whip"|"whep"|"console", "endpoint", "subject", "state", "since", "profile", "remote", "streams": [...]};
  *  a new reference. */
 json_t *mu_session_json(const struct mu_session_info *s);
 
 /* --- the console session (docs/signalling.md) ------------------------------------------------------------------------------- */
 
-/** A WebSocket as the session sees it. */
+/** What consoles need of the HTTP side. */
+struct mu_console_host {
+	/** Whether a token is good now: signature, times, not revoked.
+	 *  @return 0, -EPERM, -ETIME, with words for the client in e */
+	int (*check)(void *arg, const char *token, struct mu_token *ret, struct mu_error *e);
+	/** Whether this token may do something now that leaves a line in the audit log: it may so often a second. */
+	bool (*allows)(void *arg, const struct mu_token *who);
+	/** Note a deed: a hello refused, a join, an act. All but what and result may be NULL; valid during the call.
+	 *  @param who     "<subject>#<token id>"
+	 *  @param result  "done" or "denied" */
+	void (*audit)(void *arg, const char *who, const char *from, const char *what, const char *target, const char *result,
+		const char *why);
+	void *arg;
+};
+/** Before the first console. NULL: no more consoles come, those there are must be lost. */
+void mu_webrtc_set_host(struct mu_webrtc *w, const struct mu_console_host *h);
+
+/** A WebSocket as the session sees it. Neither call leads to mu_console_lost before it returns. */
 struct mu_console_socket {
 	/** Send a text frame; takes the reference. Never blocks: a client that does not read is closed by the socket's owner. */
 	void (*send)(void *arg, json_t *message);
-	/** Close it after what was sent; mu_console_lost follows or was called. */
-	void (*close)(void *arg, const char *why);
+	/** Close it after what was sent; mu_console_lost follows. Nothing is sent any more.
+	 *  @param code  RFC 6455, section 7.4 */
+	void (*close)(void *arg, unsigned code, const char *why);
 	void *arg;
 };
+#define MU_CONSOLE_PROTOCOL    "muster.1"
+#define MU_CONSOLE_MESSAGE_MAX 262144 /* bytes */
 struct mu_console;
 /** A client connected; nothing is known of it yet. Consoles that sent no valid hello within 10 s are closed.
  *  @param from  its address, for log and audit
- *  @return 0, -ENOSPC (draining, or the limit), -ENOMEM */
+ *  @return 0, -ENOSPC (draining, no host, or the limit), -ENOMEM */
 int mu_console_new(struct mu_webrtc *w, const struct mu_console_socket *s, const char *from, struct mu_console **ret);
 /** A text frame came. */
 void mu_console_text(struct mu_console *c, const char *text, size_t len);
+/** Whether its hello was accepted, and its session goes on. */
+bool mu_console_known(const struct mu_console *c);
 /** The WebSocket is gone, and c with it. The session behind goes on for 30 s and waits for its client. */
 void mu_console_lost(struct mu_console *c);
+
+/** The ICE servers for a client, as RTCIceServer objects with credentials made for it now; a new reference.
+ *  @param user  shows in the TURN server's log: an endpoint's id */
+json_t *mu_webrtc_ice_servers(const struct mu_webrtc *w, const char *user);
+/** The same as values of Link headers (RFC 9725, section 4.6); NULL-terminated, g_strfreev frees. */
+char **mu_webrtc_ice_links(const struct mu_webrtc *w, const char *user);
 
 /* --- SDP (RFC 8866, 8829, 8843), as far as WHIP and WHEP need it ------------------------------------------------------------ */
 
@@ -123,6 +160,8 @@ void mu_console_lost(struct mu_console *c);
 #define MU_SDP_MEDIA_MAX    64	/* m-sections */
 #define MU_SDP_CODECS_MAX   48	/* payload types of one m-section */
 #define MU_SDP_LINES_MAX    4096
+#define MU_SDP_LAYERS_MAX   8	/* encodings of one m-section that are looked at */
+#define MU_SDP_RID_MAX	    16
 struct mu_sdp_codec {
 	uint8_t pt;
 	char name[24]; /* of rtpmap */
@@ -148,6 +187,9 @@ struct mu_sdp_media {
 	char msid[130]; /* of the first a=msid */
 	bool msids_differ; /* another one names another MediaStream */
 	unsigned n_rids; /* a=rid ... send */
+	/* what a=simulcast sends (RFC 8853): of each encoding the first alternative, if it has an a=rid, in the offerer's order */
+	char layers[MU_SDP_LAYERS_MAX][MU_SDP_RID_MAX + 1];
+	unsigned n_layers;
 	/* effective values: own or the session's */
 	char ufrag[257], pwd[257];
 	uint8_t fingerprints[4][MU_FINGERPRINT_LEN];

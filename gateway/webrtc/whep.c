@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conference/conference.h"
 #include "webrtc/session.h"
 
 #define NOT_LIVE_RETRY_S 2
@@ -94,14 +95,94 @@ static void take_formats(const struct mu_sdp_media *m, const struct mu_endpoint_
 	}
 }
 
+/* --- what is fitted to the viewer's link: what there is something to choose from of. All others cost less as
+ * they are --- */
+
+static bool ext_flows(const struct mu_sdp_media *m, unsigned i)
+{
+	return m->exts[i].direction == MU_SDP_RECVONLY || m->exts[i].direction == MU_SDP_SENDRECV;
+}
+
+static bool tells_arrivals(const struct mu_sdp_media *m)
+{
+	bool ext = false, feedback = false;
+
+	for (unsigned i = 0; i < m->n_exts; i++)
+		ext |= m->exts[i].type == MU_EXT_TWCC && ext_flows(m, i);
+	for (unsigned i = 0; i < m->n_codecs; i++)
+		feedback |= m->codecs[i].twcc;
+	return ext && feedback;
+}
+
+/* Several encodings; or layers within one, and a viewer that tells what its link bears. */
+static bool wants_fitting(const struct mu_sdp_media *m, const struct mu_endpoint_track *et)
+{
+	struct mu_shape shape;
+
+	if (et->n_layers > 1 || et->kind != MU_VIDEO)
+		return et->n_layers > 1;
+	mu_track_shape(et->track, &shape);
+	return (shape.temporals > 1 || shape.spatials > 1) && tells_arrivals(m);
+}
+
+static void feed(struct session *s, const char *mid, const struct mu_endpoint_track *et)
+{
+	bool audio = et->kind == MU_AUDIO; /* little, and missed first */
+	struct mu_feed f = { .n_layers = et->n_layers,
+		.urgency = audio ? MU_URGENT_SPEAKER : MU_URGENT_CONFERENCE,
+		.never_paused = audio };
+	int err;
+
+	for (unsigned i = 0; i < et->n_layers; i++)
+		f.layers[i] = et->layers[i];
+	err = mu_transport_feed(s->t, mid, &f);
+	if (err < 0 && err != -EPROTO)
+		mu_warn(TOPIC, s->id, "cannot choose among what %s has now: %s; what it got before goes on",
+			s->ep->id, g_strerror(-err));
+}
+
+static void feed_all(struct session *s)
+{
+	for (unsigned i = 0; i < s->n_fed; i++) {
+		const struct mu_endpoint_track *et = mu_endpoint_find_track(s->ep, s->fed[i].label);
+
+		if (et)
+			feed(s, s->fed[i].mid, et);
+	}
+}
+
+void whep_feed_viewers(struct mu_webrtc *w, const struct mu_endpoint *ep)
+{
+	mu_list_for_each (it, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->kind == SESSION_WHEP && s->ep == ep && !s->ended)
+			feed_all(s);
+	}
+}
+
+static void begin_feeding(struct session *s, const struct plan *p)
+{
+	for (unsigned i = 0; p->spec.fitted && i < p->spec.n_out && i < MU_ARRAY_LEN(s->fed); i++) {
+		const struct mu_stream_out *out = &p->spec.out[i];
+
+		memcpy(s->fed[s->n_fed].mid, out->mid, sizeof(s->fed[0].mid));
+		snprintf(s->fed[s->n_fed++].label, sizeof(s->fed[0].label), "%s",
+			mu_track_kind(out->track) == MU_AUDIO ? "audio" : "video");
+	}
+	feed_all(s);
+}
+
 /* --- one section --- */
 
-static void take_exts(const struct mu_sdp_media *m, struct sdp_section *s, struct mu_stream_out *out)
+static void take_exts(
+	const struct mu_sdp_media *m, bool twcc, struct sdp_section *s, struct mu_stream_out *out)
 {
 	for (unsigned i = 0; i < m->n_exts; i++) {
 		enum mu_sdp_direction d = m->exts[i].direction;
 
-		if (!mu_ext_travels(m->exts[i].type) || d == MU_SDP_SENDONLY || d == MU_SDP_INACTIVE)
+		if (!ext_flows(m, i) ||
+			!(mu_ext_travels(m->exts[i].type) || (twcc && m->exts[i].type == MU_EXT_TWCC)))
 			continue;
 		s->exts[s->n_exts].type = m->exts[i].type;
 		s->exts[s->n_exts].id = m->exts[i].id;
@@ -121,7 +202,8 @@ static bool take_section(struct plan *p, unsigned i, const struct mu_endpoint_tr
 	if (out->n_formats == 0)
 		return false;
 	p->spec.n_out++;
-	take_exts(m, s, out);
+	s->twcc = p->spec.fitted && tells_arrivals(m);
+	take_exts(m, s->twcc, s, out);
 	s->nack = out->nack = s->codecs[0]->nack;
 	s->pli = s->codecs[0]->pli;
 	s->fir = s->codecs[0]->fir;
@@ -140,7 +222,7 @@ static bool take_section(struct plan *p, unsigned i, const struct mu_endpoint_tr
 }
 
 /* Nothing to send: the section stays open, with any one format of its own. */
-static void idle_section(struct plan *p, unsigned i)
+void plan_idle_section(struct plan *p, unsigned i)
 {
 	const struct mu_sdp_media *m = &p->offer.media[i];
 	struct sdp_section *s = &p->answer.sections[i];
@@ -194,19 +276,24 @@ static void refuse_codecs(
 static bool take_sections(struct plan *p, struct mu_endpoint *ep, struct mu_web_reply *r)
 {
 	bool usable[MU_SDP_MEDIA_MAX] = { false };
+	const struct mu_endpoint_track *et[2];
 	int chosen[2];
 
 	if (!find_wanted(&p->offer, usable, &chosen[0], &chosen[1], r) || !plan_check(p, usable, r))
 		return false;
-	for (unsigned i = 0; i < p->offer.n_media; i++) {
-		const struct mu_endpoint_track *et = NULL;
+	for (unsigned k = 0; k < 2; k++) {
+		const struct mu_sdp_media *m = chosen[k] >= 0 ? &p->offer.media[chosen[k]] : NULL;
 
-		if (!usable[i])
-			continue;
-		if ((int)i == chosen[0] || (int)i == chosen[1])
-			et = mu_endpoint_find_track(ep, p->offer.media[i].type);
-		if (!et || !take_section(p, i, et))
-			idle_section(p, i);
+		et[k] = m ? mu_endpoint_find_track(ep, m->type) : NULL;
+		p->spec.fitted |= et[k] && wants_fitting(m, et[k]);
+	}
+	for (unsigned i = 0; i < p->offer.n_media; i++) {
+		const struct mu_endpoint_track *of = (int)i == chosen[0] ? et[0]
+			: (int)i == chosen[1]                            ? et[1]
+									 : NULL;
+
+		if (usable[i] && !(of && take_section(p, i, of)))
+			plan_idle_section(p, i);
 	}
 	if (p->spec.n_out == 0)
 		refuse_codecs(p, ep, chosen, r);
@@ -244,6 +331,7 @@ void mu_whep_post(struct mu_webrtc *w, const struct mu_token *who, const char *e
 	if (ep && take_sections(p, ep, ret)) {
 		s = session_open(w, SESSION_WHEP, who, ep, mu_media_pick_worker(w->o.media), p, ret);
 		if (s) {
+			begin_feeding(s, p);
 			mu_directory_set_viewers(w->o.directory, ep, ep->viewers + 1);
 			session_tell(s, "session.created", NULL);
 		}

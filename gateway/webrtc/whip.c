@@ -76,9 +76,12 @@ static bool find_wanted(const struct mu_sdp *o, bool wanted[MU_SDP_MEDIA_MAX], s
 
 /* --- one section: what of it we take --- */
 
-static bool takes_ext(enum mu_rtp_ext type)
+static bool takes_ext(enum mu_rtp_ext type, bool layers)
 {
 	switch (type) {
+	case MU_EXT_RID:
+	case MU_EXT_REPAIRED_RID:
+		return layers;
 	case MU_EXT_MID:
 	case MU_EXT_AUDIO_LEVEL:
 	case MU_EXT_TWCC:
@@ -99,7 +102,7 @@ static void take_exts(const struct mu_sdp_media *m, struct sdp_section *s, struc
 	for (unsigned i = 0; i < m->n_exts; i++) {
 		enum mu_sdp_direction d = m->exts[i].direction;
 
-		if (!takes_ext(m->exts[i].type) || d == MU_SDP_RECVONLY || d == MU_SDP_INACTIVE)
+		if (!takes_ext(m->exts[i].type, m->n_layers > 1) || d == MU_SDP_RECVONLY || d == MU_SDP_INACTIVE)
 			continue;
 		s->exts[s->n_exts].type = m->exts[i].type;
 		s->exts[s->n_exts].id = m->exts[i].id;
@@ -130,13 +133,23 @@ static bool is_taken(const struct mu_stream_in *in, const struct mu_sdp_codec *r
 	return false;
 }
 
+/* Of several encodings what is sent again has to name the one it is of; else it is asked for in its own stream. */
+static bool takes_rtx(const struct mu_sdp_media *m)
+{
+	for (unsigned i = 0; i < m->n_exts; i++) {
+		if (m->exts[i].type == MU_EXT_REPAIRED_RID)
+			return true;
+	}
+	return m->n_layers <= 1;
+}
+
 /* All formats that we relay, in the offerer's order (its preference), and their RTX. */
 static void take_formats(
 	const struct mu_sdp_media *m, enum mu_kind kind, struct sdp_section *s, struct mu_stream_in *in)
 {
 	for (unsigned i = 0; i < m->n_codecs && in->n_formats < MU_FORMATS_MAX; i++) {
 		enum mu_codec codec = sdp_codec_of(&m->codecs[i]);
-		const struct mu_sdp_codec *rtx = sdp_rtx_of(m, m->codecs[i].pt);
+		const struct mu_sdp_codec *rtx = takes_rtx(m) ? sdp_rtx_of(m, m->codecs[i].pt) : NULL;
 
 		if (codec == MU_CODEC_NONE || mu_codec_kind(codec) != kind)
 			continue;
@@ -155,7 +168,32 @@ static void take_formats(
 	}
 }
 
-static bool take_section(struct plan *p, unsigned i, struct mu_web_reply *r)
+/* Each encoding is a stream of its own, known by its packets' RID: what SSRCs the offer names says not whose they are. More
+ * than we take are left out of the answer. */
+static bool take_layers(struct plan *p, const struct mu_sdp_media *m, unsigned i, struct mu_web_reply *r)
+{
+	struct sdp_section *s = &p->answer.sections[i];
+	struct mu_stream_in *first = &p->spec.in[p->spec.n_in - 1];
+
+	if (m->n_layers <= 1)
+		return true;
+	if (!first->exts.id_of[MU_EXT_RID] || !first->exts.id_of[MU_EXT_MID])
+		return reply_refuse(r, 422,
+			"m-line %u has a=simulcast and not the header extensions %s and %s, by which its encodings are told apart", i + 1,
+			mu_ext_uri(MU_EXT_MID), mu_ext_uri(MU_EXT_RID));
+	first->ssrc = first->rtx_ssrc = 0;
+	for (unsigned k = 0; k < m->n_layers && k < MU_LAYERS_MAX && p->spec.n_in + (k > 0) <= MU_STREAMS_MAX; k++) {
+		struct mu_stream_in *in = k == 0 ? first : &p->spec.in[p->spec.n_in++];
+
+		if (k > 0)
+			*in = *first;
+		snprintf(in->rid, sizeof(in->rid), "%s", m->layers[k]);
+		s->rids[s->n_rids++] = m->layers[k];
+	}
+	return true;
+}
+
+bool whip_take_section(struct plan *p, unsigned i, struct mu_web_reply *r)
 {
 	const struct mu_sdp_media *m = &p->offer.media[i];
 	struct sdp_section *s = &p->answer.sections[i];
@@ -175,7 +213,7 @@ static bool take_section(struct plan *p, unsigned i, struct mu_web_reply *r)
 	memcpy(in->mid, m->mid, sizeof(in->mid));
 	in->ssrc = m->ssrc;
 	in->rtx_ssrc = m->rtx_ssrc;
-	return true;
+	return take_layers(p, m, i, r);
 }
 
 static bool take_sections(struct plan *p, struct mu_web_reply *r)
@@ -185,7 +223,7 @@ static bool take_sections(struct plan *p, struct mu_web_reply *r)
 	if (!find_wanted(&p->offer, wanted, r) || !plan_check(p, wanted, r))
 		return false;
 	for (unsigned i = 0; i < p->offer.n_media; i++) {
-		if (wanted[i] && !take_section(p, i, r))
+		if (wanted[i] && !whip_take_section(p, i, r))
 			return false;
 	}
 	return true;
@@ -220,7 +258,7 @@ static int64_t left_us(const struct session *old)
 /* A client that returns before its old session was found dead is the same publisher, whatever the policy. But a token may be
  * shared, by two tabs of a browser or a whole troop: while the old session is heard, nobody has come back. A session without
  * consent stands in nobody's way. */
-static bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
+bool may_publish(struct mu_webrtc *w, const struct mu_endpoint *ep, const struct mu_token *who,
 	struct session **ret_old, struct mu_web_reply *r)
 {
 	struct session *old = ep->session[0] ? session_find(w, ep->session) : NULL;
@@ -244,27 +282,25 @@ static const char *label_of(const struct mu_stream_in *in)
 	return mu_codec_kind(in->formats[0].codec) == MU_AUDIO ? "audio" : "video";
 }
 
-/* Tracks outlive publishers, so that viewers do: the one of this label if there is one, else a new one. */
-static int take_tracks(
-	struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, struct mu_transport_spec *spec)
+/* The streams of a section follow each other. @return the next section's first */
+static unsigned section_end(const struct mu_transport_spec *spec, unsigned from)
 {
-	for (unsigned i = 0; i < spec->n_in; i++) {
-		struct mu_stream_in *in = &spec->in[i];
-		const struct mu_endpoint_track *et = mu_endpoint_find_track(ep, label_of(in));
-		char id[MU_ID_MAX + 16];
-		int err;
+	unsigned end = from + 1;
 
-		if (et) {
-			in->track = mu_track_ref(et->track);
-			continue;
-		}
-		snprintf(id, sizeof(id), "%s/%s", ep->id, label_of(in));
-		err = mu_track_new(
-			mu_media_net(w->o.media), home, id, mu_codec_kind(in->formats[0].codec), &in->track);
-		if (err < 0)
-			return err;
+	while (end < spec->n_in && strcmp(spec->in[end].mid, spec->in[from].mid) == 0)
+		end++;
+	return end;
+}
+
+static int take_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, struct mu_transport_spec *spec)
+{
+	int err = 0;
+
+	for (unsigned i = 0, end; i < spec->n_in && err == 0; i = end) {
+		end = section_end(spec, i);
+		err = publish_find_tracks(w, ep, home, label_of(&spec->in[i]), &spec->in[i], end - i);
 	}
-	return 0;
+	return err;
 }
 
 static void drop_tracks(struct mu_transport_spec *spec)
@@ -273,17 +309,17 @@ static void drop_tracks(struct mu_transport_spec *spec)
 		spec->in[i].track = mu_track_unref(spec->in[i].track);
 }
 
-static int give_tracks(struct mu_endpoint *ep, unsigned home, const struct mu_transport_spec *spec)
+static int give_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, const struct mu_transport_spec *spec)
 {
-	for (unsigned i = 0; i < spec->n_in; i++) {
-		const struct mu_stream_in *in = &spec->in[i];
-		int err = mu_endpoint_set_track(ep, label_of(in), in->track, in->formats, in->n_formats);
+	int err = 0;
 
-		if (err < 0)
-			return err;
+	for (unsigned i = 0, end; i < spec->n_in && err == 0; i = end) {
+		end = section_end(spec, i);
+		err = publish_show_tracks(ep, label_of(&spec->in[i]), &spec->in[i], end - i);
 	}
 	ep->home = home;
-	return 0;
+	whep_feed_viewers(w, ep);
+	return err;
 }
 
 static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_endpoint *ep,
@@ -302,9 +338,9 @@ static void publish(struct mu_webrtc *w, const struct mu_token *who, struct mu_e
 	snprintf(ep->session, sizeof(ep->session), "%s", s->id);
 	snprintf(ep->subject, sizeof(ep->subject), "%s", who->subject);
 	if (old)
-		session_end(old, SESSION_LOST, "another publisher took over");
+		publisher_replace(old);
 	session_tell(s, "session.created", NULL);
-	if (give_tracks(ep, home, &p->spec) < 0) {
+	if (give_tracks(w, ep, home, &p->spec) < 0) {
 		mu_web_reply_done(r);
 		session_end(s, SESSION_LOST, "out of memory");
 		reply_refuse(r, 503, "out of memory for the tracks of %s: try again later", ep->id);

@@ -202,21 +202,28 @@ export function film(file, { width = 320, height = 180, fps = 20, frames = 200 }
  * The console in a window of its own: page.js beside it, and what it did in `seen`: peer connections, requests, breaches of the
  * content policy. With the token in the link, unless there is none.
  */
-export async function consolePage(browser, gw, token, { language = 'en', width = 1280, height = 800, prepare, context } = {}) {
+export async function consolePage(browser, gw, token, { language = 'en', width = 1280, height = 800, prepare, context, where = '/', touch = false } = {}) {
   const own = context ?? (/firefox/i.test(await browser.version()) ? browser.defaultBrowserContext() : await browser.createBrowserContext());
   const p = await own.newPage();
-  await p.setViewport({ width, height });
+  await p.setViewport({ width, height, isMobile: touch, hasTouch: touch });
   p.errors = [];
   p.on('pageerror', (e) => p.errors.push(e.message));
   await p.evaluateOnNewDocument((l) => {
     if (!localStorage.getItem('muster-language')) localStorage.setItem('muster-language', l);
-    const seen = globalThis.seen = { pcs: [], requests: [], breaches: [], listeners: 0, tracks: [] };
+    const seen = globalThis.seen = { pcs: [], requests: [], breaches: [], listeners: 0, tracks: [], sockets: [] };
     document.addEventListener('securitypolicyviolation', (e) => seen.breaches.push(e.violatedDirective));
     const Pc = globalThis.RTCPeerConnection;
     globalThis.RTCPeerConnection = class extends Pc {
       constructor(...args) {
         super(...args);
         seen.pcs.push(this);
+      }
+    };
+    const Socket = globalThis.WebSocket;
+    globalThis.WebSocket = class extends Socket {
+      constructor(...args) {
+        super(...args);
+        seen.sockets.push(this);
       }
     };
     const fetch = globalThis.fetch;
@@ -245,15 +252,16 @@ export async function consolePage(browser, gw, token, { language = 'en', width =
   if (prepare) await p.evaluateOnNewDocument(prepare);
   await p.evaluateOnNewDocument(fs.readFileSync(path.join(here, 'page.js'), 'utf8').replace('globalThis.muster = (',
     "document.addEventListener('DOMContentLoaded', () => globalThis.muster = (").replace(/\)\(\);\s*$/, ')());'));
-  await p.goto(`${gw.url}/${token ? `#token=${token}` : ''}`);
+  await p.goto(`${gw.url}${where}${token ? `#token=${token}` : ''}`);
   p.text = (selector) => p.$eval(selector, (e) => e.textContent.replaceAll('\u00a0', ' '));
   p.says = (selector, pattern, ms = 10000) => until(() => p.$eval(selector, (e) => !e.closest('[hidden]') && e.textContent.replaceAll('\u00a0', ' '))
     .then((text) => text !== false && pattern.test(text), () => false), ms, `${selector} says ${pattern}`)
     .catch(async (e) => { throw new Error(`${e.message}; it says "${await p.text(selector).catch(() => 'nothing')}"`); });
   p.asked = (pattern) => p.evaluate((source) => seen.requests.filter((r) => new RegExp(source).test(r)).length, pattern.source);
-  /** Numbers of the pictures of a tile as they are shown, for `ms`. */
-  p.numbers = (id, ms) => p.evaluate((tile, during) => new Promise((yes) => {
-    const video = document.querySelector(`[data-tile="${tile}"] video`), numbers = [];
+  /** Numbers of the pictures of a tile, or of what a selector finds, as they are shown, for `ms`. */
+  p.numbers = (id, ms) => p.numbersOf(`[data-tile="${id}"] video`, ms);
+  p.numbersOf = (selector, ms) => p.evaluate((what, during) => new Promise((yes) => {
+    const video = document.querySelector(what), numbers = [];
     const end = performance.now() + during;
     const next = () => {
       if (video.videoWidth) numbers.push(muster.readStrip(video, video.videoWidth, video.videoHeight));
@@ -261,7 +269,7 @@ export async function consolePage(browser, gw, token, { language = 'en', width =
     };
     video.requestVideoFrameCallback(next);
     setTimeout(() => yes(numbers), during + 200);
-  }), id, ms);
+  }), selector, ms);
   return p;
 }
 

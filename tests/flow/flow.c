@@ -28,11 +28,19 @@ static void on_state(void *arg, enum mu_transport_state s, const char *why)
 	(void)why;
 	*(enum mu_transport_state *)arg = s;
 }
+
+static struct figures figures;
+static bool figures_came;
+
 static void on_stats(void *arg, const struct mu_transport_stats *s)
 {
 	(void)arg;
-	(void)s;
+	figures.link = s->link;
+	figures.n_streams = MU_MIN(s->n_streams, (unsigned)MU_ARRAY_LEN(figures.streams));
+	memcpy(figures.streams, s->streams, figures.n_streams * sizeof(s->streams[0]));
+	figures_came = true;
 }
+
 static const struct mu_transport_events events = { on_state, on_stats };
 
 void flow_up(struct flow *f)
@@ -57,26 +65,36 @@ void flow_up(struct flow *f)
 	mu_clock_drive(f->now_us);
 }
 
-static void turn(struct flow *f)
+void flow_turn(struct flow *f)
 {
 	mu_worker_turn(mu_net_worker(mu_media_net(f->media), 0), 0);
 	mu_inbox_run(&f->control);
 }
 
-static void end(struct flow *f, struct mu_transport *t, enum mu_transport_state *state, const char *why)
+void flow_end(struct flow *f, struct mu_transport *t, enum mu_transport_state *state, const char *why)
 {
 	mu_transport_close(t, why);
 	for (int i = 0; i < 100 && *state != MU_TRANSPORT_CLOSED; i++)
-		turn(f);
+		flow_turn(f);
 	assert_int_equal(*state, MU_TRANSPORT_CLOSED);
 	mu_transport_free(t);
+}
+
+const struct figures *flow_figures(struct flow *f, struct mu_transport *t)
+{
+	figures_came = false;
+	mu_transport_ask_stats(t);
+	for (int i = 0; i < 100 && !figures_came; i++)
+		flow_turn(f);
+	assert_true(figures_came);
+	return &figures;
 }
 
 void flow_unpublish(struct flow *f, const char *why)
 {
 	struct sender *s = f->sender;
 
-	end(f, s->t, &s->state, why);
+	flow_end(f, s->t, &s->state, why);
 	peer_close(&s->peer);
 	link_close(&s->link);
 	free(s);
@@ -88,7 +106,7 @@ void flow_down(struct flow *f)
 	if (f->sender)
 		flow_unpublish(f, "over");
 	for (unsigned i = 0; i < f->n_receivers; i++) {
-		end(f, f->receiver[i].t, &f->receiver[i].state, "over");
+		flow_end(f, f->receiver[i].t, &f->receiver[i].state, "over");
 		peer_close(&f->receiver[i].peer);
 		link_close(&f->receiver[i].link);
 	}
@@ -120,7 +138,7 @@ static void *pump(void *arg)
 	return NULL;
 }
 
-static void connect_peer(struct flow *f, struct peer *peer, struct link *link, struct mu_transport_spec *spec,
+void flow_connect(struct flow *f, struct peer *peer, struct link *link, struct mu_transport_spec *spec,
 	enum mu_transport_state *state, struct mu_transport **ret)
 {
 	struct pump p = { .f = f, .link = link };
@@ -136,7 +154,7 @@ static void connect_peer(struct flow *f, struct peer *peer, struct link *link, s
 	assert_int_equal(mu_transport_new(f->media, spec, &events, state, ret), 0);
 	snprintf(peer->ufrag, sizeof(peer->ufrag), "%s", mu_transport_ufrag(*ret));
 	snprintf(peer->pwd, sizeof(peer->pwd), "%s", mu_transport_pwd(*ret));
-	turn(f);
+	flow_turn(f);
 	assert_int_equal(pthread_create(&thread, NULL, pump, &p), 0);
 	err = peer_connect(peer, mu_identity_fingerprint(mu_media_identity(f->media)));
 	atomic_store(&p.stop, true);
@@ -144,7 +162,7 @@ static void connect_peer(struct flow *f, struct peer *peer, struct link *link, s
 	assert_int_equal(err, 0);
 	for (int i = 0; i < 100 && *state != MU_TRANSPORT_CONNECTED; i++) {
 		link_run(link, f->now_us);
-		turn(f);
+		flow_turn(f);
 	}
 	assert_int_equal(*state, MU_TRANSPORT_CONNECTED);
 }
@@ -174,7 +192,7 @@ struct sender *flow_publish(struct flow *f, uint64_t first_index, uint64_t seed)
 		.rtx_pt = { RTX_PT },
 		.nack = true,
 		.pli = true };
-	connect_peer(f, &s->peer, &s->link, spec, &s->state, &s->t);
+	flow_connect(f, &s->peer, &s->link, spec, &s->state, &s->t);
 	free(spec);
 	f->sender = s;
 	return s;
@@ -196,7 +214,7 @@ struct receiver *flow_watch(struct flow *f, uint64_t seed)
 		.nack = true };
 	spec->out[0].formats[0].format = (struct mu_format){ .codec = MU_CODEC_VP8, .pt = VIEW_PT };
 	spec->out[0].formats[0].rtx_pt = VIEW_RTX;
-	connect_peer(f, &r->peer, &r->link, spec, &r->state, &r->t);
+	flow_connect(f, &r->peer, &r->link, spec, &r->state, &r->t);
 	free(spec);
 	r->next_key_us = f->now_us + 200000;
 	return r;
@@ -443,7 +461,7 @@ static void run_links(struct flow *f)
 		any = f->sender && link_run(&f->sender->link, f->now_us);
 		for (unsigned i = 0; i < f->n_receivers; i++)
 			any |= link_run(&f->receiver[i].link, f->now_us);
-		turn(f);
+		flow_turn(f);
 	} while (any);
 }
 

@@ -72,6 +72,21 @@ struct flow {
 
 void flow_up(struct flow *f);
 void flow_down(struct flow *f);
+/** One turn of the worker and of the control thread. */
+void flow_turn(struct flow *f);
+/** A peer behind a link, which has been opened, becomes the far end of a new transport. Fills in what of spec
+ * is the same for all. Real time passes, driven time does not. */
+void flow_connect(struct flow *f, struct peer *peer, struct link *link, struct mu_transport_spec *spec,
+	enum mu_transport_state *state, struct mu_transport **ret);
+/** The figures of a transport, as they are now. */
+struct figures {
+	struct mu_link_stats link;
+	unsigned n_streams;
+	struct mu_stream_stats streams[16];
+};
+const struct figures *flow_figures(struct flow *f, struct mu_transport *t);
+/** The gateway closes it. */
+void flow_end(struct flow *f, struct mu_transport *t, enum mu_transport_state *state, const char *why);
 /** Connect a publisher, whose first packet gets this SRTP index. Real time passes, driven time does not. */
 struct sender *flow_publish(struct flow *f, uint64_t first_index, uint64_t seed);
 /** It goes: without a word, or by the gateway's hand. */

@@ -36,18 +36,26 @@ void link_open(struct link *l, const struct mu_addr *gateway, uint64_t seed)
 	l->gateway = *gateway;
 	l->up.seed = (2 * seed) * 0x9e3779b97f4a7c15u | 1;
 	l->down.seed = (2 * seed + 1) * 0x9e3779b97f4a7c15u | 1;
+	l->up.waiting_end = &l->up.waiting;
+	l->down.waiting_end = &l->down.waiting;
 	l->front = open_socket(&l->front_addr);
 	l->back = open_socket(&back);
 }
 
+static void drop_list(struct link_item *i)
+{
+	while (i) {
+		struct link_item *next = i->next;
+
+		free(i);
+		i = next;
+	}
+}
+
 static void drop_all(struct link_dir *d)
 {
-	while (d->head) {
-		struct link_item *i = d->head;
-
-		d->head = i->next;
-		free(i);
-	}
+	drop_list(d->head);
+	drop_list(d->waiting);
 }
 
 void link_close(struct link *l)
@@ -86,20 +94,63 @@ static bool loses(struct link_dir *d, const uint8_t *data, size_t len)
 	return d->bad;
 }
 
-static void queue(struct link_dir *d, const uint8_t *data, size_t len, int64_t now_us)
+/* It has left: under way from at_us on. */
+static void depart(struct link_dir *d, struct link_item *i, int64_t at_us)
 {
-	struct link_item *i = malloc(sizeof(*i) + len), **at = &d->head;
+	struct link_item **at = &d->head;
 
-	assert_non_null(i);
-	i->len = len;
-	i->due_us = now_us + d->way.delay_us;
+	i->due_us = at_us + d->way.delay_us;
 	if (d->way.jitter_us)
 		i->due_us += (int64_t)(chance(d) * (double)d->way.jitter_us);
-	memcpy(i->data, data, len);
 	while (*at && (*at)->due_us <= i->due_us)
 		at = &(*at)->next;
 	i->next = *at;
 	*at = i;
+}
+
+int64_t link_queue_us(const struct link_dir *d)
+{
+	return d->way.bps ? (int64_t)(d->waiting_bytes * 8000000 / d->way.bps) : 0;
+}
+
+static void queue(struct link_dir *d, const uint8_t *data, size_t len, int64_t now_us)
+{
+	struct link_item *i;
+
+	if (d->way.bps && d->way.queue_us && link_queue_us(d) > d->way.queue_us) {
+		d->overflowed++;
+		return;
+	}
+	i = malloc(sizeof(*i) + len);
+	assert_non_null(i);
+	i->len = len;
+	memcpy(i->data, data, len);
+	i->due_us = now_us; /* when it came */
+	i->next = NULL;
+	*d->waiting_end = i;
+	d->waiting_end = &i->next;
+	d->waiting_bytes += len + LINK_OVERHEAD;
+}
+
+/* One behind the other, at the rate of the moment: a change counts for what waits already. */
+static void serve(struct link_dir *d, int64_t now_us)
+{
+	while (d->waiting) {
+		struct link_item *i = d->waiting;
+		uint64_t bytes = i->len + LINK_OVERHEAD;
+		int64_t gone_us = MU_MAX(d->free_us, i->due_us);
+
+		if (d->way.bps)
+			gone_us += (int64_t)(bytes * 8000000 / d->way.bps);
+		if (gone_us > now_us)
+			return;
+		d->free_us = gone_us;
+		d->waiting = i->next;
+		if (!d->waiting)
+			d->waiting_end = &d->waiting;
+		d->waiting_bytes -= bytes;
+		depart(d, i, gone_us);
+	}
 }
 
 static bool take(int fd, struct link_dir *d, struct mu_addr *ret_from, int64_t now_us)
@@ -156,6 +207,8 @@ bool link_run(struct link *l, int64_t now_us)
 		any = false;
 	}
 	any |= take(l->back, &l->down, &ignored, now_us);
+	serve(&l->up, now_us);
+	serve(&l->down, now_us);
 	any |= give(l->back, &l->up, &l->gateway, now_us);
 	if (l->has_peer)
 		any |= give(l->front, &l->down, &l->peer, now_us);

@@ -29,6 +29,9 @@ static void look(const struct mu_packet *p)
 	memcpy(copy, p->data + p->hlen, len);
 	for (int c = MU_CODEC_NONE; c <= MU_CODEC_AV1; c++) {
 		struct mu_payload_info i = mu_payload_look((enum mu_codec)c, copy, len);
+		struct mu_payload_layers l = mu_payload_layers((enum mu_codec)c, copy, len, i.frame_start, len & 1);
+
+		check(l.spatial < MU_SPATIAL_MAX && l.temporal < MU_TEMPORAL_MAX);
 
 		check(i.frame_start || !(i.key || i.params || i.entry));
 	}

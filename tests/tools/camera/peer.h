@@ -15,6 +15,7 @@ struct options {
 	bool view;
 	unsigned width, height, fps, kbps;
 	unsigned key_seconds;
+	unsigned tone; /* Hz; 0: 440 */
 	double seconds; /* viewing: length of the window, from the first frame; 0: until stopped */
 };
 
@@ -48,6 +49,14 @@ GstElement *publish_pipeline(const struct options *o);
 /** Frames drawn since the program started. Any thread. */
 unsigned publish_frames(void);
 /* view.c */
+/** Decode what this webrtcbin of a pipeline receives, and look at it, listen to it. Before it is negotiated. */
+void view_attach(GstElement *pipeline, GstElement *webrtc);
+/** Pictures with a number in them so far, and the last number. Any thread. */
+unsigned view_pictures(unsigned *ret_last);
+/** Share of the sound's energy that is at a frequency of which a period fits 10 ms, 0..1. Any thread. */
+double view_tone(unsigned hz);
+/** What was seen so far counts no more. */
+void view_forget(void);
 GstElement *view_pipeline(const struct options *o);
 /** Offer to receive; after the pipeline is ready. */
 void view_ask(struct peer *p);

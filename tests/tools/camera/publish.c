@@ -72,11 +72,11 @@ GstElement *publish_pipeline(const struct options *o)
 				      " ! video/x-raw,format=I420,width=%u,height=%u,framerate=%u/1"
 				      " ! clockoverlay name=clock valignment=bottom halignment=left"
 				      " ! identity name=numbers ! queue max-size-buffers=4 leaky=downstream ! %s ! w."
-				      " audiotestsrc is-live=true wave=sine freq=440 volume=0.2 ! audioconvert ! audioresample"
+				      " audiotestsrc is-live=true wave=sine freq=%u volume=0.2 ! audioconvert ! audioresample"
 				      " ! audio/x-raw,rate=48000,channels=2 ! queue"
 				      " ! opusenc bitrate=32000 ! rtpopuspay"
 				      " ! application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! w.",
-		o->width, o->height, o->fps, encoder);
+		o->width, o->height, o->fps, encoder, o->tone ? o->tone : 440);
 
 	pipeline = gst_parse_launch(text, &e);
 	g_free(text);

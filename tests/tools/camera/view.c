@@ -6,6 +6,14 @@
 #include "peer.h"
 #include "strip.h"
 
+#define EARS_MAX 16
+#define EAR_RATE 48000
+
+/** The last half second of one audio stream, mono. */
+struct ear {
+	float samples[EAR_RATE / 2];
+	size_t at, n;
+};
 /* Written by streaming threads, under the lock. */
 static struct {
 	GMutex lock;
@@ -17,6 +25,8 @@ static struct {
 	unsigned audio_buffers;
 	double audio_squares, audio_samples;
 	char codec[16];
+	struct ear *ears[EARS_MAX];
+	unsigned n_ears;
 } seen;
 
 static GstPadProbeReturn on_picture(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
@@ -58,20 +68,25 @@ static GstPadProbeReturn on_picture(GstPad *pad, GstPadProbeInfo *info, gpointer
 
 static GstPadProbeReturn on_sound(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
 {
+	struct ear *ear = arg;
 	GstMapInfo map;
 	double squares = 0;
 
 	(void)pad;
-	(void)arg;
 	if (!gst_buffer_map(GST_PAD_PROBE_INFO_BUFFER(info), &map, GST_MAP_READ))
 		return GST_PAD_PROBE_OK;
+	g_mutex_lock(&seen.lock);
 	for (gsize i = 0; i + 2 <= map.size; i += 2) {
 		int16_t sample;
 
 		memcpy(&sample, map.data + i, 2);
 		squares += (double)sample * sample;
+		if (ear) {
+			ear->samples[ear->at] = sample;
+			ear->at = (ear->at + 1) % G_N_ELEMENTS(ear->samples);
+			ear->n = MIN(ear->n + 1, G_N_ELEMENTS(ear->samples));
+		}
 	}
-	g_mutex_lock(&seen.lock);
 	seen.audio_buffers++;
 	seen.audio_squares += squares;
 	seen.audio_samples += (double)(map.size / 2);
@@ -87,12 +102,25 @@ static const struct {
 } decoders[] = {
 	{ "H264", "queue ! rtph264depay wait-for-keyframe=true ! avdec_h264 ! videoconvert", on_picture },
 	{ "VP8", "queue ! rtpvp8depay wait-for-keyframe=true ! vp8dec ! videoconvert", on_picture },
-	{ "OPUS", "queue ! rtpopusdepay ! opusdec ! audioconvert ! audio/x-raw,format=S16LE", on_sound },
+	{ "OPUS", "queue ! rtpopusdepay ! opusdec ! audioconvert ! audioresample"
+		  " ! audio/x-raw,format=S16LE,rate=48000,channels=1", on_sound },
 };
+
+/** Lives until the program ends, for streaming threads write to it. @return NULL: there are enough */
+static struct ear *new_ear(void)
+{
+	struct ear *ear = NULL;
+
+	g_mutex_lock(&seen.lock);
+	if (seen.n_ears < EARS_MAX)
+		ear = seen.ears[seen.n_ears++] = g_new0(struct ear, 1);
+	g_mutex_unlock(&seen.lock);
+	return ear;
+}
 
 static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
 {
-	struct peer *p = arg;
+	GstElement *pipeline = arg;
 	GstCaps *caps;
 	const char *encoding;
 
@@ -112,13 +140,14 @@ static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
 			decoders[i].probe == on_picture ? " ! video/x-raw,format=I420" : "");
 		bin = gst_parse_bin_from_description(text, TRUE, NULL);
 		g_free(text);
-		gst_bin_add(GST_BIN(p->pipeline), bin);
+		gst_bin_add(GST_BIN(pipeline), bin);
 		at = gst_element_get_static_pad(bin, "sink");
 		gst_pad_link(pad, at);
 		gst_object_unref(at);
 		sink = gst_bin_get_by_name(GST_BIN(bin), "end");
 		at = gst_element_get_static_pad(sink, "sink");
-		gst_pad_add_probe(at, GST_PAD_PROBE_TYPE_BUFFER, decoders[i].probe, NULL, NULL);
+		gst_pad_add_probe(at, GST_PAD_PROBE_TYPE_BUFFER, decoders[i].probe,
+			decoders[i].probe == on_sound ? new_ear() : NULL, NULL);
 		gst_object_unref(at);
 		gst_object_unref(sink);
 		if (decoders[i].probe == on_picture)
@@ -127,6 +156,59 @@ static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
 	}
 	if (caps)
 		gst_caps_unref(caps);
+}
+
+void view_attach(GstElement *pipeline, GstElement *webrtc)
+{
+	g_signal_connect(webrtc, "pad-added", G_CALLBACK(on_pad), pipeline);
+}
+
+unsigned view_pictures(unsigned *ret_last)
+{
+	unsigned n;
+
+	g_mutex_lock(&seen.lock);
+	n = seen.read;
+	*ret_last = seen.last;
+	g_mutex_unlock(&seen.lock);
+	return n;
+}
+
+/* Goertzel's algorithm over what one ear heard last. */
+static double tone_of(const struct ear *ear, unsigned hz)
+{
+	double factor = 2 * cos(2 * G_PI * hz / EAR_RATE), s1 = 0, s2 = 0, energy = 0;
+
+	for (size_t i = 0; i < ear->n; i++) {
+		double x = ear->samples[(ear->at + i) % G_N_ELEMENTS(ear->samples)], s = x + factor * s1 - s2;
+
+		s2 = s1;
+		s1 = s;
+		energy += x * x;
+	}
+	if (ear->n < EAR_RATE / 10 || energy < (double)ear->n * 100) /* -50 dBFS: nothing */
+		return 0;
+	return 2 * (s1 * s1 + s2 * s2 - factor * s1 * s2) / ((double)ear->n * energy);
+}
+
+double view_tone(unsigned hz)
+{
+	double most = 0;
+
+	g_mutex_lock(&seen.lock);
+	for (unsigned i = 0; i < seen.n_ears; i++)
+		most = MAX(most, tone_of(seen.ears[i], hz));
+	g_mutex_unlock(&seen.lock);
+	return most;
+}
+
+void view_forget(void)
+{
+	g_mutex_lock(&seen.lock);
+	seen.read = seen.frames = seen.distinct = seen.backwards = 0;
+	for (unsigned i = 0; i < seen.n_ears; i++)
+		seen.ears[i]->n = 0;
+	g_mutex_unlock(&seen.lock);
 }
 
 GstElement *view_pipeline(const struct options *o)
@@ -165,7 +247,7 @@ void view_ask(struct peer *p)
 		"application/x-rtp,media=video,encoding-name=VP8,clock-rate=90000,payload=98,rtcp-fb-nack-pli=true";
 	gchar *video = p->o->codec ? g_strdup(!strcmp(p->o->codec, "VP8") ? vp8 : h264) : g_strdup_printf("%s; %s", h264, vp8);
 
-	g_signal_connect(p->webrtc, "pad-added", G_CALLBACK(on_pad), p);
+	view_attach(p->pipeline, p->webrtc);
 	receive(p->webrtc, video, true);
 	receive(p->webrtc, "application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload=97,encoding-params=(string)2",
 		false);

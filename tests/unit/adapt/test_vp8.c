@@ -103,6 +103,57 @@ static void test_short_ids(void **state)
 	assert_int_equal(p[3], 0);
 }
 
+static uint8_t out_short(struct mu_vp8_map *m, unsigned picture)
+{
+	uint8_t p[] = { 0x90, 0x80, picture & 0x7f, 0x01 };
+	struct mu_vp8 d = parse(p, sizeof(p));
+
+	mu_vp8_rewrite(m, &d, p);
+	return p[2];
+}
+
+/* Seven bits come around: what went out last is still known. */
+static void test_short_ids_wrap(void **state)
+{
+	struct mu_vp8_map m = { 0 };
+	struct mu_vp8 first = { .picture = 3000, .picture_bits = 15 };
+
+	(void)state;
+	for (unsigned i = 100; i < 300; i++)
+		assert_int_equal(out_short(&m, i), i & 0x7f);
+	mu_vp8_switch(&m, &first);
+	assert_int_equal(out_picture(&m, 3000, 0, NULL) & 0x7f, 300 & 0x7f);
+	assert_int_equal(out_picture(&m, 3001, 0, NULL) & 0x7f, 301 & 0x7f);
+}
+
+static void left_out(struct mu_vp8_map *m, uint16_t picture)
+{
+	struct mu_vp8 d = { .picture = picture, .picture_bits = 15, .temporal = 1 };
+
+	mu_vp8_left_out(m, &d);
+}
+
+/* Each packet of a picture says that it is left out, and one of an earlier picture comes after that. */
+static void test_left_out_and_overtaken(void **state)
+{
+	struct mu_vp8_map m = { 0 };
+
+	(void)state;
+	assert_int_equal(out_picture(&m, 10, 0, NULL), 10);
+	left_out(&m, 11);
+	left_out(&m, 11);
+	assert_int_equal(out_picture(&m, 12, 0, NULL), 11);
+	left_out(&m, 13);
+	assert_int_equal(out_picture(&m, 12, 0, NULL), 11);
+	assert_int_equal(out_picture(&m, 10, 0, NULL), 10);
+	assert_int_equal(out_picture(&m, 14, 0, NULL), 12);
+	left_out(&m, 13); /* late: counted already */
+	assert_int_equal(out_picture(&m, 15, 0, NULL), 13);
+	assert_int_equal(out_picture(&m, 17, 0, NULL), 15);
+	left_out(&m, 16); /* and this one's hole is there already */
+	assert_int_equal(out_picture(&m, 18, 0, NULL), 16);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -111,6 +162,8 @@ int main(void)
 		cmocka_unit_test(test_ids_go_on_over_a_switch),
 		cmocka_unit_test(test_left_out_frames_are_not_missed),
 		cmocka_unit_test(test_short_ids),
+		cmocka_unit_test(test_short_ids_wrap),
+		cmocka_unit_test(test_left_out_and_overtaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

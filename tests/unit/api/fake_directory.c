@@ -93,3 +93,10 @@ uint64_t mu_directory_last_event(const struct mu_directory *d)
 	(void)d;
 	return json_array_size(fake.kept);
 }
+
+json_t *mu_time_json(int64_t wall_us)
+{
+	char text[MU_TIME_TEXT];
+
+	return json_string(mu_time_text(wall_us, 3, text));
+}

@@ -28,6 +28,12 @@ const char *fake_token(const char *jti, const char *scopes, const char *endpoint
 	return t;
 }
 
+void mu_track_shape(const struct mu_track *t, struct mu_shape *ret)
+{
+	(void)t;
+	*ret = (struct mu_shape){ .flows = true, .spatials = 1, .temporals = 1 };
+}
+
 /* --- secure --- */
 
 static const char *const scope_names[] = { "publish", "watch", "conference", "operate", "admin" };
@@ -62,6 +68,11 @@ bool mu_token_covers(const struct mu_token *t, const char *id)
 		return true;
 	return t->endpoint[n - 1] == '*' ? strncmp(t->endpoint, id, n - 1) == 0
 					 : strcmp(t->endpoint, id) == 0;
+}
+
+bool mu_token_covers_conference(const struct mu_token *t, const char *id)
+{
+	return !t->conference[0] || strcmp(t->conference, id) == 0;
 }
 
 bool mu_token_same(const struct mu_token *a, const struct mu_token *b)
@@ -230,21 +241,19 @@ const char *mu_session_endpoint(struct mu_webrtc *w, const char *id)
 void mu_webrtc_each_session(struct mu_webrtc *w, uint64_t after,
 	bool (*fn)(void *arg, const struct mu_session_info *s), void *arg)
 {
-	static const struct mu_transport_stats in = { .n_streams = 1,
-		.streams = { { .mid = "0",
-			.kind = MU_VIDEO,
-			.packets = 99,
-			.lost = 1,
-			.jitter_us = 1500,
-			.rtt_us = 20000 } } };
-	static const struct mu_transport_stats out = { .n_streams = 1,
-		.streams = { { .mid = "0",
-			.out = true,
-			.kind = MU_VIDEO,
-			.packets = 99,
-			.jitter_us = 3000,
-			.rtt_us = 90000,
-			.remote_fraction_lost = 10 } } };
+	static const struct mu_stream_stats video_in[] = {
+		{ .mid = "0", .kind = MU_VIDEO, .packets = 99, .lost = 1, .jitter_us = 1500, .rtt_us = 20000 },
+		{ .mid = "1", .rid = "h", .kind = MU_VIDEO, .packets = 99, .rtt_us = 30000 },
+	};
+	static const struct mu_stream_stats video_out = { .mid = "0",
+		.out = true,
+		.kind = MU_VIDEO,
+		.packets = 99,
+		.jitter_us = 3000,
+		.rtt_us = 90000,
+		.remote_fraction_lost = 10 };
+	static const struct mu_transport_stats in = { .n_streams = 2, .streams = video_in };
+	static const struct mu_transport_stats out = { .n_streams = 1, .streams = &video_out };
 
 	(void)w;
 	for (unsigned i = 0; i < fake.n_sessions; i++) {
@@ -264,6 +273,65 @@ json_t *mu_session_json(const struct mu_session_info *s)
 {
 	return json_pack("{sI ss ss}", "number", (json_int_t)s->number, "id",
 		((const struct fake_session *)s->session)->id, "endpoint", s->endpoint);
+}
+
+/* --- consoles --- */
+
+void mu_webrtc_set_host(struct mu_webrtc *w, const struct mu_console_host *h)
+{
+	(void)w;
+	fake.host = h ? *h : (struct mu_console_host){ .check = NULL };
+}
+
+int mu_console_new(
+	struct mu_webrtc *w, const struct mu_console_socket *s, const char *from, struct mu_console **ret)
+{
+	unsigned i = 0;
+
+	(void)w;
+	while (i < MU_ARRAY_LEN(fake.consoles) && fake.consoles[i].used)
+		i++;
+	if (fake.no_consoles || i == MU_ARRAY_LEN(fake.consoles))
+		return -ENOSPC;
+	*ret = &fake.consoles[i];
+	**ret = (struct mu_console){ .socket = *s, .used = true };
+	g_strlcpy((*ret)->from, from, sizeof((*ret)->from));
+	fake.n_consoles++;
+	return 0;
+}
+
+/* "hello" makes it known, "close" closes, "flood" sends a megabyte and more; everything comes back in "heard". */
+void mu_console_text(struct mu_console *c, const char *text, size_t len)
+{
+	g_strlcpy(c->last, text, sizeof(c->last));
+	c->last_len = len;
+	fake.n_texts++;
+	if (strcmp(text, "close") == 0) {
+		c->socket.close(c->socket.arg, 1000, "bye");
+		return;
+	}
+	c->known |= strcmp(text, "hello") == 0;
+	for (int i = 0; strcmp(text, "flood") == 0 && i < 40; i++) {
+		char *big = g_strnfill(65536, 'x');
+
+		c->socket.send(c->socket.arg, json_pack("{ss}", "big", big));
+		g_free(big);
+	}
+	c->socket.send(c->socket.arg, json_pack("{ss}", "heard", c->last));
+}
+
+bool mu_console_known(const struct mu_console *c)
+{
+	return c->known;
+}
+
+void mu_console_lost(struct mu_console *c)
+{
+	if (!c->used)
+		abort();
+	c->used = false;
+	fake.n_consoles--;
+	fake.n_consoles_lost++;
 }
 
 /* --- media --- */
@@ -311,4 +379,22 @@ unsigned mu_net_workers(const struct mu_net *n)
 {
 	(void)n;
 	return 2;
+}
+
+json_t *mu_webrtc_ice_servers(const struct mu_webrtc *w, const char *user)
+{
+	(void)w;
+	return json_pack("[{s[s] ss ss}]", "urls", "turn:turn.example:3478", "username", user, "credential", "secret");
+}
+
+char **mu_webrtc_ice_links(const struct mu_webrtc *w, const char *user)
+{
+	char **ret = g_new0(char *, 3);
+
+	(void)w;
+	ret[0] = g_strdup("<stun:stun.example>; rel=\"ice-server\"");
+	ret[1] = g_strdup_printf("<turn:turn.example:3478>; rel=\"ice-server\"; username=\"%s\"; credential=\"secret\"; "
+				 "credential-type=\"password\"",
+		user);
+	return ret;
 }

@@ -20,6 +20,15 @@ struct fake {
 	struct mu_event_listener *listener;
 	json_t *kept; /* events told so far */
 	bool draining, hung;
+	struct mu_console_host host;
+	struct mu_console { /* each sends back what it hears */
+		struct mu_console_socket socket;
+		char from[64], last[300]; /* begin of the last text */
+		size_t last_len;
+		bool used, known;
+	} consoles[600];
+	unsigned n_consoles, n_consoles_lost, n_texts;
+	bool no_consoles;
 	bool late_stats; /* mu_media_ask_stats answers only when fake_stats is called */
 };
 extern struct fake fake;

@@ -552,6 +552,8 @@ static void test_metrics(void **state)
 	assert_non_null(strstr(a->body, "muster_endpoints{state=\"live\"} 1\n"));
 	assert_non_null(strstr(a->body,
 		"muster_publisher_rtt_seconds{endpoint=\"city/a\",mid=\"0\",kind=\"video\"} 0.02\n"));
+	assert_non_null(strstr(a->body,
+		"muster_publisher_rtt_seconds{endpoint=\"city/a\",mid=\"1\",rid=\"h\",kind=\"video\"} 0.03\n"));
 	/* what viewers get, without a row for each of them */
 	assert_non_null(strstr(a->body, "muster_sessions{kind=\"whep\"} 1\n"));
 	assert_non_null(strstr(a->body, "muster_endpoint_viewers{endpoint=\"city/a\"} 1\n"));

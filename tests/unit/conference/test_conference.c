@@ -385,6 +385,9 @@ static void test_state_survives(void **state)
 	mu_conference_mute(w->c, HALL, EAST, true, &w->e);
 	mu_conference_broadcast(w->c, HALL, WEST, &w->e);
 	mu_conference_lock(w->c, HALL, true, &w->e);
+	mu_floor_grant(w->c, HALL, WEST, &w->e);
+	mu_floor_request(w->c, EAST, &w->e);
+	mu_screen_start(w->c, WEST, &w->e);
 	assert_int_equal(mu_conferences_new(w->d, NULL, &again), 0);
 	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), 0);
 	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), -EEXIST);
@@ -399,6 +402,20 @@ static void test_state_survives(void **state)
 	assert_int_equal(
 		mu_conference_join(c, EAST, NULL, MU_ROLE_LISTENER, 9, &w->e), 0); /* locked, but it was in */
 	assert_int_equal(mu_conference_join(c, "city/new", NULL, MU_ROLE_LISTENER, 9, &w->e), -EACCES);
+	assert_string_equal(mu_floor_holder(c), WEST);
+	assert_int_equal(mu_conference_member(c, EAST)->hand_us / 1000, mu_conference_member(w->c, EAST)->hand_us / 1000);
+	assert_int_equal(mu_conference_join(c, WEST, NULL, MU_ROLE_LISTENER, 9, &w->e), 0);
+	mu_conferences_release_absent(again);
+	assert_string_equal(mu_floor_holder(c), WEST); /* it came back in time */
+	mu_conference_absent(c, WEST);
+	assert_string_equal(mu_floor_holder(c), "");
+	mu_conferences_free(again);
+	assert_int_equal(mu_conferences_new(w->d, NULL, &again), 0);
+	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), 0);
+	c = mu_conferences_find(again, "morning");
+	mu_conferences_release_absent(again); /* nobody did */
+	assert_string_equal(mu_floor_holder(c), "");
+	assert_int_equal(mu_conference_member(c, EAST)->hand_us, 0);
 	mu_conferences_free(again);
 }
 

@@ -224,6 +224,32 @@ static void test_revocations_end_with_the_token(void **state)
 	assert_said("holds no token");
 }
 
+static void test_endpoints_show_their_layers(void **state)
+{
+	static const char answer[] =
+		"{\"endpoints\": [{\"id\": \"city/sim\", \"state\": \"live\", \"viewers\": 2, \"tracks\": ["
+		"{\"label\": \"video\", \"codec\": \"VP8\", \"layers\": ["
+		"{\"rid\": \"h\", \"flows\": true, \"width\": 1280, \"height\": 720, \"bps\": 1480000},"
+		"{\"rid\": \"m\", \"flows\": true, \"width\": 0, \"height\": 0, \"bps\": 499600},"
+		"{\"rid\": \"l\", \"flows\": false, \"width\": 320, \"height\": 180, \"bps\": 0}]},"
+		"{\"label\": \"audio\", \"codec\": \"opus\"}]},"
+		"{\"id\": \"city/one\", \"state\": \"live\", \"tracks\": [{\"label\": \"video\", \"codec\": \"H264\", \"layers\": ["
+		"{\"rid\": \"\", \"flows\": true, \"width\": 640, \"height\": 360, \"bps\": 800000}]}]},"
+		"{\"id\": \"city/lost\", \"state\": \"lost\", \"tracks\": [{\"label\": \"video\", \"codec\": \"H264\", \"layers\": ["
+		"{\"rid\": \"\", \"flows\": false, \"width\": 640, \"height\": 360, \"bps\": 0}]}]},"
+		"{\"id\": \"city/none\", \"state\": \"idle\", \"tracks\": []}]}";
+	pid_t pid;
+	unsigned port = gateway(answer, &pid);
+
+	(void)state;
+	assert_int_equal(run("$M --url http://127.0.0.1:%u endpoints", port), 0);
+	assert_said("video VP8 (h 1280x720 1.5M, m 500k, l rests), audio opus\n");
+	assert_said("video H264 640x360 800k\n");
+	assert_said("video H264\n");
+	assert_said("-\n");
+	asked(pid);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -245,6 +271,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_tokens_stay_on_this_machine),
 		cmocka_unit_test(test_no_proxy_on_the_way_to_this_machine),
 		cmocka_unit_test(test_revocations_end_with_the_token),
+		cmocka_unit_test(test_endpoints_show_their_layers),
 	};
 
 	musterctl = argc == 2 ? realpath(argv[1], NULL) : NULL;

@@ -236,3 +236,49 @@ size_t mu_keyring_size(const struct mu_keyring *k)
 {
 	return k->n;
 }
+
+/* --- conferences: none --- */
+
+int mu_conference_db_new(const char *path, struct mu_conference_db **ret, struct mu_error *e)
+{
+	(void)path;
+	(void)e;
+	*ret = NULL;
+	return 0;
+}
+
+void mu_conference_db_free(struct mu_conference_db *db)
+{
+	(void)db;
+}
+
+struct mu_conference_store mu_conference_db_store(struct mu_conference_db *db)
+{
+	(void)db;
+	return (struct mu_conference_store){ 0 };
+}
+
+unsigned mu_conference_db_restore(struct mu_conference_db *db, struct mu_conferences *cs)
+{
+	(void)db;
+	(void)cs;
+	return 0;
+}
+
+int mu_conferences_new(struct mu_directory *d, const struct mu_conference_store *store, struct mu_conferences **ret)
+{
+	(void)d;
+	(void)store;
+	*ret = NULL;
+	return 0;
+}
+
+void mu_conferences_free(struct mu_conferences *cs)
+{
+	(void)cs;
+}
+
+void mu_conferences_release_absent(struct mu_conferences *cs)
+{
+	(void)cs;
+}

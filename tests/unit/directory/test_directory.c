@@ -26,6 +26,14 @@ struct mu_track *mu_track_unref(struct mu_track *t)
 	return NULL;
 }
 
+void mu_track_shape(const struct mu_track *t, struct mu_shape *ret)
+{
+	(void)t;
+	*ret = (struct mu_shape){ .flows = true, .width = 640, .height = 360, .spatials = 1, .temporals = 1 };
+	ret->bps[MU_SPATIAL_MAX - 1][MU_TEMPORAL_MAX - 1] = 500000;
+	ret->fps[MU_TEMPORAL_MAX - 1] = 30;
+}
+
 enum mu_kind mu_track_kind(const struct mu_track *t)
 {
 	return t->kind;
@@ -266,6 +274,43 @@ static void test_idle_drops_tracks_of_one_never_live(void **state)
 	assert_int_equal(t.refs, 1);
 }
 
+static void test_layers(void **state)
+{
+	struct mu_track t[3] = { { 1, MU_VIDEO }, { 1, MU_VIDEO }, { 1, MU_VIDEO } };
+	const struct mu_endpoint_layer three[] = { { &t[0], "l" }, { &t[1], "m" }, { &t[2], "h" } },
+				       two[] = { { &t[1], "m" }, { &t[0], "l" } };
+	const struct mu_format f = { .codec = MU_CODEC_VP8 };
+	const struct mu_endpoint_track *et;
+	struct mu_directory *d;
+	struct mu_endpoint *ep;
+	struct mu_error e;
+	json_t *json, *layers;
+
+	(void)state;
+	assert_int_equal(mu_directory_new("c", &d), 0);
+	ep = mu_directory_take(d, "c/cam", &e);
+	assert_int_equal(mu_endpoint_set_layers(ep, "video", three, 3, &f, 1), 0);
+	et = mu_endpoint_find_track(ep, "video");
+	assert_int_equal(et->n_layers, 3);
+	assert_ptr_equal(et->track, &t[0]);
+	assert_string_equal(et->rids[2], "h");
+	json = mu_endpoint_json(ep);
+	layers = json_object_get(json_array_get(json_object_get(json, "tracks"), 0), "layers");
+	assert_int_equal(json_array_size(layers), 3);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(layers, 1), "rid")), "m");
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(layers, 1), "height")), 360);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(layers, 1), "bps")), 500000);
+	json_decref(json);
+	assert_int_equal(mu_endpoint_set_layers(ep, "video", two, 2, &f, 1), 0); /* it returned with fewer */
+	assert_int_equal(et->n_layers, 2);
+	assert_ptr_equal(et->track, &t[1]);
+	assert_int_equal(t[0].refs, 2);
+	assert_int_equal(t[2].refs, 1);
+	mu_directory_set_state(d, ep, MU_ENDPOINT_IDLE, "gone");
+	assert_int_equal(t[0].refs + t[1].refs + t[2].refs, 3);
+	mu_directory_free(d);
+}
+
 static void test_json(void **state)
 {
 	struct mu_endpoint ep = {
@@ -371,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_each_is_ordered_and_stops),
 		cmocka_unit_test(test_states_are_told),
 		cmocka_unit_test(test_idle_drops_tracks_of_one_never_live),
+		cmocka_unit_test(test_layers),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_listener_may_tell),

@@ -20,6 +20,8 @@ void fake_net_set_load(struct mu_net *n, double load);
 struct mu_relay *fake_net_relay(struct mu_net *n, unsigned i);
 /** When worker i wants to be called again. */
 int64_t fake_net_next(struct mu_net *n, unsigned i);
+/** Run what was posted to inboxes of the control thread. */
+void fake_net_control(void);
 unsigned fake_net_drains(const struct mu_net *n);
 
 #endif

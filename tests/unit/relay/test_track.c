@@ -11,7 +11,7 @@ static void test_joiner_waits_for_the_key_frame(void **state)
 	(void)state;
 	setup(&b, 1, true);
 	frame(&b, true, 3);
-	b.now += 400000; /* the key frame is no longer fresh */
+	b.now += 600000; /* the key frame is no longer fresh */
 	frame(&b, false, 3);
 	t = join(&b, 0);
 	assert_int_equal(keys_asked, 1);
@@ -41,6 +41,29 @@ static void test_fresh_key_frame_serves_a_joiner_at_once(void **state)
 	assert_int_equal(t->n, 5);
 	frame(&b, false, 2);
 	assert_int_equal(t->n, 7);
+	leave(&b, 0, t);
+	teardown(&b);
+}
+
+/* It has a picture of the same source: one of the past is of no use to it. */
+static void test_afresh_waits_for_the_next_key_frame(void **state)
+{
+	struct bench b;
+	struct taker *t = calloc(1, sizeof(*t));
+
+	(void)state;
+	setup(&b, 1, true);
+	frame(&b, true, 3);
+	frame(&b, false, 2);
+	t->sink.deliver = take;
+	t->sink.afresh = true;
+	mu_track_add_sink(b.track, mu_net_worker(b.net, 0), &t->sink, b.now);
+	assert_int_equal(keys_asked, 1);
+	frame(&b, false, 2);
+	assert_int_equal(t->n, 0);
+	frame(&b, true, 4);
+	frame(&b, false, 1);
+	assert_int_equal(t->n, 5);
 	leave(&b, 0, t);
 	teardown(&b);
 }
@@ -492,6 +515,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_joiner_waits_for_the_key_frame),
 		cmocka_unit_test(test_fresh_key_frame_serves_a_joiner_at_once),
+		cmocka_unit_test(test_afresh_waits_for_the_next_key_frame),
 		cmocka_unit_test(test_key_requests_are_coalesced),
 		cmocka_unit_test(test_key_request_within_the_interval_is_sent_after_it),
 		cmocka_unit_test(test_gop_cache_where_the_source_cannot_be_asked),

@@ -221,7 +221,7 @@ static void rtcp_replay(struct link *l)
 	assert_int_equal(carry_rtcp(l, 1, 0x7fffffff - 64), -EALREADY);
 	for (uint32_t ssrc = 2; ssrc <= MU_SRTP_RX_STREAMS; ssrc++)
 		assert_int_equal(carry_rtcp(l, ssrc, 9), 0);
-	assert_int_equal(carry_rtcp(l, 99, 9), -ENOSPC);
+	assert_int_equal(carry_rtcp(l, 9999, 9), -ENOSPC);
 }
 
 static void test_rtcp_replay(void **state)

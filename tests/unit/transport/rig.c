@@ -92,7 +92,7 @@ static void open_socket(struct viewer *v)
 }
 
 /* What ICE and DTLS would have found out. */
-static void connect_viewer(struct viewer *v, enum mu_srtp_profile profile)
+void viewer_connect(struct viewer *v, enum mu_srtp_profile profile)
 {
 	struct mu_dtls_keys k = { .profile = profile };
 	size_t len = mu_srtp_key_len(profile);
@@ -112,12 +112,20 @@ static void connect_viewer(struct viewer *v, enum mu_srtp_profile profile)
 	session_keyed(v->t, &k, now);
 }
 
-void viewer_up(struct viewer *v, struct rig *r, enum mu_srtp_profile profile, bool rtx)
+void viewer_attach(struct viewer *v, struct mu_media *media, const struct mu_transport_spec *spec)
 {
-	struct mu_transport_spec spec = { .id = "viewer", .dtls_server = true, .n_out = 1 };
 	struct mu_error e;
 
 	memset(v, 0, sizeof(*v));
+	open_socket(v);
+	assert_int_equal(mu_srtp_engine_new("openssl", &v->engine, &e), 0);
+	assert_int_equal(mu_transport_new(media, spec, &events, v, &v->t), 0);
+}
+
+void viewer_up(struct viewer *v, struct rig *r, enum mu_srtp_profile profile, bool rtx)
+{
+	struct mu_transport_spec spec = { .id = "viewer", .dtls_server = true, .n_out = 1 };
+
 	spec.out[0] = (struct mu_stream_out){ .track = r->track,
 		.mid = "0",
 		.ssrc = RIG_SSRC,
@@ -127,17 +135,20 @@ void viewer_up(struct viewer *v, struct rig *r, enum mu_srtp_profile profile, bo
 	spec.out[0].formats[0].format = *format_of(r);
 	spec.out[0].formats[0].format.pt = RIG_PT;
 	spec.out[0].formats[0].rtx_pt = rtx ? RIG_RTX_PT : 0;
-	open_socket(v);
-	assert_int_equal(mu_srtp_engine_new("openssl", &v->engine, &e), 0);
-	assert_int_equal(mu_transport_new(r->media, &spec, &events, v, &v->t), 0);
+	viewer_attach(v, r->media, &spec);
 	rig_turn(r);
-	connect_viewer(v, profile);
+	viewer_connect(v, profile);
 }
 
 void viewer_down(struct viewer *v, struct rig *r)
 {
 	mu_transport_free(v->t);
 	rig_turn(r);
+	viewer_done(v);
+}
+
+void viewer_done(struct viewer *v)
+{
 	mu_srtp_rx_free(v->rx);
 	mu_srtp_key_free(v->in);
 	mu_srtp_key_free(v->out);
@@ -147,7 +158,7 @@ void viewer_down(struct viewer *v, struct rig *r)
 
 struct out_stream *viewer_out(struct viewer *v)
 {
-	return &v->t->out[0];
+	return v->t->out[0];
 }
 
 bool viewer_take(struct viewer *v, struct mu_rtp_header *h, uint8_t ret[2000], size_t *ret_len)
@@ -170,16 +181,22 @@ bool viewer_take(struct viewer *v, struct mu_rtp_header *h, uint8_t ret[2000], s
 	return false;
 }
 
-void viewer_nack(struct viewer *v, const uint16_t *seqs, size_t n, int64_t now_us)
+void viewer_rtcp(struct viewer *v, const uint8_t *data, size_t n, int64_t now_us)
 {
-	uint8_t buf[1024], sealed[1024 + MU_SRTCP_GROWTH_MAX];
-	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
-	int len;
+	uint8_t sealed[1024 + MU_SRTCP_GROWTH_MAX];
+	int len = mu_srtcp_protect(v->engine, v->out, ++v->srtcp_index, data, n, sealed);
 
-	mu_rtcp_add_rr(&w, 1, NULL, 0);
-	assert_int_equal(mu_rtcp_add_nack(&w, 1, RIG_SSRC, seqs, n), 0);
-	len = mu_srtcp_protect(v->engine, v->out, ++v->srtcp_index, buf, w.len, sealed);
 	assert_true(len > 0);
 	incoming_rtcp(v->t, sealed, (size_t)len, now_us);
 	mu_worker_flush(v->t->worker);
+}
+
+void viewer_nack(struct viewer *v, const uint16_t *seqs, size_t n, int64_t now_us)
+{
+	uint8_t buf[1024];
+	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
+
+	mu_rtcp_add_rr(&w, 1, NULL, 0);
+	assert_int_equal(mu_rtcp_add_nack(&w, 1, RIG_SSRC, seqs, n), 0);
+	viewer_rtcp(v, buf, w.len, now_us);
 }

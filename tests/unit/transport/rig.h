@@ -38,10 +38,17 @@ struct viewer {
 /** Attached to the track, keyed, its path nominated. */
 void viewer_up(struct viewer *v, struct rig *r, enum mu_srtp_profile profile, bool rtx);
 void viewer_down(struct viewer *v, struct rig *r);
+/** The same step by step, for streams of the caller's: made; then, after a turn of its worker, with keys and a path; then,
+ *  when the transport is gone, its own part. */
+void viewer_attach(struct viewer *v, struct mu_media *media, const struct mu_transport_spec *spec);
+void viewer_connect(struct viewer *v, enum mu_srtp_profile profile);
+void viewer_done(struct viewer *v);
 struct out_stream *viewer_out(struct viewer *v);
 /** The next RTP packet that came, decrypted; RTCP is passed over. @return false: none is there */
 bool viewer_take(struct viewer *v, struct mu_rtp_header *h, uint8_t ret[2000], size_t *ret_len);
-/** What the viewer sends when it misses packets; the worker hears of it at once. */
+/** An RTCP packet from the viewer; the worker hears of it at once. */
+void viewer_rtcp(struct viewer *v, const uint8_t *data, size_t n, int64_t now_us);
+/** What the viewer sends when it misses packets. */
 void viewer_nack(struct viewer *v, const uint16_t *seqs, size_t n, int64_t now_us);
 
 #endif

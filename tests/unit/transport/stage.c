@@ -113,7 +113,9 @@ static void on_stats(void *arg, const struct mu_transport_stats *stats)
 {
 	struct session *s = arg;
 
+	assert_in_range(stats->n_streams, 0, MU_ARRAY_LEN(s->streams));
 	s->stats = *stats;
+	s->stats.streams = memcpy(s->streams, stats->streams, stats->n_streams * sizeof(s->streams[0]));
 	s->stats_heard++;
 }
 

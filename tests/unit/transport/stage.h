@@ -21,6 +21,7 @@ struct session {
 	char why[96];
 	unsigned stats_heard;
 	struct mu_transport_stats stats;
+	struct mu_stream_stats streams[2 * MU_STREAMS_LATER_MAX]; /* what stats.streams points to */
 };
 struct stage {
 	struct mu_inbox control;

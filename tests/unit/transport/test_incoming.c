@@ -28,7 +28,7 @@ static const struct mu_rtcp_handler asked = { .nack = on_nack };
 
 static void silent_for_long(struct mu_transport *t)
 {
-	t->in[0].last_packet_us -= 10000000;
+	t->in[0]->last_packet_us -= 10000000;
 }
 
 static void send_bye(struct session *pub, uint32_t ssrc)
@@ -44,7 +44,7 @@ static void send_bye(struct session *pub, uint32_t ssrc)
 static struct in_stream seen;
 static void look(struct mu_transport *t)
 {
-	seen = t->in[0];
+	seen = *t->in[0];
 }
 
 /* --- another SSRC --- */
@@ -211,7 +211,7 @@ static void test_limit_changes_under_way(void **state)
 static uint32_t clock_hz;
 static void look_at_clock(struct mu_transport *t)
 {
-	clock_hz = t->in[1].rx.clock;
+	clock_hz = t->in[1]->rx.clock;
 }
 
 static void test_clock_is_the_packets_own(void **state)

@@ -44,6 +44,9 @@ uint16_t mu_net_port(const struct mu_net *n, unsigned i, unsigned listen)
 /* --- tracks --- */
 
 struct mu_track {
+	unsigned users;
+	void (*watch)(void *arg, struct mu_track *t);
+	void *watch_arg;
 	unsigned refs, home;
 	enum mu_kind kind;
 	char id[160];
@@ -88,6 +91,55 @@ enum mu_kind mu_track_kind(const struct mu_track *t)
 	return t->kind;
 }
 
+void mu_track_shape(const struct mu_track *t, struct mu_shape *ret)
+{
+	(void)t;
+	*ret = fake.shape;
+	if (ret->spatials == 0)
+		*ret = (struct mu_shape){ .flows = true, .spatials = 1, .temporals = 1 };
+}
+
+unsigned mu_track_loudness(const struct mu_track *t, int64_t now)
+{
+	(void)now;
+	for (size_t i = 0; i < MU_ARRAY_LEN(fake.loud_track); i++) {
+		if (fake.loud_track[i] == t)
+			return fake.loudness[i];
+	}
+	return 0;
+}
+
+unsigned mu_track_users(const struct mu_track *t)
+{
+	return t->users;
+}
+
+void mu_track_watch(
+	struct mu_track *t, struct mu_inbox *in, void (*fn)(void *arg, struct mu_track *t), void *arg)
+{
+	(void)in;
+	t->watch = fn;
+	t->watch_arg = arg;
+}
+
+void fake_users(struct mu_track *t, unsigned users)
+{
+	t->users = users;
+	if (t->watch)
+		t->watch(t->watch_arg, t);
+}
+
+void fake_loud(struct mu_track *t, unsigned loudness)
+{
+	size_t i = 0;
+
+	while (fake.loud_track[i] && fake.loud_track[i] != t)
+		i++;
+	assert_true(i < MU_ARRAY_LEN(fake.loud_track));
+	fake.loud_track[i] = t;
+	fake.loudness[i] = loudness;
+}
+
 /* --- transports --- */
 
 int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec,
@@ -110,10 +162,87 @@ int mu_transport_new(struct mu_media *m, const struct mu_transport_spec *spec,
 		mu_track_ref(spec->in[i].track);
 	for (unsigned i = 0; i < spec->n_out; i++)
 		mu_track_ref(spec->out[i].track);
+	for (unsigned i = 0; spec->fitted && i < spec->n_out; i++) { /* they begin with their track */
+		t->out[t->n_out].s = spec->out[i];
+		t->out[t->n_out].feed = (struct mu_feed){ { mu_track_ref(spec->out[i].track) }, 1, 0, 0, 0, false };
+		t->n_out++;
+	}
 	fake.t[fake.n++ % MU_ARRAY_LEN(fake.t)] = t;
 	fake.n_alive++;
 	*ret = t;
 	return 0;
+}
+
+void mu_transport_credentials(char ret_ufrag[MU_ICE_UFRAG + 1], char ret_pwd[MU_ICE_PWD + 1])
+{
+	mu_random_text(ret_ufrag, MU_ICE_UFRAG);
+	mu_random_text(ret_pwd, MU_ICE_PWD);
+}
+
+int mu_transport_add_in(struct mu_transport *t, const struct mu_stream_in *s)
+{
+	assert_true(t->n_in < MU_ARRAY_LEN(t->in));
+	t->in[t->n_in] = *s;
+	mu_track_ref(t->in[t->n_in++].track);
+	return 0;
+}
+
+void mu_transport_remove_in(struct mu_transport *t, const char *mid)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < t->n_in; i++) {
+		if (strcmp(t->in[i].mid, mid) == 0)
+			mu_track_unref(t->in[i].track);
+		else
+			t->in[n++] = t->in[i];
+	}
+	t->n_in = n;
+}
+
+struct fake_out *fake_out(struct mu_transport *t, const char *mid)
+{
+	for (unsigned i = 0; i < t->n_out; i++) {
+		if (strcmp(t->out[i].s.mid, mid) == 0)
+			return &t->out[i];
+	}
+	return NULL;
+}
+
+int mu_transport_add_out(struct mu_transport *t, const struct mu_stream_out *s)
+{
+	assert_true(t->spec.fitted && !s->track && s->n_formats > 0 && !fake_out(t, s->mid));
+	t->out[t->n_out++].s = *s;
+	return 0;
+}
+
+static void drop_feed(struct fake_out *o)
+{
+	for (unsigned i = 0; i < o->feed.n_layers; i++)
+		mu_track_unref(o->feed.layers[i]);
+	memset(&o->feed, 0, sizeof(o->feed));
+}
+
+int mu_transport_feed(struct mu_transport *t, const char *mid, const struct mu_feed *f)
+{
+	struct fake_out *o = fake_out(t, mid);
+
+	if (!o)
+		return -ENOENT;
+	for (unsigned i = 0; i < f->n_layers; i++) {
+		assert_int_equal(f->layers[i]->kind, mu_codec_kind(o->s.formats[0].format.codec));
+		mu_track_ref(f->layers[i]);
+	}
+	drop_feed(o);
+	o->feed = *f;
+	o->feeds++;
+	return 0;
+}
+
+const char *mu_choice_name(enum mu_choice c)
+{
+	(void)c;
+	return "whole";
 }
 
 const char *mu_transport_ufrag(const struct mu_transport *t)
@@ -151,6 +280,10 @@ void mu_transport_free(struct mu_transport *t)
 		mu_track_unref(t->spec.in[i].track);
 	for (unsigned i = 0; i < t->spec.n_out; i++)
 		mu_track_unref(t->spec.out[i].track);
+	for (unsigned i = 0; i < t->n_in; i++)
+		mu_track_unref(t->in[i].track);
+	for (unsigned i = 0; i < t->n_out; i++)
+		drop_feed(&t->out[i]);
 	for (unsigned i = 0; i < MU_ARRAY_LEN(fake.t); i++) {
 		if (fake.t[i] == t)
 			fake.t[i] = NULL;
@@ -176,8 +309,49 @@ void fake_fire(struct mu_transport *t, enum mu_transport_state s, const char *wh
 
 /* --- timers --- */
 
+static void keep_timer(guint id, guint ms, GSourceFunc fn, gpointer arg)
+{
+	size_t i = 0;
+
+	while (i < MU_ARRAY_LEN(fake.timers) && fake.timers[i].id)
+		i++;
+	assert_true(i < MU_ARRAY_LEN(fake.timers));
+	fake.timers[i] = (struct fake_timer){ id, ms, fake.now_us + (int64_t)ms * 1000, fn, arg };
+}
+
+static struct fake_timer *next_timer(int64_t until_us)
+{
+	struct fake_timer *first = NULL;
+
+	for (size_t i = 0; i < MU_ARRAY_LEN(fake.timers); i++) {
+		struct fake_timer *t = &fake.timers[i];
+
+		if (t->id && t->due_us <= until_us && (!first || t->due_us < first->due_us))
+			first = t;
+	}
+	return first;
+}
+
+void fake_pass(unsigned ms)
+{
+	int64_t until_us = fake.now_us + (int64_t)ms * 1000;
+	struct fake_timer *t;
+
+	while ((t = next_timer(until_us))) {
+		guint id = t->id;
+
+		fake.now_us = MU_MAX(fake.now_us, t->due_us);
+		t->due_us += MU_MAX((int64_t)t->ms * 1000, (int64_t)1000);
+		if (!t->fn(t->arg) && t->id == id)
+			t->id = 0;
+	}
+	fake.now_us = until_us;
+}
+
 static guint timer_add(guint ms, GSourceFunc fn, gpointer arg)
 {
+	if (fake.many_timers)
+		keep_timer(fake.n_timers + 1, ms, fn, arg);
 	fake.timer = fn;
 	fake.timer_arg = arg;
 	fake.timer_ms = ms;
@@ -186,6 +360,10 @@ static guint timer_add(guint ms, GSourceFunc fn, gpointer arg)
 
 static gboolean timer_remove(guint id)
 {
+	for (size_t i = 0; i < MU_ARRAY_LEN(fake.timers); i++) {
+		if (fake.timers[i].id == id)
+			fake.timers[i].id = 0;
+	}
 	if (id == fake.n_timers)
 		fake.timer = NULL;
 	return TRUE;

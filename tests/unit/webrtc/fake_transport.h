@@ -21,6 +21,15 @@ struct mu_transport {
 	char ufrag[16], pwd[32], why[128];
 	bool closing;
 	unsigned restarts, asks;
+	/* those added while it runs */
+	struct mu_stream_in in[16];
+	unsigned n_in;
+	struct fake_out {
+		struct mu_stream_out s;
+		struct mu_feed feed;
+		unsigned feeds; /* how often it was fed anew */
+	} out[96];
+	unsigned n_out;
 };
 
 extern struct fake {
@@ -34,6 +43,18 @@ extern struct fake {
 	gpointer timer_arg;
 	unsigned timer_ms, n_timers;
 	int64_t now_us;
+	/* with many_timers: all that were set and are not over, the test's fake_pass fires them */
+	bool many_timers;
+	struct fake_timer {
+		guint id;
+		guint ms;
+		int64_t due_us;
+		GSourceFunc fn;
+		gpointer arg;
+	} timers[64];
+	unsigned loudness[8];		/* by track: see fake_loud */
+	struct mu_track *loud_track[8]; /* not references */
+	struct mu_shape shape;		/* of all tracks; spatials 0: one layer, which flows */
 } fake;
 
 struct fixture {
@@ -49,6 +70,14 @@ struct fixture {
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
+/** Time passes: timers that come due are fired, in their order. */
+void fake_pass(unsigned ms);
+/** From now on a track is as loud as this. */
+void fake_loud(struct mu_track *t, unsigned loudness);
+/** So many viewers look at a track; who watches it is told. */
+void fake_users(struct mu_track *t, unsigned users);
+/** The stream out of a mid; NULL: none. */
+struct fake_out *fake_out(struct mu_transport *t, const char *mid);
 /** The newest transport. */
 struct mu_transport *fake_last(void);
 void fake_fire(struct mu_transport *t, enum mu_transport_state s, const char *why);

@@ -162,14 +162,65 @@ static void test_data_channel_is_refused_in_place(void **state)
 	assert_contains(f->r.body, "a=group:BUNDLE 0 1\r\n");
 }
 
-static void test_simulcast_is_not_answered(void **state)
+static void test_simulcast(void **state)
 {
+	static const char *const rids[] = { "h", "m", "l" };
 	struct fixture *f = *state;
+	const struct mu_transport_spec *spec;
 
 	whip_file(f, "city/cam", "chromium-simulcast.sdp");
 	assert_int_equal(f->r.status, 201);
-	assert_lacks(f->r.body, "simulcast");
-	assert_lacks(f->r.body, "a=rid");
+	assert_contains(f->r.body, "a=rid:h recv\r\na=rid:m recv\r\na=rid:l recv\r\na=simulcast:recv h;m;l\r\n");
+	assert_contains(f->r.body, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n");
+	assert_contains(f->r.body, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n");
+	spec = &fake_last()->spec;
+	assert_int_equal(spec->n_in, 4);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct mu_stream_in *in = &spec->in[1 + i];
+
+		assert_string_equal(in->mid, spec->in[1].mid);
+		assert_string_equal(in->rid, rids[i]);
+		assert_int_equal(in->ssrc, 0);
+		assert_true(in->exts.id_of[MU_EXT_RID] && in->exts.id_of[MU_EXT_REPAIRED_RID]);
+		assert_true(in->track && (i == 0 || in->track != spec->in[i].track));
+	}
+}
+
+/* More than we take are left out of the answer, and the offerer does not send them (RFC 8853, section 5.3.2). */
+static void test_more_encodings_than_we_take(void **state)
+{
+	struct fixture *f = *state;
+
+	whip_text(f, "city/cam", sdp_replace(sdp_load("chromium-simulcast.sdp"), "a=simulcast:send h;m;l",
+		"a=rid:x send\r\na=simulcast:send h;m;l;x"));
+	assert_int_equal(f->r.status, 201);
+	assert_contains(f->r.body, "a=simulcast:recv h;m;l\r\n");
+	assert_lacks(f->r.body, "a=rid:x");
+	assert_int_equal(fake_last()->spec.n_in, 4);
+}
+
+/* Then nobody knows which encoding a retransmission is of: none is taken, and what is asked for comes as it was. */
+static void test_repairs_without_a_name(void **state)
+{
+	struct fixture *f = *state;
+
+	whip_text(f, "city/cam", sdp_replace(sdp_load("chromium-simulcast.sdp"),
+		"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", "urn:other"));
+	assert_int_equal(f->r.status, 201);
+	assert_int_equal(fake_last()->spec.n_in, 4);
+	assert_int_equal(fake_last()->spec.in[1].rtx_pt[0], 0);
+	assert_true(fake_last()->spec.in[1].nack);
+	assert_lacks(f->r.body, "rtx/90000");
+}
+
+static void test_encodings_that_cannot_be_told_apart(void **state)
+{
+	struct fixture *f = *state;
+
+	whip_text(f, "city/cam", sdp_replace(sdp_load("chromium-simulcast.sdp"), "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+		"urn:other"));
+	assert_int_equal(f->r.status, 422);
+	assert_contains(f->r.detail, "rtp-stream-id");
 }
 
 static void test_firefox(void **state)
@@ -281,7 +332,10 @@ int main(void)
 		T(test_wildcards_keep_to_their_family),
 		T(test_advertised_by_family),
 		T(test_data_channel_is_refused_in_place),
-		T(test_simulcast_is_not_answered),
+		T(test_simulcast),
+		T(test_more_encodings_than_we_take),
+		T(test_repairs_without_a_name),
+		T(test_encodings_that_cannot_be_told_apart),
 		T(test_firefox),
 		T(test_gstreamer),
 		T(test_passive_offer_makes_us_active),

@@ -67,6 +67,50 @@ static void test_chromium_simulcast(void **state)
 	(void)state;
 	assert_int_equal(o->media[1].n_rids, 3);
 	assert_int_equal(o->media[1].ssrc, 0);
+	assert_int_equal(o->media[1].n_layers, 3);
+	assert_string_equal(o->media[1].layers[0], "h");
+	assert_string_equal(o->media[1].layers[2], "l");
+}
+
+#define V "v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\nm=video 9 UDP/TLS/RTP/SAVPF 96\na=rtpmap:96 VP8/90000\n"
+
+/* What a=simulcast sends, joined with commas. */
+static const char *layers(const char *lines)
+{
+	static char text[200];
+	const struct mu_sdp_media *m = &s.media[0];
+	GString *t = g_string_new(V);
+	int err;
+
+	g_string_append(t, lines);
+	err = mu_sdp_parse(t->str, t->len, &s, &e);
+	g_string_free(t, TRUE);
+	if (err < 0)
+		return e.text;
+	text[0] = '\0';
+	for (unsigned i = 0; i < m->n_layers; i++) {
+		g_strlcat(text, i ? "," : "", sizeof(text));
+		g_strlcat(text, m->layers[i], sizeof(text));
+	}
+	return text;
+}
+
+static void test_simulcast(void **state)
+{
+	(void)state;
+	assert_string_equal(layers("a=rid:a send\na=rid:b send pt=96;max-width=640\na=simulcast:send a;b\n"), "a,b");
+	assert_string_equal(layers("a=simulcast:send a;b\na=rid:b send\na=rid:a send\n"), "a,b"); /* in any order */
+	assert_string_equal(layers("a=rid:a send\na=rid:b send\na=rid:c send\na=simulcast:send ~a;b,c\n"), "a,b");
+	assert_string_equal(layers("a=rid:a send\na=rid:z recv\na=simulcast:recv z send a\n"), "a");
+	assert_string_equal(layers("a=rid:a send\na=simulcast:send a;b;a\n"), "a"); /* b is not described, a is one */
+	assert_string_equal(layers("a=rid:a send\na=simulcast:recv a\n"), "");
+	assert_string_equal(layers("a=rid:1 send\na=rid:2 send\na=rid:3 send\na=rid:4 send\na=simulcast:send 1;2;3;4\n"), "1,2,3,4");
+	assert_contains(layers("a=rid:a send\na=rid:a send\n"), "line 8: a=rid:a stands there twice");
+	assert_contains(layers("a=rid:a/b send\n"), "a=rid has a name of 1 to 16");
+	assert_contains(layers("a=rid:aaaaaaaaaaaaaaaaa send\n"), "a=rid has a name of 1 to 16");
+	assert_contains(layers("a=simulcast:send ;\n"), "a=simulcast names something");
+	assert_contains(layers("a=simulcast:both a\n"), "a=simulcast says");
+	assert_string_equal(layers("a=simulcast:send\n"), "");
 }
 
 static void test_chromium_data_channel(void **state)
@@ -221,6 +265,15 @@ static GString *repeated(const char *head, const char *line, unsigned n)
 #define HEAD  "v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\n"
 #define MEDIA HEAD "m=video 9 UDP/TLS/RTP/SAVPF 96\n"
 
+static GString *rids(unsigned n)
+{
+	GString *t = g_string_new(MEDIA);
+
+	for (unsigned i = 0; i < n; i++)
+		g_string_append_printf(t, "a=rid:%u send\n", i);
+	return t;
+}
+
 static void test_bombs(void **state)
 {
 	(void)state;
@@ -231,8 +284,13 @@ static void test_bombs(void **state)
 		bomb(repeated(MEDIA, "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\n", 20000)), -E2BIG);
 	assert_int_equal(bomb(repeated(MEDIA, "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\n", 129)), -E2BIG);
 	assert_contains(e.text, "line 134");
-	assert_int_equal(bomb(repeated(MEDIA, "a=rid:h send\n", 5000)), -E2BIG);
-	assert_contains(e.text, "a=rid");
+	assert_int_equal(bomb(repeated(MEDIA, "a=rid:h send\n", 5000)), -EBADMSG);
+	assert_contains(e.text, "a=rid:h stands there twice");
+	assert_int_equal(bomb(rids(3500)), -E2BIG);
+	assert_contains(e.text, "more than 32 a=rid");
+	assert_int_equal(bomb(repeated(MEDIA "a=simulcast:send h", ";h", 20000)), -E2BIG);
+	assert_contains(e.text, "a=simulcast");
+	assert_int_equal(bomb(repeated(MEDIA "a=simulcast:send h", ",h", 20000)), 0);
 	assert_int_equal(bomb(repeated(MEDIA "a=fmtp:96 ", "abcdefgh=ijklmno", 16384)), -E2BIG);
 	assert_int_equal(bomb(repeated(MEDIA "a=fmtp:96 ", "abcdefgh=ijklmno", 3000)), -E2BIG);
 	assert_contains(e.text, "a=fmtp:96");
@@ -249,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chromium),
 		cmocka_unit_test(test_chromium_simulcast),
+		cmocka_unit_test(test_simulcast),
 		cmocka_unit_test(test_chromium_data_channel),
 		cmocka_unit_test(test_firefox_has_fingerprint_in_session),
 		cmocka_unit_test(test_gstreamer_bundle_only),

@@ -88,8 +88,8 @@ static void test_viewers_outlive_a_lost_publisher(void **state)
 	assert_ptr_equal(v->spec.out[0].track, fake.t[3]->spec.in[1].track);
 }
 
-/* The session of a viewer ends with the hold, so long its own DELETE finds it; after that it is gone, as RFC 9110 has it for
- * what is gone. */
+/* The session of a viewer ends with the hold, so long its own DELETE finds it; after that it is gone, as RFC
+ * 9110 has it for what is gone. */
 static void test_delete_after_the_publisher(void **state)
 {
 	struct fixture *f = *state;
@@ -143,6 +143,100 @@ static void test_publishing_offer(void **state)
 	assert_contains(f->r.detail, "WHIP");
 }
 
+/* --- viewers that choose
+ * ------------------------------------------------------------------------------------ */
+
+static void test_plain_source_plain_viewer(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_false(fake_last()->spec.fitted);
+	assert_lacks(f->r.body, "transport-cc");
+	assert_lacks(f->r.body, "transport-wide");
+}
+
+static void test_simulcast_is_fitted(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-simulcast.sdp"), *v;
+	const struct mu_stream_out *video, *audio;
+
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_int_equal(f->r.status, 201);
+	v = fake_last();
+	assert_true(v->spec.fitted);
+	assert_int_equal(v->spec.n_out, 2);
+	video = &v->spec.out[0];
+	audio = &v->spec.out[1];
+	assert_int_equal(mu_track_kind(video->track), MU_VIDEO);
+	assert_int_equal(fake_out(v, video->mid)->feed.n_layers, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_ptr_equal(fake_out(v, video->mid)->feed.layers[i], p->spec.in[1 + i].track);
+	assert_int_equal(fake_out(v, audio->mid)->feed.n_layers, 1);
+	assert_true(fake_out(v, audio->mid)->feed.urgency < fake_out(v, video->mid)->feed.urgency);
+	assert_true(video->exts.id_of[MU_EXT_TWCC]);
+	assert_contains(f->r.body, "a=rtcp-fb:96 transport-cc\r\n");
+	assert_contains(f->r.body,
+		"a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01");
+}
+
+/* Of who tells nothing of arrivals layers are chosen all the same, and no extension comes that was not asked
+ * for. */
+static void test_simulcast_without_feedback(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-simulcast.sdp");
+	whep_text(f, "city/cam", sdp_replace(sdp_load("chromium-whep.sdp"), "transport-cc", "x"));
+	assert_int_equal(f->r.status, 201);
+	assert_true(fake_last()->spec.fitted);
+	assert_int_equal(fake_last()->spec.out[0].exts.id_of[MU_EXT_TWCC], 0);
+	assert_lacks(f->r.body, "transport-wide");
+}
+
+static void test_layers_within_a_stream(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "chromium-whip.sdp");
+	fake.shape = (struct mu_shape){ .flows = true, .spatials = 1, .temporals = 3 };
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	assert_true(fake_last()->spec.fitted);
+	whep_text(f, "city/cam", sdp_replace(sdp_load("chromium-whep.sdp"), "transport-cc", "x"));
+	assert_false(fake_last()->spec.fitted);
+	fake.shape.spatials = 0;
+}
+
+/* The publisher returns with fewer encodings, then with more: its viewers stay, and choose among what there
+ * is. */
+static void test_fed_anew_when_the_publisher_returns(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_transport *p = publish(f, "chromium-simulcast.sdp"), *v;
+	const struct fake_out *out;
+	struct mu_track *kept;
+
+	whep_file(f, "city/cam", "chromium-whep.sdp");
+	v = fake_last();
+	out = fake_out(v, v->spec.out[0].mid);
+	kept = p->spec.in[1].track;
+	fake_fire(p, MU_TRANSPORT_CLOSED, "gone");
+	publish(f, "chromium-whip.sdp");
+	assert_false(v->closing);
+	assert_int_equal(out->feed.n_layers, 1);
+	assert_ptr_equal(out->feed.layers[0], kept);
+	p = fake_last();
+	fake_fire(p, MU_TRANSPORT_CLOSED, "gone");
+	p = publish(f, "chromium-simulcast.sdp");
+	assert_false(v->closing);
+	assert_int_equal(out->feed.n_layers, 3);
+	assert_ptr_equal(out->feed.layers[0], kept);
+	assert_ptr_equal(p->spec.in[1].track, kept);
+	assert_ptr_equal(out->feed.layers[2], p->spec.in[3].track);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -155,6 +249,11 @@ int main(void)
 		T(test_no_codec_in_common),
 		T(test_no_track_of_a_kind),
 		T(test_publishing_offer),
+		T(test_plain_source_plain_viewer),
+		T(test_simulcast_is_fitted),
+		T(test_simulcast_without_feedback),
+		T(test_layers_within_a_stream),
+		T(test_fed_anew_when_the_publisher_returns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

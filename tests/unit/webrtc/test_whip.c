@@ -354,9 +354,9 @@ static void test_second_takes_over(void **state)
 /* What a second of silence, of media or of a check look like: `packets` and the time of the last check so far. */
 static void figures(struct mu_transport *t, uint64_t packets, int64_t last_check_us)
 {
-	struct mu_transport_stats st = { .n_streams = 1, .last_check_us = last_check_us };
+	struct mu_stream_stats stream = { .packets = packets };
+	struct mu_transport_stats st = { .n_streams = 1, .streams = &stream, .last_check_us = last_check_us };
 
-	st.streams[0].packets = packets;
 	fake.now_us += 1000000;
 	t->events->stats(t->arg, &st);
 }
@@ -526,14 +526,15 @@ static void test_json(void **state)
 {
 	struct fixture *f = *state;
 	struct mu_transport *t = publish(f, "chromium-whip.sdp");
-	struct mu_transport_stats st = { .profile = MU_SRTP_AEAD_AES_128_GCM, .n_streams = 1 };
+	struct mu_stream_stats stream = { 0 };
+	struct mu_transport_stats st = { .profile = MU_SRTP_AEAD_AES_128_GCM, .n_streams = 1, .streams = &stream };
 	struct list l = { .all = json_array() };
 	json_t *s;
 
 	mu_webrtc_refresh_stats(f->w);
 	assert_int_equal(t->asks, 1);
 	mu_addr_parse("192.0.2.9:4000", 0, &st.remote);
-	st.streams[0] =
+	stream =
 		(struct mu_stream_stats){ .mid = "1", .kind = MU_VIDEO, .codec = MU_CODEC_VP8, .packets = 7 };
 	t->events->stats(t->arg, &st);
 	mu_webrtc_each_session(f->w, 0, list_one, &l);

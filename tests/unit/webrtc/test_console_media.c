@@ -1,0 +1,716 @@
+/* What a console publishes and watches: sections, slots, offers and answers. Nothing flows here. */
+#include "console_kit.h"
+
+static struct client a, b;
+
+static int teardown(void **state)
+{
+	client_done(&a);
+	client_done(&b);
+	return kit_teardown(state);
+}
+
+static struct mu_endpoint *endpoint(const char *id)
+{
+	return mu_directory_find(kit.f->d, id);
+}
+
+static void enter_both(void)
+{
+	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_enter(&b, "t2,conference,city/b", "city/b");
+	client_join(&a);
+	client_join(&b);
+}
+
+/* --- up --- */
+
+static void test_publish(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	t = client_publish(&a);
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	assert_int_equal(endpoint("city/a")->n_tracks, 2);
+	assert_int_equal(t->n_in, 2);
+	assert_true(t->spec.dtls_server);
+	fake_fire(t, MU_TRANSPORT_SILENT, "no consent");
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LOST);
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	client_flush(&a);
+	fake_fire(t, MU_TRANSPORT_CLOSED, "the peer closed the connection");
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LOST);
+	assert_string_equal(text_of(client_got(&a, "closed"), "pc"), "up");
+	fake_pass(5000);
+	client_publish(&a); /* within the hold, the same tracks */
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "gone");
+	fake_pass(10100);
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_IDLE);
+}
+
+static void offer(struct client *k, char *sdp, bool fresh)
+{
+	client_say(k, "offer", "{ss sb}", "sdp", sdp, "fresh", fresh);
+	free(sdp);
+}
+
+static void test_offer_again(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	t = client_publish(&a);
+	offer(&a, sdp_load("chromium-whip.sdp"), false);
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(t->n_in, 2);
+	assert_int_equal(t->restarts, 0);
+	assert_int_equal(fake.n, 1);
+	/* the video stops */
+	offer(&a,
+		sdp_replace(sdp_load("chromium-whip.sdp"),
+			"a=sendonly\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f",
+			"a=inactive\r\na=msid:f9c76795-2191-42dc-a789-8ce6a396456f 5949126f"),
+		false);
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(t->n_in, 1);
+	assert_string_equal(t->in[0].mid, "0");
+	/* and comes again, as a screen */
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"), "tracks", "mid", "1",
+		"label", "screen");
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(t->n_in, 2);
+	assert_non_null(mu_endpoint_find_track(endpoint("city/a"), "screen"));
+	/* another network */
+	{
+		char *sdp = sdp_replace(sdp_load("chromium-whip.sdp"), "a=ice-pwd:", "a=ice-pwd:N");
+
+		offer(&a, sdp, false);
+	}
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(t->restarts, 1);
+	assert_int_equal(fake.n, 1);
+}
+
+static void test_stop_publishing(void **state)
+{
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	client_publish(&a);
+	offer(&a, sdp_replace(sdp_load("chromium-whip.sdp"), "a=sendonly", "a=inactive"), false);
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_IDLE);
+	assert_int_equal(endpoint("city/a")->n_tracks, 0);
+	offer(&a, sdp_load("chromium-whip.sdp"), false);
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	assert_int_equal(fake.n, 1);
+}
+
+static char *simulcast(void)
+{
+	return sdp_load("chromium-simulcast.sdp");
+}
+
+static const char *wanted(struct client *k)
+{
+	static char text[32];
+	const json_t *list = json_object_get(client_got(k, "layers"), "wanted"), *one;
+	size_t i;
+
+	text[0] = '\0';
+	if (!list)
+		return "-";
+	json_array_foreach(list, i, one) g_strlcat(text, json_string_value(one), sizeof(text));
+	return text;
+}
+
+static void test_simulcast(void **state)
+{
+	struct mu_inbox *inbox = (struct mu_inbox *)state; /* never looked into */
+	struct mu_endpoint_track *et;
+	struct mu_transport *t;
+
+	kit.f->w->o.control = inbox;
+	client_enter(&a, "t1,publish conference,city/a", "city/a");
+	offer(&a, simulcast(), false);
+	assert_contains(text_of(client_got(&a, "answer"), "sdp"), "a=simulcast:recv h;m;l\r\n");
+	t = fake_last();
+	fake_fire(t, MU_TRANSPORT_CONNECTED, "");
+	assert_int_equal(t->n_in, 4);
+	et = mu_endpoint_find_track(endpoint("city/a"), "video");
+	assert_int_equal(et->n_layers, 3);
+	/* nobody looks: after a while all but the smallest may rest */
+	mu_webrtc_refresh_stats(kit.f->w);
+	fake_pass(4000);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "-");
+	fake_pass(1100);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "l");
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "-");
+	/* somebody does: at once */
+	fake_users(et->layers[0], 1);
+	assert_string_equal(wanted(&a), "hl");
+	fake_users(et->layers[0], 0);
+	assert_string_equal(wanted(&a), "-");
+	mu_webrtc_refresh_stats(kit.f->w);
+	fake_pass(5100);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_string_equal(wanted(&a), "l");
+	/* a viewer is fed all of them, and picks by its tile */
+	client_join(&a);
+	client_enter(&b, "t2,conference,city/b", "city/b");
+	client_join(&b);
+	client_view(&b, "city/a", "video", 320, 180);
+	client_answer(&b, NULL, NULL);
+	client_answer(&b, NULL, NULL);
+	assert_int_equal(fake_out(fake_last(), client_mid(&b, "city/a", "video"))->feed.n_layers, 3);
+	/* the same offer again changes nothing */
+	offer(&a, simulcast(), false);
+	assert_non_null(client_got(&a, "answer"));
+	assert_int_equal(t->n_in, 4);
+	client_done(&a);
+	fake_pass(30100);
+	fake_users(et->layers[0], 1); /* nobody hears it any more */
+}
+
+/* RELIABILITY S11 */
+static void test_another_certificate(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	t = client_publish(&a);
+	offer(&a, sdp_replace(sdp_load("chromium-whip.sdp"), "9C:EF:80", "9C:EF:81"), false);
+	client_refused(&a, 403, "certificate");
+	assert_contains(kit.audit, "console.offer city/a denied");
+	assert_false(t->closing);
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	offer(&a, sdp_replace(sdp_load("chromium-whip.sdp"), "9C:EF:80", "9C:EF:81"), true);
+	assert_non_null(client_got(&a, "answer"));
+	assert_true(t->closing);
+	assert_int_equal(fake.n, 2);
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE); /* viewers see no seam */
+}
+
+static void test_offers_refused(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		int status;
+		const char *part;
+	} table[] = {
+		{ "v=0", "v=1", 400, "SDP offer" },
+		{ "a=mid:1", "a=mid:0", 400, "both" },
+		{ "opus/48000", "speex/8000", 0, "" },
+		{ "a=ice-pwd", "a=x-pwd", 400, "ice" },
+		{ "UDP/TLS/RTP/SAVPF", "RTP/AVP", 400, "DTLS" },
+	};
+
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	for (size_t i = 0; i < MU_ARRAY_LEN(table); i++) {
+		if (table[i].status == 0)
+			continue;
+		offer(&a, sdp_replace(sdp_load("chromium-whip.sdp"), table[i].from, table[i].to), false);
+		client_refused(&a, table[i].status, table[i].part);
+	}
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_IDLE);
+	assert_string_equal(endpoint("city/a")->session, "");
+	client_say(&a, "offer", "{so s[{ss ss}]}", "sdp", sdp_json("chromium-whip.sdp"), "tracks", "mid", "0",
+		"label", "screen");
+	client_refused(&a, 400, "audio");
+	client_enter(&b, "t2,watch,city/b", "city/b");
+	offer(&b, sdp_load("chromium-whip.sdp"), false);
+	client_refused(&b, 403, "scope");
+}
+
+/* RELIABILITY P3: refused with a reason, soon, and the session goes on. */
+static void test_hostile_descriptions(void **state)
+{
+	char *sdp = sdp_load("chromium-whip.sdp");
+	GString *many = g_string_new(sdp), *long_line = g_string_new(sdp), *rids = g_string_new(sdp);
+	struct mu_transport *t;
+
+	(void)state;
+	free(sdp);
+	for (int i = 0; i < 70; i++)
+		g_string_append_printf(many, "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:x%d\r\n", i);
+	for (int i = 0; i < 70000; i++)
+		g_string_append_c(long_line, 'a');
+	for (int i = 0; i < 1000; i++)
+		g_string_append_printf(rids, "a=rid:r%d send\r\n", i);
+	client_enter(&a, "t1,publish conference,city/a", "city/a");
+	t = client_publish(&a);
+	offer(&a, strdup(many->str), false);
+	client_refused(&a, 413, "m-lines");
+	offer(&a, strdup(long_line->str), false);
+	client_refused(&a, 413, "bytes");
+	offer(&a, strdup(rids->str), false);
+	client_refused(&a, 413, "a=rid");
+	offer(&a, strdup(""), false);
+	client_refused(&a, 400, "empty");
+	assert_int_equal(t->n_in, 2);
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	client_join(&a);
+	client_say(&a, "answer", "{si ss}", "n", 1, "sdp", rids->str);
+	client_refused(&a, 413, "a=rid");
+	assert_int_equal(a.code, 0);
+	g_string_free(many, TRUE);
+	g_string_free(long_line, TRUE);
+	g_string_free(rids, TRUE);
+}
+
+/* RELIABILITY P9 */
+static void test_hostile_names(void **state)
+{
+	static const char *const ids[] = { "city/../x", "../city/x", "city/", "city/a b", "CITY/a",
+		"city/\xe4\xb8\x9c", "city/a/video" };
+
+	(void)state;
+	client_enter(&a, "t1,conference watch,", "city/a");
+	for (size_t i = 0; i < MU_ARRAY_LEN(ids); i++) {
+		client_say(&a, "view", "{s[{ss ss}]}", "tracks", "endpoint", ids[i], "label", "video");
+		client_refused(&a, 400, "endpoint");
+	}
+	client_say(&a, "join", "{ss}", "conference", "../morning");
+	client_refused(&a, 404, "no conference");
+	client_say(&a, "view", "{s[{ss ss}]}", "tracks", "endpoint", "city/nobody", "label", "../../etc");
+	client_ok(&a);
+	assert_string_equal(client_missing(&a, "city/nobody", "../../etc"), "idle");
+	assert_null(endpoint("city/nobody")); /* asking for a name makes none */
+}
+
+static void test_second_publisher(void **state)
+{
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	client_enter(&b, "t2,publish,city/a", "city/a");
+	client_publish(&a);
+	offer(&b, sdp_load("chromium-whip.sdp"), false);
+	client_refused(&b, 409, "published already");
+	kit.f->w->o.second = MU_SECOND_TAKE_OVER;
+	client_publish(&b);
+	assert_string_equal(text_of(client_got(&a, "closed"), "pc"), "up");
+	assert_int_equal(mu_webrtc_sessions(kit.f->w), 2);
+	assert_string_equal(endpoint("city/a")->session, b.session);
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+	/* and WHIP takes over from a console as from another */
+	whip_file(kit.f, "city/a", "firefox-whip.sdp");
+	assert_int_equal(kit.f->r.status, 201);
+	assert_string_equal(text_of(client_got(&b, "closed"), "why"), "another publisher took over");
+}
+
+/* --- down --- */
+
+static void test_join_offers_audio(void **state)
+{
+	const json_t *o;
+
+	(void)state;
+	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_join(&a);
+	o = client_got(&a, "offer");
+	assert_non_null(o);
+	assert_true(flag_of(o, "fresh"));
+	assert_contains(text_of(o, "sdp"), "a=mid:4\r\n");
+	assert_lacks(text_of(o, "sdp"), "a=mid:5\r\n");
+	assert_lacks(text_of(o, "sdp"), "m=video");
+	assert_contains(text_of(o, "sdp"), "a=ice-lite\r\n");
+	assert_contains(text_of(o, "sdp"), "a=setup:actpass\r\n");
+	assert_contains(text_of(o, "sdp"), "a=rtpmap:63 red/48000/2\r\n");
+	assert_int_equal(fake.n, 0); /* no transport before the answer */
+}
+
+static void test_watch(void **state)
+{
+	struct mu_transport *t;
+	struct mu_endpoint_track *et;
+	const char *mid;
+
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	t = client_answer(&b, NULL, NULL);
+	assert_true(t->spec.fitted);
+	assert_true(t->spec.dtls_server);
+	assert_int_equal(t->n_out, 5);
+	mid = client_mid(&b, "city/a", "audio");
+	assert_non_null(mid);
+	et = mu_endpoint_find_track(endpoint("city/a"), "audio");
+	assert_ptr_equal(fake_out(t, mid)->feed.layers[0], et->track);
+	assert_int_equal(fake_out(t, mid)->feed.urgency, MU_URGENT_CONFERENCE);
+	assert_int_equal(fake_out(t, mid)->s.red_pt, 63);
+	/* video: more slots, by an offer of their own */
+	client_view(&b, "city/a", "video", 640, 360);
+	assert_string_equal(client_missing(&b, "city/a", "video"), "opening");
+	client_flush(&a);
+	assert_ptr_equal(client_answer(&b, NULL, NULL), t);
+	assert_null(client_missing(&b, "city/a", "video"));
+	mid = client_mid(&b, "city/a", "video");
+	assert_non_null(mid);
+	assert_int_equal(fake_out(t, mid)->feed.width, 640);
+	assert_true(fake_out(t, mid)->s.nack);
+	assert_true(fake_out(t, mid)->s.rtx_ssrc != 0);
+	assert_int_equal(fake_out(t, mid)->s.exts.id_of[MU_EXT_TWCC], 2);
+	assert_int_equal(endpoint("city/a")->viewers, 1);
+	/* another size is no reason for an offer, nor for another slot */
+	client_flush(&b);
+	client_view(&b, "city/a", "video", 1280, 720);
+	assert_string_equal(client_mid(&b, "city/a", "video"), mid);
+	assert_int_equal(fake_out(t, mid)->feed.width, 1280);
+	assert_null(client_got(&b, "offer"));
+	client_flush(&b);
+	client_say(&b, "view", "{s[]}", "tracks");
+	client_ok(&b);
+	assert_string_equal(client_track(&b, mid), "");
+	assert_int_equal(fake_out(t, mid)->feed.n_layers, 0);
+	assert_int_equal(endpoint("city/a")->viewers, 0);
+}
+
+/* Who publishes later, or goes and returns, is shown as soon as it is there. */
+static void test_view_before_it_is_live(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	enter_both();
+	client_answer(&b, NULL, NULL);
+	client_view(&b, "city/a", "video", 640, 360);
+	assert_string_equal(client_missing(&b, "city/a", "video"), "idle");
+	assert_null(client_got(&b, "offer"));
+	t = client_publish(&a);
+	client_answer(&b, NULL, NULL);
+	assert_non_null(client_mid(&b, "city/a", "video"));
+	client_flush(&b);
+	fake_fire(t, MU_TRANSPORT_CLOSED, "gone");
+	fake_pass(10200);
+	assert_string_equal(client_missing(&b, "city/a", "video"), "idle");
+	client_flush(&b);
+	client_publish(&a);
+	assert_non_null(client_mid(&b, "city/a", "video"));
+	assert_null(client_got(&b, "offer"));
+}
+
+static void test_who_may_view(void **state)
+{
+	(void)state;
+	client_enter(&a, "t1,conference publish,city/a", "city/a");
+	client_publish(&a);
+	client_enter(&b, "t2,conference,city/b", "city/b");
+	client_view(&b, "city/a", "video", 100, 100);
+	assert_string_equal(client_missing(&b, "city/a", "video"), "forbidden");
+	client_join(&a);
+	client_join(&b); /* now of the same conference */
+	client_answer(&b, NULL, NULL);
+	assert_non_null(client_mid(&b, "city/a", "video"));
+	client_say(&a, "leave", "{}");
+	client_ok(&a);
+	client_flush(&b);
+	fake_pass(10);
+	assert_string_equal(client_missing(&b, "city/a", "video"), "forbidden");
+	client_done(&b);
+	client_enter(&b, "t3,watch,city/*", "city/duty");
+	client_view(&b, "city/a", "video", 100, 100);
+	client_answer(&b, NULL, NULL);
+	assert_non_null(client_mid(&b, "city/a", "video"));
+	client_flush(&b);
+	client_view(&b, "city/a", "audio", 0, 0);
+	client_answer(&b, NULL, NULL);
+	assert_non_null(client_mid(&b, "city/a", "audio"));
+	client_done(&b);
+	client_enter(&b, "t4,watch,city/duty", "city/duty");
+	client_view(&b, "city/a", "video", 100, 100);
+	assert_string_equal(client_missing(&b, "city/a", "video"), "forbidden");
+}
+
+static void test_codec_not_taken(void **state)
+{
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	whip_file(kit.f, "city/cam", "gstreamer-whip.sdp");
+	client_view(&b, "city/a", "video", 640, 360);
+	client_flush(&a);
+	client_answer(&b, NULL, NULL);
+	while (client_got(&b, "tracks"))
+		;
+	/* the slots of video come with the second offer; this client takes none of the publisher's codecs */
+	{
+		const json_t *o = client_got(&b, "offer");
+		char *sdp = answer_to(text_of(o, "sdp"), NULL, NULL, "passive", 10), *p;
+
+		for (p = sdp; (p = strstr(p, "VP8/90000")); p++)
+			memcpy(p, "VPX", 3);
+		for (p = sdp; (p = strstr(p, "VP9/90000")); p++)
+			memcpy(p, "VPX", 3);
+		for (p = sdp; (p = strstr(p, "H264/90000")); p++)
+			memcpy(p, "H26X", 4);
+		for (p = sdp; (p = strstr(p, "AV1/90000")); p++)
+			memcpy(p, "VPX", 3);
+		client_say(&b, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp",
+			sdp);
+		client_ok(&b);
+		free(sdp);
+	}
+	assert_string_equal(client_missing(&b, "city/a", "video"), "codec");
+}
+
+static void test_slot_refused(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	t = client_answer(&b, NULL, "0");
+	assert_int_equal(t->n_out, 4);
+	assert_null(client_track(&b, "0"));
+	assert_non_null(client_mid(&b, "city/a", "audio"));
+	/* another takes its place, and it stays where it was */
+	assert_non_null(client_got(&b, "offer"));
+}
+
+static void answer_with(struct client *k, const json_t *o, const char *setup, int fingerprint)
+{
+	char *sdp = answer_to(text_of(o, "sdp"), NULL, NULL, setup, fingerprint);
+
+	client_say(k, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp", sdp);
+	free(sdp);
+}
+
+static void test_answers_refused(void **state)
+{
+	json_t *o;
+
+	(void)state;
+	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_say(&a, "answer", "{si ss}", "n", 1, "sdp", "v=0\r\n");
+	client_refused(&a, 409, "offer 1");
+	client_join(&a);
+	o = json_copy((json_t *)(uintptr_t)client_got(&a, "offer"));
+	answer_with(&a, o, "actpass", 10);
+	client_refused(&a, 400, "active or passive");
+	assert_int_equal(fake.n, 0);
+	answer_with(&a, o, "active", 10); /* it has been answered */
+	client_refused(&a, 409, "not the one");
+	json_decref(o);
+	client_say(&a, "restart", "{sb}", "fresh", 1);
+	client_ok(&a);
+	o = json_copy((json_t *)(uintptr_t)client_got(&a, "offer"));
+	assert_true(flag_of(o, "fresh"));
+	client_say(&a, "answer", "{sO ss}", "n", json_object_get(o, "n"), "sdp", "v=0\r\n");
+	client_refused(&a, 400, "lacks");
+	json_decref(o);
+}
+
+static void test_passive_client(void **state)
+{
+	json_t *o;
+
+	(void)state;
+	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_join(&a);
+	o = json_copy((json_t *)(uintptr_t)client_got(&a, "offer"));
+	answer_with(&a, o, "passive", 10);
+	client_ok(&a);
+	assert_false(fake_last()->spec.dtls_server);
+	assert_contains(text_of(o, "sdp"), fake_last()->spec.ufrag);
+	json_decref(o);
+	client_view(&a, "city/a", "video", 1, 1);
+}
+
+/* RELIABILITY S11, the other way round */
+static void test_another_certificate_in_an_answer(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	t = client_answer(&b, NULL, NULL);
+	client_view(&b, "city/a", "video", 640, 360);
+	answer_with(&b, client_got(&b, "offer"), "active", 11);
+	client_refused(&b, 403, "certificate");
+	assert_contains(kit.audit, "console.answer city/b denied");
+	assert_int_equal(t->n_out, 5);
+	assert_false(t->closing);
+}
+
+static void test_one_offer_at_a_time(void **state)
+{
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	assert_non_null(json_object_get(json_array_get(b.got, 0), "type"));
+	client_view(&b, "city/a", "video", 640, 360);
+	client_view(&b, "city/a", "video", 320, 180);
+	{
+		json_t *o = json_incref((json_t *)(uintptr_t)client_got(&b, "offer"));
+
+		assert_null(client_got(&b, "offer")); /* the slots of video wait for the answer */
+		answer_with(&b, o, "active", 10);
+		json_decref(o);
+	}
+	client_ok(&b);
+	client_answer(&b, NULL, NULL);
+	assert_non_null(client_mid(&b, "city/a", "video"));
+	assert_null(client_got(&b, "offer"));
+}
+
+static void test_restart(void **state)
+{
+	struct mu_transport *t;
+	const json_t *o;
+
+	(void)state;
+	enter_both();
+	t = client_answer(&b, NULL, NULL);
+	client_say(&b, "restart", "{}");
+	client_ok(&b);
+	assert_int_equal(t->restarts, 1);
+	o = client_got(&b, "offer");
+	assert_contains(text_of(o, "sdp"), t->ufrag);
+	assert_false(flag_of(o, "fresh"));
+	answer_with(&b, o, "active", 10);
+	client_ok(&b);
+	assert_int_equal(fake.n, 1);
+	/* a page loaded anew */
+	client_say(&b, "restart", "{sb}", "fresh", 1);
+	client_ok(&b);
+	assert_true(t->closing);
+	client_flush(&a);
+	assert_ptr_not_equal(client_answer(&b, NULL, NULL), t);
+	assert_int_equal(fake_last()->n_out, 5);
+}
+
+static void test_down_lost(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	t = client_answer(&b, NULL, NULL);
+	fake_pass(6000);
+	client_flush(&b);
+	fake_fire(t, MU_TRANSPORT_CLOSED, "no consent");
+	assert_string_equal(text_of(client_got(&b, "closed"), "pc"), "down");
+	fake_pass(10);
+	client_answer(&b, NULL, NULL);
+	assert_non_null(client_mid(&b, "city/a", "audio"));
+	/* not in a circle */
+	fake_fire(fake_last(), MU_TRANSPORT_CLOSED, "DTLS failed");
+	client_flush(&b);
+	fake_pass(1000);
+	assert_null(client_got(&b, "offer"));
+	fake_pass(5000);
+	assert_non_null(client_got(&b, "offer"));
+}
+
+static void test_resume_tells_again(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	t = client_answer(&b, NULL, NULL);
+	client_view(&b, "city/a", "video", 640, 360);
+	client_lose(&b);
+	fake_pass(3000);
+	assert_false(t->closing);
+	client_flush(&b);
+	client_open(&b);
+	client_say(&b, "hello", "{ss ss ss}", "token", "t2,conference,city/b", "endpoint", "city/b",
+		"session", b.session);
+	assert_non_null(client_got(&b, "welcome"));
+	assert_non_null(client_mid(&b, "city/a", "audio"));
+	client_answer(&b, NULL, NULL); /* the offer that it may not have had */
+	assert_non_null(client_mid(&b, "city/a", "video"));
+}
+
+static void test_many_views(void **state)
+{
+	json_t *tracks = json_array();
+	unsigned full = 0;
+	json_t *o;
+	size_t i;
+
+	(void)state;
+	client_enter(&b, "t2,watch conference,", "city/b");
+	client_join(&b);
+	client_answer(&b, NULL, NULL);
+	for (int n = 0; n < 64; n++) {
+		char id[32];
+
+		snprintf(id, sizeof(id), "city/cam-%d", n);
+		whip_file(kit.f, id, "chromium-whip.sdp");
+		fake_fire(fake_last(), MU_TRANSPORT_CONNECTED, "");
+		json_array_append_new(tracks, json_pack("{ss ss}", "endpoint", id, "label", "video"));
+	}
+	client_say(&b, "view", "{so}", "tracks", tracks);
+	client_ok(&b);
+	client_answer(&b, NULL, NULL);
+	o = json_array_get(b.got, json_array_size(b.got) - 1);
+	assert_int_equal(json_array_size(json_object_get(o, "tracks")), 64);
+	json_array_foreach(json_object_get(o, "missing"), i, tracks) full +=
+		strcmp(text_of(tracks, "why"), "full") == 0;
+	assert_int_equal(full, 5);
+	assert_null(client_got(&b, "offer"));
+}
+
+static void test_quality(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	t = client_answer(&b, NULL, NULL);
+	client_flush(&b);
+	mu_webrtc_refresh_stats(kit.f->w);
+	assert_int_equal(t->asks, 1);
+	assert_non_null(client_got(&b, "quality"));
+	assert_non_null(client_got(&a, "quality"));
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, kit_setup, teardown)
+	static const struct CMUnitTest tests[] = {
+		TEST(test_publish),
+		TEST(test_offer_again),
+		TEST(test_stop_publishing),
+		TEST(test_simulcast),
+		TEST(test_another_certificate),
+		TEST(test_offers_refused),
+		TEST(test_hostile_descriptions),
+		TEST(test_hostile_names),
+		TEST(test_second_publisher),
+		TEST(test_join_offers_audio),
+		TEST(test_watch),
+		TEST(test_view_before_it_is_live),
+		TEST(test_who_may_view),
+		TEST(test_codec_not_taken),
+		TEST(test_slot_refused),
+		TEST(test_answers_refused),
+		TEST(test_passive_client),
+		TEST(test_another_certificate_in_an_answer),
+		TEST(test_one_offer_at_a_time),
+		TEST(test_restart),
+		TEST(test_down_lost),
+		TEST(test_resume_tells_again),
+		TEST(test_many_views),
+		TEST(test_quality),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
