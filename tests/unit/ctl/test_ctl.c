@@ -134,6 +134,33 @@ static void test_endpoints_of_tokens(void **state)
 	assert_said("city/cam-1");
 }
 
+static void test_places_of_tokens(void **state)
+{
+	static const char *const good[] = { "--conference morning", "--conference 'morning-*'", "--conference '*'", "--role chair",
+		"--role participant", "--role listener", "--rank 0", "--rank 15", "--conference m --role chair --rank 3" };
+	static const struct {
+		const char *option, *said;
+	} bad[] = { { "--conference ''", "a conference's id" }, { "--conference a/b", "a conference's id" },
+		{ "--conference '*a'", "a conference's id" }, { "--conference .a", "a conference's id" },
+		{ "--role boss", "chair, participant or listener" }, { "--role ''", "chair, participant or listener" },
+		{ "--rank 16", "0, the highest, to 15" }, { "--rank -1", "0, the highest, to 15" },
+		{ "--rank ''", "0, the highest, to 15" }, { "--rank 1x", "0, the highest, to 15" } };
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(good); i++) {
+		if (run("$M token create --key run/single/token.pem --scope conference %s", good[i]) != 0)
+			fail_msg("%s: %s", good[i], said);
+	}
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
+		if (run("$M token create --key run/single/token.pem --scope conference %s", bad[i].option) != 2)
+			fail_msg("%s: %s", bad[i].option, said);
+		assert_said(bad[i].said);
+	}
+	run("$M token create --key run/single/token.pem --scope conference --conference 'm*' --role listener --rank 3 2>&-"
+	    " | cut -d. -f2 | tr _- /+ | base64 -di");
+	assert_said("\"conference\":\"m*\",\"role\":\"listener\",\"rank\":3");
+}
+
 static void test_tokens_stay_on_this_machine(void **state)
 {
 	static const char *const elsewhere[] = { "127.evil.example", "127.0.0.1.example", "localhost.example", "[::2]", "10.0.0.1",
@@ -240,6 +267,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keygen_makes_the_folder),
 		cmocka_unit_test(test_endpoints_of_tokens),
+		cmocka_unit_test(test_places_of_tokens),
 		cmocka_unit_test(test_tokens_stay_on_this_machine),
 		cmocka_unit_test(test_no_proxy_on_the_way_to_this_machine),
 		cmocka_unit_test(test_revocations_end_with_the_token),

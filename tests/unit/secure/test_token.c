@@ -117,6 +117,10 @@ static struct mu_token sample(void)
 	struct mu_token t = { .subject = "unit 7-0312",
 		.scopes = MU_SCOPE_PUBLISH | MU_SCOPE_WATCH,
 		.endpoint = "7-*",
+		.conference = "morning-*",
+		.role = "chair",
+		.has_rank = true,
+		.rank = 3,
 		.issuer = "city",
 		.expires_s = NOW + 3600,
 		.not_before_s = NOW - 5 };
@@ -140,6 +144,10 @@ static void test_sign_and_verify(void **state)
 		assert_string_equal(got.id, t.id);
 		assert_string_equal(got.subject, t.subject);
 		assert_string_equal(got.endpoint, t.endpoint);
+		assert_string_equal(got.conference, t.conference);
+		assert_string_equal(got.role, t.role);
+		assert_true(got.has_rank);
+		assert_int_equal(got.rank, t.rank);
 		assert_string_equal(got.issuer, t.issuer);
 		assert_int_equal(got.scopes, t.scopes);
 		assert_int_equal(got.expires_s, t.expires_s);
@@ -362,6 +370,57 @@ static void test_claims(void **state)
 	}
 }
 
+/* Its place in a conference; a token of before these claims has the place that everybody has. */
+static void test_place(void **state)
+{
+	static const struct {
+		const char *scope, *claims, *role;
+		int want;
+		unsigned rank;
+	} cases[] = {
+		{ "watch", "", "participant", 0, 8 },
+		{ "conference", "", "participant", 0, 8 },
+		{ "conference operate", "", "chair", 0, 8 },
+		{ "admin", "", "chair", 0, 8 },
+		{ "operate", ",\"role\":\"listener\",\"rank\":15", "listener", 0, 15 },
+		{ "watch", ",\"role\":\"chair\",\"rank\":0", "chair", 0, 0 },
+		{ "watch", ",\"role\":\"participant\"", "participant", 0, 8 },
+		{ "watch", ",\"role\":\"Chair\"", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"role\":\"\"", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"role\":null", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"role\":1", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"role\":\"chair\\u0000\"", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"rank\":16", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"rank\":-1", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"rank\":0.0", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"rank\":\"0\"", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"rank\":null", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"rank\":4294967296", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"conference\":\"\"", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"conference\":null", NULL, -EBADMSG, 0 },
+		{ "watch", ",\"conference\":[\"a\"]", NULL, -EBADMSG, 0 },
+	};
+	char claims[300];
+	struct mu_token got;
+	struct mu_error e;
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
+		int err;
+
+		snprintf(claims, sizeof(claims), "{\"jti\":\"1\",\"sub\":\"s\",\"exp\":1800003600,\"scope\":\"%s\"%s}",
+			cases[i].scope, cases[i].claims);
+		err = mu_token_verify(ring, forge(ed, ED_HEADER, claims), NOW, &got, &e);
+		if (err != cases[i].want)
+			fail_msg("%s: %d, not %d", claims, err, cases[i].want);
+		if (err)
+			continue;
+		assert_string_equal(mu_token_role(&got), cases[i].role);
+		assert_int_equal(mu_token_rank(&got), cases[i].rank);
+		assert_true(mu_token_covers_conference(&got, "any"));
+	}
+}
+
 static void test_form(void **state)
 {
 	static const char *const bad[] = { "", ".", "..", "...", "a", "a.b", "a.b.c", "a.b.c.d", "e30",
@@ -430,6 +489,11 @@ static void test_covers(void **state)
 
 		snprintf(t.endpoint, sizeof(t.endpoint), "%s", cases[i].pattern);
 		if (mu_token_covers(&t, cases[i].id) != cases[i].want)
+			fail_msg("%s %s", cases[i].pattern, cases[i].id);
+		assert_true(mu_token_covers_conference(&t, cases[i].id));
+		t.endpoint[0] = '\0';
+		snprintf(t.conference, sizeof(t.conference), "%s", cases[i].pattern);
+		if (mu_token_covers_conference(&t, cases[i].id) != cases[i].want)
 			fail_msg("%s %s", cases[i].pattern, cases[i].id);
 	}
 }
@@ -558,6 +622,15 @@ static void test_signing_refused(void **state)
 	t.scopes = 0;
 	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EINVAL);
 	t = sample();
+	strcpy(t.role, "boss");
+	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EINVAL);
+	t = sample();
+	t.rank = 16;
+	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EINVAL);
+	t = sample();
+	strcpy(t.conference, "\xff\xfe"); /* never a token for every conference */
+	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EIO);
+	t = sample();
 	strcpy(t.endpoint, "\xff\xfe"); /* no UTF-8: never a token without its endpoint */
 	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EIO);
 }
@@ -594,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_kid_of_the_other_key),
 		cmocka_unit_test(test_hs256_with_the_public_key),
 		cmocka_unit_test(test_claims),
+		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_covers),
 		cmocka_unit_test(test_same),
