@@ -399,5 +399,6 @@ void console_absent(struct console *c)
 		return;
 	conference = c->room->conference;
 	leave_room(c);
-	mu_conference_absent(conference, c->s->ep->id);
+	if (!c->s->w->draining) /* floor and screen are kept for after the restart */
+		mu_conference_absent(conference, c->s->ep->id);
 }
