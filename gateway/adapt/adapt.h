@@ -112,7 +112,7 @@ struct mu_claim {
 	int max_point;	      /* what its tile and the viewer ask for */
 	/* in and out */
 	int point;	      /* MU_PAUSED, or what it has */
-	int64_t fell_us;      /* when it last fell; INT64_MIN / 2 before the first time */
+	int64_t fell_us;      /* when it last fell below what it asks for; INT64_MIN / 2 before the first time */
 	int next;	      /* mu_spend's own */
 };
 /** Spend `bps`: each claim gets its lowest point by rank, then they rise by rank and weight. Falling is at once; rising

@@ -110,7 +110,8 @@ uint32_t mu_spend(struct mu_claim *claims, size_t n, uint32_t bps, int64_t now_u
 		sum = raise_rank(claims, n, c->rank, sum, bps, now_us);
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (claims[i].next < claims[i].point)
+		/* What it gives up because it wants no more is no fall: a tile may grow again at once. */
+		if (claims[i].next < MU_MIN(claims[i].point, top_point(&claims[i])))
 			claims[i].fell_us = now_us;
 		claims[i].point = claims[i].next;
 	}

@@ -77,6 +77,8 @@ int mu_token_look(const struct mu_api *a, const char *text, struct mu_token *ret
 	if (is_bench(a, text)) {
 		*ret = (struct mu_token){ .id = "bench",
 			.subject = "bench",
+			.role = MU_TOKEN_CHAIR,
+			.rank = MU_TOKEN_RANK,
 			.endpoint = "*",
 			.scopes = ALL_SCOPES,
 			.expires_s = INT64_MAX };

@@ -211,6 +211,12 @@ int mu_token_role_parse(const char *text, enum mu_token_role *ret)
 	return -EINVAL;
 }
 
+/* Who may operate the gateway leads where nothing else is said. */
+enum mu_token_role mu_token_role_unsaid(uint32_t scopes)
+{
+	return scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN) ? MU_TOKEN_CHAIR : MU_TOKEN_PARTICIPANT;
+}
+
 static int conference_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
 {
 	json_t *role = json_object_get(claims, "role"), *rank = json_object_get(claims, "rank");
@@ -218,6 +224,7 @@ static int conference_claims(json_t *claims, struct mu_token *ret, struct mu_err
 
 	if (err)
 		return err;
+	ret->role = mu_token_role_unsaid(ret->scopes);
 	if (role && mu_token_role_parse(json_string_value(role), &ret->role) < 0)
 		return mu_error_set(e, -EBADMSG, "the token's claim \"role\" is not chair, participant or listener");
 	ret->rank = MU_TOKEN_RANK;
@@ -354,7 +361,7 @@ static json_t *make_claims(const struct mu_token *t, int64_t now_s)
 	if (!j || (t->endpoint[0] && json_object_set_new(j, "endpoint", json_string(t->endpoint))) ||
 		(t->issuer[0] && json_object_set_new(j, "iss", json_string(t->issuer))) ||
 		(t->conference[0] && json_object_set_new(j, "conference", json_string(t->conference))) ||
-		(t->role != MU_TOKEN_PARTICIPANT && json_object_set_new(j, "role", json_string(roles[t->role]))) ||
+		(t->role != mu_token_role_unsaid(t->scopes) && json_object_set_new(j, "role", json_string(roles[t->role]))) ||
 		(t->rank != MU_TOKEN_RANK && json_object_set_new(j, "rank", json_integer(t->rank))) ||
 		(t->not_before_s && json_object_set_new(j, "nbf", json_integer(t->not_before_s)))) {
 		json_decref(j);
@@ -405,6 +412,8 @@ int mu_token_sign(const char *key_path, struct mu_token *t, int64_t now_s, char 
 
 	if (!t->subject[0] || !t->scopes || t->expires_s <= now_s)
 		return mu_error_set(e, -EINVAL, "a token needs a subject, a scope and an end in the future");
+	if (t->rank > MU_TOKEN_RANK_MAX)
+		return mu_error_set(e, -EINVAL, "a token's rank is 0 to %d", MU_TOKEN_RANK_MAX);
 	err = mu_jose_key_read(key_path, &key, e);
 	if (err)
 		return err;

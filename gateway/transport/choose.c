@@ -14,9 +14,17 @@ static uint32_t bps_of(const struct mu_shape *s)
 	return s->bps[MU_MIN(spatial, MU_SPATIAL_MAX - 1u)][MU_MIN(temporal, MU_TEMPORAL_MAX - 1u)];
 }
 
-/* Sizes are not known of all codecs; then the rates say as much. */
+static bool seen(const struct mu_shape *s)
+{
+	return size_of(s) || bps_of(s);
+}
+
+/* Sizes are not known of all codecs; then the rates say as much. One never seen comes last: a publisher
+ * begins with the smallest. */
 static bool smaller(const struct mu_shape *a, const struct mu_shape *b)
 {
+	if (seen(a) != seen(b))
+		return seen(a);
 	if (size_of(a) && size_of(b) && size_of(a) != size_of(b))
 		return size_of(a) < size_of(b);
 	return bps_of(a) < bps_of(b);
@@ -39,7 +47,7 @@ static bool covers(const struct mu_feed *feed, const struct mu_shape *s)
 	return feed->height && s->height >= feed->height;
 }
 
-/* The smallest that flows and covers the tile, else the largest that flows, else the largest. */
+/* The smallest that flows and covers the tile, else the largest that flows, else the largest that ever did. */
 static struct fit_target choice(const struct fit *f)
 {
 	struct fit_target t = { MU_PAUSED, { MU_SPATIAL_MAX - 1, MU_TEMPORAL_MAX - 1 }, MU_CHOICE_RESTS };
@@ -51,7 +59,7 @@ static struct fit_target choice(const struct fit *f)
 	for (unsigned i = 0; i < n; i++) {
 		const struct mu_shape *s = &shapes[order[i]];
 
-		if (flows && !s->flows)
+		if (!s->flows && (flows || (t.layer != MU_PAUSED && seen(&shapes[t.layer]) && !seen(s))))
 			continue;
 		if (t.layer != MU_PAUSED && flows == s->flows && covers(&f->feed, &shapes[t.layer])) {
 			t.why = MU_CHOICE_TILE; /* there is a larger one */

@@ -382,7 +382,8 @@ void mu_webrtc_set_host(struct mu_webrtc *w, const struct mu_console_host *h)
 	}
 }
 
-/* The session is over: its client is told, and let go. */
+/* The session is over: its client is told, and let go. Of a gateway that stops another is awaited: there it
+ * finds its place again. */
 void console_bye(struct console *c, const char *why)
 {
 	struct mu_console *l = c->link;
@@ -391,6 +392,6 @@ void console_bye(struct console *c, const char *why)
 		return;
 	c->link = NULL;
 	l->c = NULL;
-	say(l, json_pack("{ss ss}", "type", "bye", "why", why));
+	say(l, json_pack("{ss ss sb}", "type", "bye", "why", why, "again", l->w->draining));
 	close_link(l, CLOSE_DONE, why);
 }

@@ -342,7 +342,7 @@ static void role_of(const struct mu_token *t, enum mu_role *ret_role, unsigned *
 		[MU_TOKEN_LISTENER] = MU_ROLE_LISTENER,
 	};
 
-	*ret_role = t->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN) ? MU_ROLE_CHAIR : roles[t->role];
+	*ret_role = roles[t->role];
 	*ret_rank = t->rank;
 }
 
@@ -399,5 +399,6 @@ void console_absent(struct console *c)
 		return;
 	conference = c->room->conference;
 	leave_room(c);
-	mu_conference_absent(conference, c->s->ep->id);
+	if (!c->s->w->draining) /* floor and screen are kept for after the restart */
+		mu_conference_absent(conference, c->s->ep->id);
 }

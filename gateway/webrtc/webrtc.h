@@ -97,7 +97,8 @@ unsigned mu_webrtc_end_token(struct mu_webrtc *w, const char *token_id, const ch
 unsigned mu_webrtc_end_unknown_keys(struct mu_webrtc *w, const struct mu_keyring *k, const char *why);
 /** End sessions whose token has expired; call every second. */
 void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
-/** Refuse new sessions with 503 from now on; tells "gateway.draining". */
+/** Refuse new sessions with 503 from now on; tells "gateway.draining". Consoles that end from now on are told to come back,
+ *  and their members' places, floor and screen stay as they are. */
 void mu_webrtc_drain(struct mu_webrtc *w);
 bool mu_webrtc_draining(const struct mu_webrtc *w);
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);

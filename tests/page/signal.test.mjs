@@ -80,7 +80,7 @@ test('what waits too long for the line fails', async () => {
 });
 
 test('tries are apart, and differ', () => {
-  assert.deepEqual([0, 1, 2, 3, 4, 5, 9].map((n) => backOff(n, 1)), [250, 500, 1000, 2000, 4000, 8000, 8000]);
+  assert.deepEqual([0, 1, 2, 3, 4, 5, 9].map((n) => backOff(n, 1)), [250, 500, 1000, 2000, 3000, 3000, 3000]);
   assert.ok(backOff(3, 0) === 1000 && backOff(3, 0.5) === 1500);
 });
 
@@ -117,6 +117,24 @@ test('goodbye', async () => {
   Socket.last.say({ type: 'bye', why: 'the conference ended' });
   assert.match(told.at(-1), /^over .*the conference ended/);
   await assert.rejects(signal.request('view', {}), (e) => e.lineLost);
+});
+
+test('a gateway that is being restarted is waited for', async () => {
+  await welcome();
+  const socket = Socket.last, late = signal.request('act', { act: 'mute' }, { again: true });
+  socket.say({ type: 'bye', why: 'the gateway stops', again: true });
+  assert.equal(told.at(-1), 'lost');
+  socket.cut();
+  for (const wait of [250, 500, 1000, 2000]) {
+    time.tick(wait);
+    Socket.last.cut();
+  }
+  time.tick(3000);
+  await welcome();
+  assert.equal(told.at(-1), 'welcome false');
+  assert.equal(Socket.last.sent[1].act, 'mute');
+  Socket.last.say({ type: 'ok', id: Socket.last.sent[1].id });
+  await late;
 });
 
 test('a busy gateway is asked again; a lost answer to hello is no answer', async () => {

@@ -1,7 +1,7 @@
 /* muster-member: a console of a conference without a browser (docs/signalling.md). It publishes as the
  * synthetic camera does, takes whatever the gateway offers, and is driven by lines of JSON on stdin: each is
  * a message to the gateway, or, with a "do", something to do here: {"do": "report", "tones": [440]}, {"do":
- * "forget"}, {"do": "quit"}. What the gateway says goes to stdout, a line a message, without its SDP.
+ * "forget"}, {"do": "quit"}. With --stay it comes back as often as the gateway goes. What the gateway says goes to stdout, a line a message, without its SDP.
  * webrtcbin is a third WebRTC stack beside the two browsers'. */
 #include <glib-unix.h>
 #include <jansson.h>
@@ -11,6 +11,8 @@
 #include <sys/prctl.h>
 
 #include "peer.h"
+
+#define AGAIN_MS 500
 
 /** One of the two peer connections. */
 struct side {
@@ -28,7 +30,8 @@ struct member {
 	char *token, *endpoint, *conference, *name;
 	struct side up, down;
 	GIOChannel *in;
-	gboolean stay;
+	gboolean stays;
+	json_t *view; /* the last one, to be said again */
 };
 static struct member member;
 
@@ -215,6 +218,8 @@ static void on_welcome(struct member *m)
 		send_message(m,
 			json_pack(
 				"{ss ss ss}", "type", "join", "conference", m->conference, "name", m->name));
+	if (m->view)
+		send_message(m, json_deep_copy(m->view));
 	g_signal_connect(m->up.webrtc, "on-negotiation-needed", G_CALLBACK(on_negotiation), &m->up);
 	gst_element_set_state(m->up.pipeline, GST_STATE_PLAYING);
 	gst_element_set_state(m->down.pipeline, GST_STATE_PLAYING);
@@ -244,6 +249,17 @@ static void on_text(SoupWebsocketConnection *ws, gint type, GBytes *data, gpoint
 	say(message);
 }
 
+static gboolean begin_again(gpointer arg);
+
+/** The gateway is gone. */
+static void lost(struct member *m)
+{
+	if (m->stays)
+		g_timeout_add(AGAIN_MS, begin_again, m);
+	else
+		g_main_loop_quit(m->loop);
+}
+
 static void on_closed(SoupWebsocketConnection *ws, gpointer arg)
 {
 	struct member *m = arg;
@@ -251,7 +267,7 @@ static void on_closed(SoupWebsocketConnection *ws, gpointer arg)
 	say(json_pack("{ss si ss?}", "here", "closed", "code",
 		(int)soup_websocket_connection_get_close_code(ws), "why",
 		soup_websocket_connection_get_close_data(ws)));
-	g_main_loop_quit(m->loop);
+	lost(m);
 }
 
 static void on_connected(GObject *session, GAsyncResult *result, gpointer arg)
@@ -263,7 +279,7 @@ static void on_connected(GObject *session, GAsyncResult *result, gpointer arg)
 	if (!m->ws) {
 		say(json_pack("{ss ss}", "here", "refused", "why", e->message));
 		g_error_free(e);
-		g_main_loop_quit(m->loop);
+		lost(m);
 		return;
 	}
 	g_signal_connect(m->ws, "message", G_CALLBACK(on_text), m);
@@ -277,9 +293,17 @@ static void on_connected(GObject *session, GAsyncResult *result, gpointer arg)
 
 static void report(const json_t *order)
 {
-	json_t *tones = json_object(), *hz;
-	unsigned last, n = view_pictures(&last);
+	json_t *tones = json_object(), *eyes = json_object(), *hz;
+	struct view_eye eye[VIEW_EYES_MAX];
+	unsigned last, n = view_pictures(&last), n_eyes = view_eyes(eye);
 	size_t i;
+
+	for (unsigned k = 0; k < n_eyes; k++)
+		json_object_set_new(eyes, eye[k].mid,
+			json_pack("{sI sI sI sI sI sI}", "pictures", (json_int_t)eye[k].read, "distinct",
+				(json_int_t)eye[k].distinct, "backwards", (json_int_t)eye[k].backwards,
+				"width", (json_int_t)eye[k].width, "first", (json_int_t)eye[k].first, "last",
+				(json_int_t)eye[k].last));
 
 	json_array_foreach(json_object_get(order, "tones"), i, hz)
 	{
@@ -288,8 +312,8 @@ static void report(const json_t *order)
 		g_snprintf(name, sizeof(name), "%u", (unsigned)json_integer_value(hz));
 		json_object_set_new(tones, name, json_real(view_tone((unsigned)json_integer_value(hz))));
 	}
-	say(json_pack("{ss sI sI so}", "here", "report", "pictures", (json_int_t)n, "last", (json_int_t)last,
-		"tones", tones));
+	say(json_pack("{ss sI sI si so so}", "here", "report", "pictures", (json_int_t)n, "last",
+		(json_int_t)last, "sent", (int)publish_frames(), "tones", tones, "eyes", eyes));
 }
 
 static gboolean on_line(GIOChannel *in, GIOCondition cond, gpointer arg)
@@ -301,6 +325,8 @@ static gboolean on_line(GIOChannel *in, GIOCondition cond, gpointer arg)
 
 	(void)cond;
 	if (g_io_channel_read_line(in, &line, NULL, NULL, NULL) != G_IO_STATUS_NORMAL) {
+		if (m->stays)
+			return G_SOURCE_REMOVE;
 		g_main_loop_quit(m->loop);
 		return G_SOURCE_REMOVE;
 	}
@@ -308,6 +334,10 @@ static gboolean on_line(GIOChannel *in, GIOCondition cond, gpointer arg)
 	g_free(line);
 	act = json_string_value(json_object_get(order, "do"));
 	if (!act && json_is_object(order)) {
+		if (!g_strcmp0(json_string_value(json_object_get(order, "type")), "view")) {
+			json_decref(m->view);
+			m->view = json_deep_copy(order);
+		}
 		send_message(m, order); /* takes it */
 		return G_SOURCE_CONTINUE;
 	}
@@ -330,7 +360,7 @@ static gboolean on_signal(gpointer arg)
 /* --- from beginning to end
  * ------------------------------------------------------------------------------------------------- */
 
-static void begin(struct member *m)
+static void connect_to(struct member *m)
 {
 	SoupSession *session = soup_session_new();
 	gchar *address = g_strdup_printf("%s/v1/console", m->o.url);
@@ -345,10 +375,6 @@ static void begin(struct member *m)
 	g_object_unref(msg);
 	g_object_unref(session);
 	g_free(address);
-	if (m->stay)
-		return;
-	m->in = g_io_channel_unix_new(0);
-	g_io_add_watch(m->in, G_IO_IN | G_IO_HUP, on_line, m);
 }
 
 static void end_side(struct side *s)
@@ -359,6 +385,18 @@ static void end_side(struct side *s)
 		;
 	gst_object_unref(s->webrtc);
 	gst_object_unref(s->pipeline);
+}
+
+/** All anew: whoever is gone has forgotten the session and both connections. */
+static gboolean begin_again(gpointer arg)
+{
+	struct member *m = arg;
+
+	end_side(&m->up);
+	end_side(&m->down);
+	g_clear_object(&m->ws);
+	connect_to(m);
+	return G_SOURCE_REMOVE;
 }
 
 static bool parse(struct member *m, int *argc, char ***argv)
@@ -373,7 +411,7 @@ static bool parse(struct member *m, int *argc, char ***argv)
 		{ "conference", 'm', 0, G_OPTION_ARG_STRING, &m->conference, "which to join", "ID" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &m->name, "its name there", "TEXT" },
 		{ "codec", 'c', 0, G_OPTION_ARG_STRING, &codec, "VP8 (default) or H264", "NAME" },
-		{ "stay", 's', 0, G_OPTION_ARG_NONE, &m->stay, "reads nothing: stays until a signal", NULL },
+		{ "stay", 's', 0, G_OPTION_ARG_NONE, &m->stays, "come back when the gateway is gone", NULL },
 		{ "tone", 'f', 0, G_OPTION_ARG_INT, &tone, "of its sound, default 440", "HZ" },
 		{ 0 },
 	};
@@ -417,7 +455,9 @@ int main(int argc, char **argv)
 	m->loop = g_main_loop_new(NULL, FALSE);
 	g_unix_signal_add(SIGTERM, on_signal, m->loop);
 	g_unix_signal_add(SIGINT, on_signal, m->loop);
-	begin(m);
+	connect_to(m);
+	m->in = g_io_channel_unix_new(0);
+	g_io_add_watch(m->in, G_IO_IN | G_IO_HUP, on_line, m);
 	g_main_loop_run(m->loop);
 	end_side(&m->up);
 	end_side(&m->down);

@@ -6,6 +6,7 @@
 #include <gst/gst.h>
 #include <gst/webrtc/webrtc.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct options {
 	const char *url;	 /* .../whip/<endpoint> or .../whep/<endpoint> */
@@ -53,6 +54,16 @@ unsigned publish_frames(void);
 void view_attach(GstElement *pipeline, GstElement *webrtc);
 /** Pictures with a number in them so far, and the last number. Any thread. */
 unsigned view_pictures(unsigned *ret_last);
+#define VIEW_EYES_MAX 32
+/** What came of the pictures of one section. */
+struct view_eye {
+	char mid[16];
+	unsigned read, distinct, backwards; /* pictures with a number */
+	unsigned width;
+	uint32_t first, last; /* numbers */
+};
+/** Any thread. @return how many */
+unsigned view_eyes(struct view_eye ret[VIEW_EYES_MAX]);
 /** Share of the sound's energy that is at a frequency of which a period fits 10 ms, 0..1. Any thread. */
 double view_tone(unsigned hz);
 /** What was seen so far counts no more. */

@@ -11,6 +11,7 @@
 
 /** The last half second of one audio stream, mono. */
 struct ear {
+	char mid[16];
 	float samples[EAR_RATE / 2];
 	size_t at, n;
 };
@@ -27,16 +28,30 @@ static struct {
 	char codec[16];
 	struct ear *ears[EARS_MAX];
 	unsigned n_ears;
+	struct view_eye eyes[VIEW_EYES_MAX];
+	unsigned n_eyes;
 } seen;
+
+/** Under the lock. */
+static void look(struct view_eye *eye, uint32_t number, unsigned width)
+{
+	eye->width = width;
+	if (!eye->read++)
+		eye->first = number;
+	else if (number < eye->last)
+		eye->backwards++;
+	eye->distinct += eye->read == 1 || number != eye->last;
+	eye->last = number;
+}
 
 static GstPadProbeReturn on_picture(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
 {
 	GstCaps *caps = gst_pad_get_current_caps(pad);
 	GstVideoFrame frame;
 	GstVideoInfo video;
+	struct view_eye *eye = arg;
 	uint32_t number;
 
-	(void)arg;
 	if (!caps)
 		return GST_PAD_PROBE_OK;
 	if (gst_video_info_from_caps(&video, caps) &&
@@ -58,6 +73,8 @@ static GstPadProbeReturn on_picture(GstPad *pad, GstPadProbeInfo *info, gpointer
 				seen.backwards++;
 			seen.distinct += seen.read == 1 || number != seen.last;
 			seen.last = number;
+			if (eye)
+				look(eye, number, seen.width);
 		}
 		g_mutex_unlock(&seen.lock);
 		gst_video_frame_unmap(&frame);
@@ -106,16 +123,56 @@ static const struct {
 		  " ! audio/x-raw,format=S16LE,rate=48000,channels=1", on_sound },
 };
 
-/** Lives until the program ends, for streaming threads write to it. @return NULL: there are enough */
-static struct ear *new_ear(void)
+/** Those of a section, of this connection or the one before. They live until the program ends, for streaming threads write to them.
+ *  @return NULL: there are enough */
+static struct ear *ear_of(const char *mid)
 {
 	struct ear *ear = NULL;
 
 	g_mutex_lock(&seen.lock);
-	if (seen.n_ears < EARS_MAX)
+	for (unsigned i = 0; i < seen.n_ears && !ear; i++)
+		ear = strcmp(seen.ears[i]->mid, mid) ? NULL : seen.ears[i];
+	if (!ear && seen.n_ears < EARS_MAX) {
 		ear = seen.ears[seen.n_ears++] = g_new0(struct ear, 1);
+		g_strlcpy(ear->mid, mid, sizeof(ear->mid));
+	}
 	g_mutex_unlock(&seen.lock);
 	return ear;
+}
+
+static struct view_eye *eye_of(const char *mid)
+{
+	struct view_eye *eye = NULL;
+
+	g_mutex_lock(&seen.lock);
+	for (unsigned i = 0; i < seen.n_eyes && !eye; i++)
+		eye = strcmp(seen.eyes[i].mid, mid) ? NULL : &seen.eyes[i];
+	if (!eye && seen.n_eyes < VIEW_EYES_MAX) {
+		eye = &seen.eyes[seen.n_eyes++];
+		g_strlcpy(eye->mid, mid, sizeof(eye->mid));
+	}
+	g_mutex_unlock(&seen.lock);
+	return eye;
+}
+
+/** The section's name. GStreamer 1.22's transceivers tell only which one it is. */
+static void mid_of(GstElement *webrtc, GstPad *pad, char *ret, size_t size)
+{
+	GstWebRTCRTPTransceiver *t = NULL;
+	GstWebRTCSessionDescription *d = NULL;
+	guint at = G_MAXUINT;
+	const char *mid = NULL;
+
+	g_object_get(pad, "transceiver", &t, NULL);
+	g_object_get(webrtc, "remote-description", &d, NULL);
+	if (t)
+		g_object_get(t, "mlineindex", &at, NULL);
+	if (d && at < gst_sdp_message_medias_len(d->sdp))
+		mid = gst_sdp_media_get_attribute_val(gst_sdp_message_get_media(d->sdp, at), "mid");
+	g_strlcpy(ret, mid ? mid : "", size);
+	g_clear_object(&t);
+	if (d)
+		gst_webrtc_session_description_free(d);
 }
 
 static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
@@ -123,10 +180,11 @@ static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
 	GstElement *pipeline = arg;
 	GstCaps *caps;
 	const char *encoding;
+	char mid[16];
 
-	(void)webrtc;
 	if (GST_PAD_DIRECTION(pad) != GST_PAD_SRC)
 		return;
+	mid_of(webrtc, pad, mid, sizeof(mid));
 	caps = gst_pad_get_current_caps(pad);
 	encoding = caps ? gst_structure_get_string(gst_caps_get_structure(caps, 0), "encoding-name") : NULL;
 	for (size_t i = 0; encoding && i < G_N_ELEMENTS(decoders); i++) {
@@ -147,7 +205,7 @@ static void on_pad(GstElement *webrtc, GstPad *pad, gpointer arg)
 		sink = gst_bin_get_by_name(GST_BIN(bin), "end");
 		at = gst_element_get_static_pad(sink, "sink");
 		gst_pad_add_probe(at, GST_PAD_PROBE_TYPE_BUFFER, decoders[i].probe,
-			decoders[i].probe == on_sound ? new_ear() : NULL, NULL);
+			decoders[i].probe == on_sound ? (gpointer)ear_of(mid) : (gpointer)eye_of(mid), NULL);
 		gst_object_unref(at);
 		gst_object_unref(sink);
 		if (decoders[i].probe == on_picture)
@@ -170,6 +228,17 @@ unsigned view_pictures(unsigned *ret_last)
 	g_mutex_lock(&seen.lock);
 	n = seen.read;
 	*ret_last = seen.last;
+	g_mutex_unlock(&seen.lock);
+	return n;
+}
+
+unsigned view_eyes(struct view_eye ret[VIEW_EYES_MAX])
+{
+	unsigned n;
+
+	g_mutex_lock(&seen.lock);
+	n = seen.n_eyes;
+	memcpy(ret, seen.eyes, n * sizeof(*ret));
 	g_mutex_unlock(&seen.lock);
 	return n;
 }
@@ -208,6 +277,8 @@ void view_forget(void)
 	seen.read = seen.frames = seen.distinct = seen.backwards = 0;
 	for (unsigned i = 0; i < seen.n_ears; i++)
 		seen.ears[i]->n = 0;
+	for (unsigned i = 0; i < seen.n_eyes; i++)
+		seen.eyes[i].read = seen.eyes[i].distinct = seen.eyes[i].backwards = 0;
 	g_mutex_unlock(&seen.lock);
 }
 

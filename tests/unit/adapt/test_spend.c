@@ -98,6 +98,26 @@ static void test_a_small_tile_asks_for_no_more(void **state)
 	assert_int_equal(mu_spend(c, 0, 9000000, 0), 0);
 }
 
+/* Who speaks is large, then another, then the first again: each has what its tile shows at once. */
+static void test_a_tile_that_grows_again_waits_for_nothing(void **state)
+{
+	struct mu_claim c[] = { video(2, 1) };
+
+	(void)state;
+	mu_spend(c, 1, 9000000, 0);
+	c[0].max_point = 1;
+	mu_spend(c, 1, 9000000, 1000000);
+	assert_int_equal(c[0].point, 1);
+	c[0].max_point = 2;
+	mu_spend(c, 1, 9000000, 1100000);
+	assert_int_equal(c[0].point, 2);
+	c[0].max_point = 1;
+	mu_spend(c, 1, 400000, 2000000); /* a smaller tile and a worse link: that is a fall */
+	assert_int_equal(c[0].point, 0);
+	mu_spend(c, 1, 9000000, 2100000);
+	assert_int_equal(c[0].point, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -106,6 +126,7 @@ int main(void)
 		cmocka_unit_test(test_equals_rise_together_larger_first),
 		cmocka_unit_test(test_falling_is_at_once_rising_waits),
 		cmocka_unit_test(test_a_small_tile_asks_for_no_more),
+		cmocka_unit_test(test_a_tile_that_grows_again_waits_for_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,8 +118,7 @@ static struct mu_token sample(void)
 		.scopes = MU_SCOPE_PUBLISH | MU_SCOPE_WATCH,
 		.endpoint = "7-*",
 		.conference = "morning-*",
-		.role = "chair",
-		.has_rank = true,
+		.role = MU_TOKEN_CHAIR,
 		.rank = 3,
 		.issuer = "city",
 		.expires_s = NOW + 3600,
@@ -145,8 +144,7 @@ static void test_sign_and_verify(void **state)
 		assert_string_equal(got.subject, t.subject);
 		assert_string_equal(got.endpoint, t.endpoint);
 		assert_string_equal(got.conference, t.conference);
-		assert_string_equal(got.role, t.role);
-		assert_true(got.has_rank);
+		assert_int_equal(got.role, t.role);
 		assert_int_equal(got.rank, t.rank);
 		assert_string_equal(got.issuer, t.issuer);
 		assert_int_equal(got.scopes, t.scopes);
@@ -415,8 +413,8 @@ static void test_place(void **state)
 			fail_msg("%s: %d, not %d", claims, err, cases[i].want);
 		if (err)
 			continue;
-		assert_string_equal(mu_token_role(&got), cases[i].role);
-		assert_int_equal(mu_token_rank(&got), cases[i].rank);
+		assert_string_equal(mu_token_role_name(got.role), cases[i].role);
+		assert_int_equal(got.rank, cases[i].rank);
 		assert_true(mu_token_covers_conference(&got, "any"));
 	}
 }
@@ -620,9 +618,6 @@ static void test_signing_refused(void **state)
 	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EINVAL);
 	t = sample();
 	t.scopes = 0;
-	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EINVAL);
-	t = sample();
-	strcpy(t.role, "boss");
 	assert_int_equal(mu_token_sign(ed, &t, NOW, &jwt, &e), -EINVAL);
 	t = sample();
 	t.rank = 16;

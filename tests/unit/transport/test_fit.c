@@ -302,6 +302,32 @@ static void test_a_layer_without_packets(void **state)
 	down();
 }
 
+/* A camera too small for the largest encoding: what is shown in its place is the largest that there is. */
+static void test_a_layer_that_never_came(void **state)
+{
+	struct mu_stream_stats st = { 0 };
+
+	(void)state;
+	up(true, 3);
+	c.l[2].sends = false;
+	c.l[2].shape = (struct mu_shape){ 0 };
+	FEED(&e, 1080, 2, 1, 0);
+	target(0); /* of the feed: c.l[2] */
+	run(S / 2);
+	assert_int_equal(last()->layer, 1);
+	fit_stats(eye_out(&e), &st);
+	assert_int_equal(st.layer, 1);
+	eye_check(&e);
+	down();
+	up(true, 3);
+	c.l[2].shape = (struct mu_shape){ 0 };
+	for (unsigned i = 0; i < 3; i++)
+		c.l[i].sends = c.l[i].shape.flows = false;
+	FEED(&e, 1080, 0, 1, 2); /* nothing flows, nobody deals out: that one of which is known that it came once */
+	assert_int_equal(eye_out(&e)->fit->target.layer, 1);
+	down();
+}
+
 /* A publisher goes and another comes on the same track, in another format; and to one that the viewer does
  * not take. */
 static void test_formats_of_another_publisher(void **state)
@@ -575,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_another_endpoint),
 		cmocka_unit_test(test_rest_and_return),
 		cmocka_unit_test(test_a_layer_without_packets),
+		cmocka_unit_test(test_a_layer_that_never_came),
 		cmocka_unit_test(test_formats_of_another_publisher),
 		cmocka_unit_test(test_requests_of_many_joins),
 		cmocka_unit_test(test_requests_of_many_changes),

@@ -214,13 +214,17 @@ static void test_awaited_sessions_are_few(void **state)
 
 static void test_ends(void **state)
 {
+	const json_t *bye;
+
 	(void)state;
 	client_enter(&a, "t1,conference,city/a", "city/a");
 	client_enter(&b, "t2,conference,city/b", "city/b");
 	client_join(&a);
 	client_join(&b);
 	assert_int_equal(mu_webrtc_end_token(kit.f->w, "t1", "its token was revoked"), 1);
-	assert_string_equal(text_of(client_got(&a, "bye"), "why"), "its token was revoked");
+	bye = client_got(&a, "bye");
+	assert_string_equal(text_of(bye, "why"), "its token was revoked");
+	assert_true(json_is_false(json_object_get(bye, "again")));
 	assert_int_equal(a.code, 1000);
 	assert_false(mu_conference_member(kit.c, "city/a")->present);
 	assert_int_equal(b.code, 0);
@@ -251,14 +255,21 @@ static void test_key_withdrawn(void **state)
 static void test_drain(void **state)
 {
 	struct mu_console *l;
+	const json_t *bye;
 
 	(void)state;
 	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_join(&a);
+	assert_int_equal(mu_floor_request(kit.c, "city/a", NULL), 1);
+	assert_string_equal(text_of(client_got(&a, "event"), "kind"), "conference.floor");
 	mu_webrtc_drain(kit.f->w);
 	assert_string_equal(text_of(client_got(&a, "event"), "kind"), "gateway.draining");
 	assert_int_equal(mu_console_new(kit.f->w, &a.l->socket, "192.0.2.9", &l), -ENOSPC);
 	mu_webrtc_close_all(kit.f->w, "the gateway stops");
-	assert_string_equal(text_of(client_got(&a, "bye"), "why"), "the gateway stops");
+	bye = client_got(&a, "bye");
+	assert_string_equal(text_of(bye, "why"), "the gateway stops");
+	assert_true(json_is_true(json_object_get(bye, "again")));
+	assert_string_equal(mu_floor_holder(kit.c), "city/a");
 }
 
 struct seen {
