@@ -1,6 +1,6 @@
 /* conference: who is in a conference, in what role, who has the floor, what each sees and hears. Control thread only.
  *
- * Plain logic over endpoint ids: nothing here touches media, sockets or disks. Whatever changes is told as an event of the
+ * Plain logic over endpoint ids: nothing here touches media or sockets, and disks only store.c does. Whatever changes is told as an event of the
  * directory ("conference.floor", ...) and handed to the store's save as JSON; what each member is to receive is asked for
  * by mu_conference_seen after a change.
  *

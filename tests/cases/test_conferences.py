@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import struct
@@ -161,7 +162,7 @@ def test_made_and_ended_is_soon_on_the_disk(gateway, tmp_path):
 
 # --- disk ---
 
-def test_conferences_and_a_full_disk(gateway):
+def test_conferences_and_a_full_disk(gateway, tmp_path):
     """Conferences are made, led and ended while there is no room, without delay and with few complaints; with room again all is
     kept."""
     g = gateway(start=False, bench=False)
@@ -171,8 +172,14 @@ def test_conferences_and_a_full_disk(gateway):
     g.config["state"] = os.path.join(g.folder, "state")
     g.start()
     state = f"/proc/{g.pid}/root{g.folder}/state"
+
+    def kept():  # SQLite finds no way there by /proc: a copy
+        for tail in ("", "-wal"):
+            shutil.copyfile(f"{state}/conferences.db{tail}", tmp_path / f"copy.db{tail}")
+        return set(rows(tmp_path / "copy.db"))
+
     assert post(g, "/v1/conferences", {"id": "old"}).status == 201
-    until(lambda: "old" in rows(state + "/conferences.db"), 5)
+    until(lambda: "old" in kept(), 5)
     ballast = fill(g)
     big = "x" * 200
     for i in range(60):  # more than what is reserved already takes
@@ -189,7 +196,7 @@ def test_conferences_and_a_full_disk(gateway):
     assert 1 <= len(lines) <= 4 and "make room" in lines[0], lines
     os.unlink(ballast)
     until(lambda: g.metrics()["muster_conference_saves_waiting"] == 0, 20, "all written with room again")
-    assert set(rows(state + "/conferences.db")) == {"c0"}
+    assert kept() == {"c0"}
     assert "written again" in g.log()
 
 
@@ -296,7 +303,7 @@ def test_p9_hostile_names(gateway, tmp_path):
         for method, tail in (("GET", ""), ("DELETE", ""), ("POST", "/acts")):
             r = g.http(method, f"/v1/conferences/{path}{tail}", "{}" if tail else None, "application/json" if tail else None)
             assert r.status in (400, 404, 405, 414, 431), r
-    assert post(g, "/v1/conferences", {"id": "ok", "title": "晨会 – Réunion 🚒 ‎".rstrip("‎")}).status == 201
+    assert post(g, "/v1/conferences", {"id": "ok", "title": "晨会 – Réunion 🚒 "}).status == 201
     for body in ({"act": "mute", "endpoint": "../x"}, {"act": "mute", "endpoint": "city/\x00"}, {"act": "mute", "endpoint": 7},
                  {"act": "mute", "endpoint": "city/" + "x" * 4096}, {"act": "mute"}, {"act": "role", "endpoint": "city/a", "value": 7},
                  {"act": "会" * 40}, {"act": "layout", "value": "会" * 40}, {"act": "layout"}, {"act": 7}, {}, {"act": "floor.request"},
