@@ -7,7 +7,7 @@
 
 #include "conference/store_file.h"
 
-#define TOPIC	"conference"
+#define TOPIC   "conference"
 #define VERSION 1
 #define BUSY_MS 10000 /* for whoever makes a copy meanwhile */
 
@@ -64,8 +64,9 @@ static enum found look(sqlite3 *db, bool *ret_new, char *why, size_t size)
 
 	if (!read_text(db, "PRAGMA user_version", version, sizeof(version)) ||
 		!read_text(db, "SELECT COUNT(*) FROM sqlite_master", objects, sizeof(objects)) ||
-		!read_text(db, "SELECT COUNT(*) FROM pragma_table_info('conference') WHERE name IN ('id', 'state')", columns,
-			sizeof(columns)) ||
+		!read_text(db,
+			"SELECT COUNT(*) FROM pragma_table_info('conference') WHERE name IN ('id', 'state')",
+			columns, sizeof(columns)) ||
 		!read_text(db, "PRAGMA quick_check(1)", check, sizeof(check)))
 		return judge(db, why, size);
 	*ret_new = strcmp(version, "0") == 0 && strcmp(objects, "0") == 0;
@@ -80,7 +81,8 @@ static enum found look(sqlite3 *db, bool *ret_new, char *why, size_t size)
 	return FOUND_BROKEN;
 }
 
-static enum found read_rows(sqlite3 *db, void (*load)(void *arg, const char *id, const char *state), void *arg, char *why, size_t size)
+static enum found read_rows(sqlite3 *db, void (*load)(void *arg, const char *id, const char *state),
+	void *arg, char *why, size_t size)
 {
 	sqlite3_stmt *st = NULL;
 	int got = sqlite3_prepare_v2(db, "SELECT id, state FROM conference ORDER BY id", -1, &st, NULL);
@@ -89,7 +91,8 @@ static enum found read_rows(sqlite3 *db, void (*load)(void *arg, const char *id,
 	while (got == SQLITE_OK || got == SQLITE_ROW) {
 		got = sqlite3_step(st);
 		if (got == SQLITE_ROW) {
-			const char *id = (const char *)sqlite3_column_text(st, 0), *state = (const char *)sqlite3_column_text(st, 1);
+			const char *id = (const char *)sqlite3_column_text(st, 0),
+				   *state = (const char *)sqlite3_column_text(st, 1);
 
 			load(arg, id ? id : "", state ? state : "");
 		}
@@ -103,9 +106,10 @@ static enum found read_rows(sqlite3 *db, void (*load)(void *arg, const char *id,
 static enum found set_up(sqlite3 *db, bool is_new, char *why, size_t size)
 {
 	/* FULL: a conference that was made or ended is so after a power cut, too. */
-	static const char always[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
-			  first[] = "BEGIN; CREATE TABLE conference(id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL);"
-				    "PRAGMA user_version=1; COMMIT";
+	static const char
+		always[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+		first[] = "BEGIN; CREATE TABLE conference(id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL);"
+			  "PRAGMA user_version=1; COMMIT";
 
 	if (sqlite3_exec(db, always, NULL, NULL, NULL) == SQLITE_OK &&
 		(!is_new || sqlite3_exec(db, first, NULL, NULL, NULL) == SQLITE_OK))
@@ -125,8 +129,8 @@ static enum found close_to_others(const char *path, char *why, size_t size)
 	return FOUND_GOOD;
 }
 
-static enum found try(const char *path, void (*load)(void *arg, const char *id, const char *state), void *arg, sqlite3 **ret,
-	char *why, size_t size)
+static enum found try(const char *path, void (*load)(void *arg, const char *id, const char *state), void *arg,
+	sqlite3 **ret, char *why, size_t size)
 {
 	sqlite3 *db = NULL;
 	bool is_new = false;
@@ -149,7 +153,8 @@ static enum found try(const char *path, void (*load)(void *arg, const char *id, 
 	}
 	if (found == FOUND_NOT_NOW)
 		snprintf(why + strlen(why), size - strlen(why), ". %s",
-			db && sqlite3_errcode(db) != SQLITE_OK ? store_file_advice(db) : "make it the gateway's own");
+			db && sqlite3_errcode(db) != SQLITE_OK ? store_file_advice(db)
+							       : "make it the gateway's own");
 	sqlite3_close(db);
 	return found;
 }
@@ -163,7 +168,8 @@ static char *name_aside(const char *path)
 
 	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
 	for (unsigned i = 1;; i++) {
-		if ((i == 1 ? asprintf(&to, "%s.broken-%s", path, when) : asprintf(&to, "%s.broken-%s-%u", path, when, i)) < 0)
+		if ((i == 1 ? asprintf(&to, "%s.broken-%s", path, when)
+			    : asprintf(&to, "%s.broken-%s-%u", path, when, i)) < 0)
 			return NULL;
 		if (access(to, F_OK) < 0)
 			return to;
@@ -189,8 +195,8 @@ static int move_aside(const char *path, const char *to)
 	return 0;
 }
 
-int store_file_open(const char *path, void (*load)(void *arg, const char *id, const char *state), void *arg, sqlite3 **ret,
-	struct mu_error *e)
+int store_file_open(const char *path, void (*load)(void *arg, const char *id, const char *state), void *arg,
+	sqlite3 **ret, struct mu_error *e)
 {
 	char why[300] = "", *to;
 	enum found found = try(path, load, arg, ret, why, sizeof(why));
@@ -201,7 +207,8 @@ int store_file_open(const char *path, void (*load)(void *arg, const char *id, co
 		err = to ? move_aside(path, to) : -ENOMEM;
 		if (err < 0) {
 			free(to);
-			return mu_error_set(e, -EIO, "%s cannot be used: %s; nor moved aside: %s. Move it away by hand", path, why,
+			return mu_error_set(e, -EIO,
+				"%s cannot be used: %s; nor moved aside: %s. Move it away by hand", path, why,
 				strerror(-err));
 		}
 		mu_err(TOPIC, NULL,
@@ -212,5 +219,7 @@ int store_file_open(const char *path, void (*load)(void *arg, const char *id, co
 		load(arg, NULL, NULL);
 		found = try(path, load, arg, ret, why, sizeof(why));
 	}
-	return found == FOUND_GOOD ? 0 : mu_error_set(e, -EIO, "the conferences in %s cannot be read: %s", path, why);
+	return found == FOUND_GOOD
+		? 0
+		: mu_error_set(e, -EIO, "the conferences in %s cannot be read: %s", path, why);
 }

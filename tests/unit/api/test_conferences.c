@@ -1,4 +1,5 @@
-/* Conferences by the API: made, seen, led and ended, by whom, and who hears of it. The conferences themselves are real. */
+/* Conferences by the API: made, seen, led and ended, by whom, and who hears of it. The conferences themselves
+ * are real. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,8 +78,10 @@ static void test_made(void **state)
 	struct mu_conference *c;
 
 	(void)state;
-	assert_int_equal(post("/v1/conferences", boss,
-				 "{\"id\":\"morning\",\"title\":\"晨会\",\"moderated\":true,\"loudest\":7,\"layout\":\"choice\",\"new\":1}", &a),
+	assert_int_equal(
+		post("/v1/conferences", boss,
+			"{\"id\":\"morning\",\"title\":\"晨会\",\"moderated\":true,\"loudest\":7,\"layout\":\"choice\",\"new\":1}",
+			&a),
 		201);
 	assert_string_equal(header(a, "Location"), "/v1/conferences/morning");
 	assert_non_null(strstr(a->body, "\"title\":\"晨会\""));
@@ -99,21 +102,27 @@ static void test_what_cannot_be_made(void **state)
 {
 	static const struct {
 		const char *body, *said;
-	} cases[] = { { "{\"id\":\"../x\"}", "does not begin with" }, { "{\"id\":\"会\"}", "1 to 64 letters" },
-		{ "{\"id\":\"\"}", "\\\"id\\\" must be a text" }, { "{\"id\":7}", "\\\"id\\\" must be a text" },
+	} cases[] = { { "{\"id\":\"../x\"}", "does not begin with" },
+		{ "{\"id\":\"会\"}", "1 to 64 letters" }, { "{\"id\":\"\"}", "\\\"id\\\" must be a text" },
+		{ "{\"id\":7}", "\\\"id\\\" must be a text" },
 		{ "{\"id\":null}", "\\\"id\\\" must be a text" }, { "{\"id\":\"a\\u0000b\"}", "not JSON" },
-		{ "{\"title\":\"\\u001b[2J\"}", "U+001B" }, { "{\"title\":\"\\u202eexe\"}", "U+202E" }, { "{\"title\":\"  \"}", "the title is empty" },
-		{ "{\"title\":[]}", "\\\"title\\\" must be a text" }, { "{\"moderated\":1}", "true or false" },
-		{ "{\"loudest\":0}", "1 to 64" }, { "{\"loudest\":65}", "1 to 64" }, { "{\"loudest\":\"5\"}", "1 to 64" },
-		{ "{\"loudest\":4294967297}", "1 to 64" }, { "{\"layout\":\"round\"}", "equal, speaker and choice are" },
+		{ "{\"title\":\"\\u001b[2J\"}", "U+001B" }, { "{\"title\":\"\\u202eexe\"}", "U+202E" },
+		{ "{\"title\":\"  \"}", "the title is empty" },
+		{ "{\"title\":[]}", "\\\"title\\\" must be a text" },
+		{ "{\"moderated\":1}", "true or false" }, { "{\"loudest\":0}", "1 to 64" },
+		{ "{\"loudest\":65}", "1 to 64" }, { "{\"loudest\":\"5\"}", "1 to 64" },
+		{ "{\"loudest\":4294967297}", "1 to 64" },
+		{ "{\"layout\":\"round\"}", "equal, speaker and choice are" },
 		{ "{\"layout\":\"会会\"}", "There is no layout" }, { "{\"layout\":1}", "must be a text" },
-		{ "[]", "must be a JSON object" }, { "7", "not JSON" }, { "{\"id\":\"a\",\"id\":\"b\"}", "duplicate" } };
+		{ "[]", "must be a JSON object" }, { "7", "not JSON" },
+		{ "{\"id\":\"a\",\"id\":\"b\"}", "duplicate" } };
 	static char longest[5000];
 	const struct answer *a;
 
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
-		if (post("/v1/conferences", boss, cases[i].body, &a) != 400 || !strstr(a->body, cases[i].said))
+		if (post("/v1/conferences", boss, cases[i].body, &a) != 400 ||
+			!strstr(a->body, cases[i].said))
 			fail_msg("%s: %d %s", cases[i].body, a->status, a->body);
 	}
 	for (size_t i = 0; i < 2; i++) {
@@ -156,7 +165,8 @@ static void test_pages(void **state)
 		memset(long_id, 'x', sizeof(long_id) - 1);
 		long_id[sizeof(long_id) - 1] = '\0';
 		snprintf(path, sizeof(path), "/v1/conferences?");
-		snprintf(path + strlen(path), sizeof(path) - strlen(path), bad[i][0] == 'a' ? "after=%s" : "%s", bad[i][0] == 'a' ? long_id : bad[i]);
+		snprintf(path + strlen(path), sizeof(path) - strlen(path),
+			bad[i][0] == 'a' ? "after=%s" : "%s", bad[i][0] == 'a' ? long_id : bad[i]);
 		assert_int_equal(ask(port, "GET", path, boss, NULL, NULL, "")->status, 400);
 	}
 }
@@ -167,14 +177,19 @@ static void test_acts(void **state)
 	static const struct {
 		const char *body, *shows;
 	} cases[] = { { "{\"act\":\"mute\",\"endpoint\":\"city/a\"}", "\"muted_by_chair\":true" },
-		{ "{\"act\":\"unmute\",\"endpoint\":\"city/a\"}", "\"muted\":false" }, { "{\"act\":\"mute.all\"}", "\"muted_by_chair\":true" },
+		{ "{\"act\":\"unmute\",\"endpoint\":\"city/a\"}", "\"muted\":false" },
+		{ "{\"act\":\"mute.all\"}", "\"muted_by_chair\":true" },
 		{ "{\"act\":\"unmute.all\"}", "\"muted\":false" },
-		{ "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":\"listener\"}", "\"role\":\"listener\"" },
-		{ "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":\"participant\"}", "\"role\":\"participant\"" },
+		{ "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":\"listener\"}",
+			"\"role\":\"listener\"" },
+		{ "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":\"participant\"}",
+			"\"role\":\"participant\"" },
 		{ "{\"act\":\"lock\"}", "\"locked\":true" }, { "{\"act\":\"unlock\"}", "\"locked\":false" },
-		{ "{\"act\":\"broadcast\",\"endpoint\":\"city/a\"}", "\"broadcast\":\"city/a\"" }, { "{\"act\":\"broadcast\"}", "\"broadcast\":null" },
+		{ "{\"act\":\"broadcast\",\"endpoint\":\"city/a\"}", "\"broadcast\":\"city/a\"" },
+		{ "{\"act\":\"broadcast\"}", "\"broadcast\":null" },
 		{ "{\"act\":\"layout\",\"value\":\"equal\"}", "\"layout\":\"equal\"" },
-		{ "{\"act\":\"floor.grant\",\"endpoint\":\"city/a\"}", "\"floor\":\"city/a\"" }, { "{\"act\":\"floor.revoke\"}", "\"floor\":null" },
+		{ "{\"act\":\"floor.grant\",\"endpoint\":\"city/a\"}", "\"floor\":\"city/a\"" },
+		{ "{\"act\":\"floor.revoke\"}", "\"floor\":null" },
 		{ "{\"act\":\"screen.stop\"}", "\"screen\":null" },
 		{ "{\"act\":\"remove\",\"endpoint\":\"city/a\"}", "\"members\":[]" } };
 	struct mu_conference *c = make("morning");
@@ -184,7 +199,8 @@ static void test_acts(void **state)
 	assert_int_equal(mu_conference_join(c, "city/a", NULL, MU_ROLE_PARTICIPANT, 8, NULL), 0);
 	assert_int_equal(mu_screen_start(c, "city/a", NULL), 0);
 	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
-		if (post("/v1/conferences/morning/acts", boss, cases[i].body, &a) != 200 || !strstr(a->body, cases[i].shows))
+		if (post("/v1/conferences/morning/acts", boss, cases[i].body, &a) != 200 ||
+			!strstr(a->body, cases[i].shows))
 			fail_msg("%s: %d %s", cases[i].body, a->status, a->body);
 	}
 	assert_int_equal(post("/v1/conferences/morning/acts", boss, "{\"act\":\"end\"}", &a), 200);
@@ -202,15 +218,21 @@ static void test_acts_refused(void **state)
 		const char *body;
 		int status;
 		const char *said;
-	} cases[] = { { "{}", 400, "floor.grant, floor.revoke" }, { "{\"act\":\"dance\"}", 400, "floor.grant, floor.revoke" },
-		{ "{\"act\":7}", 400, "\\\"act\\\" must be a text" }, { "{\"act\":\"mute\"}", 400, "<site>/<name>" },
-		{ "{\"act\":\"mute\",\"endpoint\":[]}", 400, "must be a text" }, { "{\"act\":\"mute\",\"endpoint\":\"x\"}", 400, "<site>/<name>" },
+	} cases[] = { { "{}", 400, "floor.grant, floor.revoke" },
+		{ "{\"act\":\"dance\"}", 400, "floor.grant, floor.revoke" },
+		{ "{\"act\":7}", 400, "\\\"act\\\" must be a text" },
+		{ "{\"act\":\"mute\"}", 400, "<site>/<name>" },
+		{ "{\"act\":\"mute\",\"endpoint\":[]}", 400, "must be a text" },
+		{ "{\"act\":\"mute\",\"endpoint\":\"x\"}", 400, "<site>/<name>" },
 		{ "{\"act\":\"mute\",\"endpoint\":\"city/b\"}", 404, "city/b is not in conference morning" },
 		{ "{\"act\":\"role\",\"endpoint\":\"city/a\"}", 400, "needs a \\\"value\\\"" },
 		{ "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":7}", 400, "must be a text" },
-		{ "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":\"king\"}", 400, "chair, participant and listener are" },
-		{ "{\"act\":\"layout\",\"value\":\"会会会会会会会会会会会会\"}", 400, "equal, speaker and choice are" },
-		{ "{\"act\":\"会会会会会会会会会会会会会会\"}", 400, "There is no act" }, /* cut within a character, and said all the same */
+		{ "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":\"king\"}", 400,
+			"chair, participant and listener are" },
+		{ "{\"act\":\"layout\",\"value\":\"会会会会会会会会会会会会\"}", 400,
+			"equal, speaker and choice are" },
+		{ "{\"act\":\"会会会会会会会会会会会会会会\"}", 400,
+			"There is no act" }, /* cut within a character, and said all the same */
 		{ "{\"act\":\"floor.grant\",\"endpoint\":\"city/l\"}", 403, "is a listener" },
 		{ "{\"act\":\"floor.request\"}", 400, "what a member does for itself" },
 		{ "{\"act\":\"large\",\"endpoint\":\"city/a\"}", 400, "what a member does for itself" } };
@@ -221,7 +243,8 @@ static void test_acts_refused(void **state)
 	assert_int_equal(mu_conference_join(c, "city/a", NULL, MU_ROLE_PARTICIPANT, 8, NULL), 0);
 	assert_int_equal(mu_conference_join(c, "city/l", NULL, MU_ROLE_LISTENER, 8, NULL), 0);
 	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
-		if (post("/v1/conferences/morning/acts", boss, cases[i].body, &a) != cases[i].status || !strstr(a->body, cases[i].said))
+		if (post("/v1/conferences/morning/acts", boss, cases[i].body, &a) != cases[i].status ||
+			!strstr(a->body, cases[i].said))
 			fail_msg("%s: %d %s", cases[i].body, a->status, a->body);
 	}
 	assert_int_equal(post("/v1/conferences/none/acts", boss, "{\"act\":\"lock\"}", NULL), 404);
@@ -237,7 +260,8 @@ static void test_who_may(void **state)
 		{ "j,s,watch,,60", 403, 403, 403 },
 		{ "j,s,publish,,60", 403, 403, 403 },
 		{ "j,s,conference,,60", 200, 403, 403 },
-		{ "j,s,conference,city/hall,60", 200, 403, 403 }, /* a room's: it may be in any, so it may see any */
+		{ "j,s,conference,city/hall,60", 200, 403,
+			403 }, /* a room's: it may be in any, so it may see any */
 		{ "j,s,conference,,60,,noon", 403, 403, 403 },
 		{ "j,s,conference,,60,,morning", 200, 403, 403 },
 		{ "j,s,operate,,60", 200, 200, 201 },
@@ -274,7 +298,10 @@ static void test_who_may(void **state)
 			mu_conference_end(mu_conferences_find(cs, "evening"), NULL, NULL);
 	}
 	/* what it may not know of it is not told of by 404 either */
-	assert_int_equal(ask(port, "GET", "/v1/conferences/none", "j,s,conference,,60,,morning", NULL, NULL, "")->status, 403);
+	assert_int_equal(
+		ask(port, "GET", "/v1/conferences/none", "j,s,conference,,60,,morning", NULL, NULL, "")
+			->status,
+		403);
 }
 
 static int stream(const char *token)
@@ -282,7 +309,8 @@ static int stream(const char *token)
 	char text[300];
 	int fd = client_open(port);
 
-	snprintf(text, sizeof(text), "GET /v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n", token);
+	snprintf(text, sizeof(text), "GET /v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n",
+		token);
 	client_send(fd, text, strlen(text));
 	client_turn(20);
 	return fd;
@@ -296,7 +324,8 @@ static void test_who_hears(void **state)
 	} cases[] = {
 		{ "j,s0,watch,,60", false, false, true, false },
 		{ "j,s1,conference,,60", true, true, false, false },
-		{ "j,s2,conference,city/hall,60,,morning", true, false, false, false }, /* of others' doings in it, too */
+		{ "j,s2,conference,city/hall,60,,morning", true, false, false,
+			false }, /* of others' doings in it, too */
 		{ "j,s3,conference watch,city/a,60,,noon", false, true, true, false },
 		{ "j,s4,operate,,60", true, true, true, true },
 		{ "j,s5,operate,,60,,noon", false, true, true, true },
@@ -306,7 +335,8 @@ static void test_who_hears(void **state)
 	(void)state;
 	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++)
 		fds[i] = stream(cases[i].token);
-	assert_int_equal(mu_conference_join(make("morning"), "city/a", NULL, MU_ROLE_PARTICIPANT, 8, NULL), 0);
+	assert_int_equal(
+		mu_conference_join(make("morning"), "city/a", NULL, MU_ROLE_PARTICIPANT, 8, NULL), 0);
 	make("noon");
 	mu_directory_tell(NULL, "endpoint.live", json_pack("{ss}", "id", "city/a"));
 	mu_directory_tell(NULL, "session.closed", json_pack("{ss ss}", "id", "x", "endpoint", "city/a"));
@@ -314,8 +344,11 @@ static void test_who_hears(void **state)
 		struct answer a;
 
 		client_read(fds[i], &a, 100);
-		if (!!strstr(a.body, "event: conference.joined\ndata: {\"time_us\":1000,\"data\":{\"conference\":\"morning\"") != cases[i].morning ||
-			!!strstr(a.body, "noon") != cases[i].noon || !!strstr(a.body, "endpoint.live") != cases[i].endpoint ||
+		if (!!strstr(a.body,
+			    "event: conference.joined\ndata: {\"time_us\":1000,\"data\":{\"conference\":\"morning\"") !=
+				cases[i].morning ||
+			!!strstr(a.body, "noon") != cases[i].noon ||
+			!!strstr(a.body, "endpoint.live") != cases[i].endpoint ||
 			!!strstr(a.body, "session.closed") != cases[i].session)
 			fail_msg("%s hears: %s", cases[i].token, a.body);
 		close(fds[i]);
@@ -336,9 +369,12 @@ static void test_audited(void **state)
 	assert_int_equal(ask(port, "DELETE", "/v1/conferences/morning", boss, NULL, NULL, "")->status, 200);
 	client_turn(50);
 	a = ask(port, "GET", "/v1/audit", "j,root,admin,,60", NULL, NULL, "");
-	assert_non_null(strstr(a->body, "\"what\":\"conference.create\",\"target\":\"morning\",\"result\":\"done\""));
-	assert_non_null(strstr(a->body, "\"what\":\"conference.lock\",\"target\":\"morning\",\"result\":\"done\""));
-	assert_non_null(strstr(a->body, "\"what\":\"conference.end\",\"target\":\"morning\",\"result\":\"done\""));
+	assert_non_null(
+		strstr(a->body, "\"what\":\"conference.create\",\"target\":\"morning\",\"result\":\"done\""));
+	assert_non_null(
+		strstr(a->body, "\"what\":\"conference.lock\",\"target\":\"morning\",\"result\":\"done\""));
+	assert_non_null(
+		strstr(a->body, "\"what\":\"conference.end\",\"target\":\"morning\",\"result\":\"done\""));
 	for (const char *s = a->body; (s = strstr(s, "conference.mute")); s++)
 		lines++;
 	assert_in_range(lines, 1, 3);
@@ -363,8 +399,9 @@ static void test_figures(void **state)
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_made), T(test_what_cannot_be_made), T(test_pages), T(test_acts), T(test_acts_refused),
-		T(test_who_may), T(test_who_hears), T(test_audited), T(test_figures) };
+	const struct CMUnitTest tests[] = { T(test_made), T(test_what_cannot_be_made), T(test_pages),
+		T(test_acts), T(test_acts_refused), T(test_who_may), T(test_who_hears), T(test_audited),
+		T(test_figures) };
 
 	return cmocka_run_group_tests_name("api conferences", tests, NULL, NULL);
 }
