@@ -3,9 +3,6 @@
 
 #include "api/private.h"
 
-#define TITLE_MAX 200 /* bytes */
-#define LOUDEST_MAX 64
-
 static int status_of(int err)
 {
 	switch (err) {
@@ -44,13 +41,38 @@ static const char *title_of(int status)
 	}
 }
 
+/* Whether the token is for this conference; to change it, a token for single endpoints has to name it: everybody else in it
+ * would be led by who may operate one camera. */
+static int may(const struct mu_req *r, const char *id, struct mu_error *e)
+{
+	const struct mu_token *t = &r->who;
+
+	if (!mu_token_covers_conference(t, id))
+		return mu_error_set(e, -EPERM, "the token is for other conferences than %.64s", id);
+	if (r->route->scopes == MU_SCOPE_OPERATE && !t->conference[0] && t->endpoint[0] && strcmp(t->endpoint, "*") != 0)
+		return mu_error_set(e, -EPERM,
+			"the token is for single endpoints: to change conference %.64s it has to be for the whole site, or its claim "
+			"\"conference\" to name it",
+			id);
+	return 0;
+}
+
+static void refuse(struct mu_req *r, int err, const struct mu_error *e)
+{
+	mu_reply_problem(r, status_of(err), title_of(status_of(err)), "%s.", e->text);
+}
+
 /* The conference that the path names. @return NULL: answered */
 static struct mu_conference *named(struct mu_req *r)
 {
 	struct mu_conference *c = NULL;
+	struct mu_error e;
+	int err = may(r, r->vars[0], &e);
 
-	if (!mu_token_covers_conference(&r->who, r->vars[0])) {
-		mu_reply_problem(r, 403, "Not allowed", "The token is for other conferences than %.64s.", r->vars[0]);
+	if (err < 0) {
+		if (r->route->scopes == MU_SCOPE_OPERATE)
+			mu_req_audit_refused(r, "conference.change", r->vars[0], e.text);
+		refuse(r, err, &e);
 		return NULL;
 	}
 	if (r->api->conferences)
@@ -124,7 +146,7 @@ static bool read_text(struct mu_req *r, const json_t *o, const char *key, size_t
 	const json_t *v = json_object_get(o, key);
 
 	*ret = json_string_value(v);
-	if (!v || (*ret && **ret && json_string_length(v) <= max && strlen(*ret) == json_string_length(v)))
+	if (!v || (*ret && **ret && json_string_length(v) <= max))
 		return true;
 	mu_reply_problem(r, 400, "Bad request", "\"%s\" must be a text of 1 to %zu bytes.", key, max);
 	return false;
@@ -144,15 +166,15 @@ static bool read_order(struct mu_req *r, const json_t *o, struct order *ret)
 	const char *layout, *id;
 
 	ret->spec.layout = MU_LAYOUT_SPEAKER;
-	if (!read_text(r, o, "id", MU_ID_MAX - 1, &id) || !read_text(r, o, "title", TITLE_MAX, &ret->spec.title) ||
+	if (!read_text(r, o, "id", MU_ID_MAX - 1, &id) || !read_text(r, o, "title", MU_TITLE_MAX - 1, &ret->spec.title) ||
 		!read_text(r, o, "layout", 32, &layout) || !read_layout(r, layout, &ret->spec.layout))
 		return false;
 	if (moderated && !json_is_boolean(moderated)) {
 		mu_reply_problem(r, 400, "Bad request", "\"moderated\" must be true or false.");
 		return false;
 	}
-	if (loudest && (!json_is_integer(loudest) || json_integer_value(loudest) < 1 || json_integer_value(loudest) > LOUDEST_MAX)) {
-		mu_reply_problem(r, 400, "Bad request", "\"loudest\" must be a number from 1 to %d.", LOUDEST_MAX);
+	if (loudest && (!json_is_integer(loudest) || json_integer_value(loudest) < 1 || json_integer_value(loudest) > MU_LOUDEST_MAX)) {
+		mu_reply_problem(r, 400, "Bad request", "\"loudest\" must be a number from 1 to %d.", MU_LOUDEST_MAX);
 		return false;
 	}
 	if (id)
@@ -163,6 +185,16 @@ static bool read_order(struct mu_req *r, const json_t *o, struct order *ret)
 	ret->spec.moderated = json_is_true(moderated);
 	ret->spec.loudest = (unsigned)json_integer_value(loudest);
 	return true;
+}
+
+static void made(struct mu_req *r, struct mu_conference *c)
+{
+	char where[100];
+
+	g_snprintf(where, sizeof(where), "/v1/conferences/%s", mu_conference_id(c));
+	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Location", where);
+	mu_req_audit(r, "conference.create", mu_conference_id(c), "done", NULL);
+	mu_reply_json(r, 201, mu_conference_json(c));
 }
 
 void mu_on_conference_create(struct mu_req *r)
@@ -179,17 +211,17 @@ void mu_on_conference_create(struct mu_req *r)
 		json_decref(o);
 		return;
 	}
-	if (!mu_token_covers_conference(&r->who, order.id))
-		err = mu_error_set(&e, -EPERM, "the token is for other conferences than %.64s", order.id);
-	else if (!r->api->conferences)
+	err = may(r, order.id, &e);
+	if (err == 0 && !r->api->conferences)
 		err = mu_error_set(&e, -ENOMEM, "this gateway has no conferences");
-	else
+	if (err == 0)
 		err = mu_conference_create(r->api->conferences, &order.spec, &c, &e);
-	mu_req_audit(r, "conference.create", order.id, err < 0 ? "refused" : "done", err < 0 ? e.text : NULL);
-	if (err < 0)
-		mu_reply_problem(r, status_of(err), title_of(status_of(err)), "%s.", e.text);
-	else
-		mu_reply_json(r, 201, mu_conference_json(c));
+	if (err < 0) {
+		mu_req_audit_refused(r, "conference.create", order.id, e.text);
+		refuse(r, err, &e);
+	} else {
+		made(r, c);
+	}
 	json_decref(o);
 }
 
@@ -204,9 +236,12 @@ static int act_on(struct mu_req *r, struct mu_conference *c, enum mu_act act, co
 
 	g_snprintf(what, sizeof(what), "conference.%s", mu_act_name(act));
 	g_snprintf(why, sizeof(why), "%s%s%s%s%s", endpoint, *value ? " " : "", value, err < 0 ? ": " : "", err < 0 ? e.text : "");
-	mu_req_audit(r, what, r->vars[0], err < 0 ? "refused" : "done", *why ? why : NULL);
-	if (err < 0)
-		mu_reply_problem(r, status_of(err), title_of(status_of(err)), "%s.", e.text);
+	if (err < 0) {
+		mu_req_audit_refused(r, what, r->vars[0], why);
+		refuse(r, err, &e);
+	} else {
+		mu_req_audit(r, what, r->vars[0], "done", *why ? why : NULL);
+	}
 	return err;
 }
 
@@ -218,12 +253,21 @@ void mu_on_conference_delete(struct mu_req *r)
 		mu_reply_json(r, 200, json_pack("{ss}", "ended", r->vars[0]));
 }
 
-static const char *member_text(const json_t *o, const char *key)
+/* A text that may be missing: "". */
+static bool read_optional(struct mu_req *r, const json_t *o, const char *key, const char **ret)
 {
-	const char *s = json_string_value(json_object_get(o, key));
+	const json_t *v = json_object_get(o, key);
 
-	return s ? s : "";
+	*ret = json_is_string(v) ? json_string_value(v) : "";
+	if (!v || json_is_string(v) || json_is_null(v))
+		return true;
+	mu_reply_problem(r, 400, "Bad request", "\"%s\" must be a text.", key);
+	return false;
 }
+
+#define ACTS                                                                                                              \
+	"floor.grant, floor.revoke, mute, unmute, mute.all, unmute.all, role, remove, lock, unlock, broadcast, layout, " \
+	"screen.stop and end are"
 
 /* Whether the act has what it needs. */
 static bool is_whole(struct mu_req *r, enum mu_act act, const char *endpoint, const char *value)
@@ -241,14 +285,15 @@ static bool is_whole(struct mu_req *r, enum mu_act act, const char *endpoint, co
 
 static void acted(struct mu_req *r, const json_t *o)
 {
-	const char *name = member_text(o, "act"), *endpoint = member_text(o, "endpoint"), *value = member_text(o, "value");
+	const char *name, *endpoint, *value;
 	struct mu_conference *c = named(r);
 	enum mu_act act;
 
-	if (!c)
+	if (!c || !read_optional(r, o, "act", &name) || !read_optional(r, o, "endpoint", &endpoint) ||
+		!read_optional(r, o, "value", &value))
 		return;
 	if (mu_act_parse(name, &act) < 0) {
-		mu_reply_problem(r, 400, "Bad request", "There is no act \"%.32s\".", name);
+		mu_reply_problem(r, 400, "Bad request", "There is no act \"%.32s\": " ACTS ".", name);
 		return;
 	}
 	if (!is_whole(r, act, endpoint, value) || act_on(r, c, act, endpoint, value) < 0)

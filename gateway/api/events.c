@@ -27,14 +27,25 @@ static const char *event_endpoint(const struct mu_event *ev)
 	return id;
 }
 
+/* Of a conference hears who may read it, whoever of its members it is about. */
+static bool may_hear_conference(const struct mu_token *who, const struct mu_event *ev)
+{
+	const char *id = json_string_value(json_object_get(ev->data, "conference"));
+
+	return mu_has_scope(who, MU_SCOPE_CONFERENCE | MU_SCOPE_OPERATE) && mu_token_covers_conference(who, id ? id : "");
+}
+
 /* A viewer hears of the endpoints it may watch; of sessions and the gateway itself hears who operates it. */
 static bool may_hear(const struct mu_token *who, const struct mu_event *ev)
 {
 	const char *endpoint = event_endpoint(ev);
 
+	if (g_str_has_prefix(ev->kind, "conference."))
+		return may_hear_conference(who, ev);
 	if (endpoint && !mu_token_covers(who, endpoint))
 		return false;
-	return mu_has_scope(who, MU_SCOPE_OPERATE) || (endpoint && g_str_has_prefix(ev->kind, "endpoint."));
+	return mu_has_scope(who, MU_SCOPE_OPERATE) ||
+		(endpoint && g_str_has_prefix(ev->kind, "endpoint.") && mu_has_scope(who, MU_SCOPE_WATCH));
 }
 
 /* An id carries when the gateway started: numbers of an earlier life mean other events. */

@@ -106,6 +106,9 @@ json_t *mu_req_json(struct mu_req *r);
 /** Note a deed in the audit log. target, why: NULL none. */
 void mu_req_audit(
 	struct mu_req *r, const char *what, const char *target, const char *result, const char *why);
+/** The same for what was refused: one line a second, which says how many it stands for. It changes nothing, and whoever holds
+ *  any token could fill the log with it. */
+void mu_req_audit_refused(struct mu_req *r, const char *what, const char *target, const char *why);
 
 /** An answer that comes later. The request is paused until mu_wait_end. */
 struct mu_wait {

@@ -21,11 +21,11 @@ void mu_reply_headers(SoupServerMessage *msg)
 
 char *mu_problem_text(int status, const char *title, const char *detail, const char *instance)
 {
-	json_t *o = json_pack("{ss ss ss}", "type", "about:blank", "title", title, "detail", detail);
+	/* A detail may quote what is no UTF-8, or cut it within a character: the rest of it is still to be read. */
+	g_autofree char *valid = g_utf8_make_valid(detail, -1);
+	json_t *o = json_pack("{ss ss ss}", "type", "about:blank", "title", title, "detail", valid);
 	char *text;
 
-	if (!o) /* detail quoted bytes that are not UTF-8 */
-		o = json_pack("{ss ss}", "type", "about:blank", "title", title);
 	if (status)
 		json_object_set_new(o, "status", json_integer(status));
 	if (instance)

@@ -88,6 +88,21 @@ void mu_req_audit(struct mu_req *r, const char *what, const char *target, const 
 			.why = why });
 }
 
+#define REFUSALS_GAP_US 1000000 /* one line is enough to see that somebody tries */
+
+void mu_req_audit_refused(struct mu_req *r, const char *what, const char *target, const char *why)
+{
+	uint64_t n = mu_log_gate_pass(&r->api->refusals, mu_clock_us(), REFUSALS_GAP_US);
+	char text[500];
+
+	if (n == 1)
+		g_strlcpy(text, why, sizeof(text));
+	else
+		g_snprintf(text, sizeof(text), "%s (and %" G_GUINT64_FORMAT " more since the last such line)", why, n - 1);
+	if (n)
+		mu_req_audit(r, what, target, "refused", text);
+}
+
 /* --- steps --- */
 
 static void finished(SoupServerMessage *msg, gpointer arg)

@@ -25,7 +25,7 @@ static const struct mu_route routes[] = {
 	{ "GET", "/v1/conferences/{id}", .scopes = CONFERENCE | OPERATE, .fn = mu_on_conference },
 	{ "DELETE", "/v1/conferences/{id}", .scopes = OPERATE, .fn = mu_on_conference_delete },
 	{ "POST", "/v1/conferences/{id}/acts", .scopes = OPERATE, .body = MU_BODY_JSON, .fn = mu_on_conference_act },
-	{ "GET", "/v1/events", .scopes = WATCH | OPERATE, .fn = mu_on_events },
+	{ "GET", "/v1/events", .scopes = WATCH | CONFERENCE | OPERATE, .fn = mu_on_events },
 	{ "GET", "/v1/console", .open = true, .fn = mu_on_console_socket },
 	{ "GET", "/v1/openapi.yaml", .open = true, .fn = mu_on_openapi },
 	{ "GET", "/metrics", .scopes = OPERATE, .site_wide = true, .fn = mu_on_metrics },

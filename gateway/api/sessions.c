@@ -18,21 +18,12 @@ static const char *made(const struct mu_web_reply *w)
 	return w->status == 201 && w->location ? strrchr(w->location, '/') + 1 : NULL;
 }
 
-/* What is refused changes nothing; one line a second is enough to see that somebody tries. */
-#define REFUSALS_GAP_US 1000000
-
 static void audit_refused(struct mu_req *r, const char *what, const char *endpoint, const struct mu_web_reply *w)
 {
-	uint64_t n = mu_log_gate_pass(&r->api->refusals, mu_clock_us(), REFUSALS_GAP_US);
-	char why[500];
+	char why[400];
 
-	if (n == 1)
-		g_snprintf(why, sizeof(why), "%d %s", w->status, w->detail);
-	else
-		g_snprintf(why, sizeof(why), "%d %s (and %" G_GUINT64_FORMAT " more since the last such line)",
-			w->status, w->detail, n - 1);
-	if (n)
-		mu_req_audit(r, what, endpoint, "refused", why);
+	g_snprintf(why, sizeof(why), "%d %s", w->status, w->detail);
+	mu_req_audit_refused(r, what, endpoint, why);
 }
 
 static void audit_made(struct mu_req *r, const char *what, const char *endpoint, const struct mu_web_reply *w)

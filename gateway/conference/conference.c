@@ -58,10 +58,16 @@ int mu_conferences_new(
 	if (!cs)
 		return -ENOMEM;
 	cs->directory = d;
+	cs->limits = (struct mu_conference_limits){ .loudest = MU_LOUDEST_DEFAULT, .members = MU_MEMBERS_MAX };
 	if (store)
 		cs->store = *store;
 	*ret = cs;
 	return 0;
+}
+
+void mu_conferences_limit(struct mu_conferences *cs, const struct mu_conference_limits *l)
+{
+	cs->limits = *l;
 }
 
 static void conference_free(struct mu_conference *c)
@@ -148,17 +154,27 @@ static int insert(struct mu_conferences *cs, size_t at, struct mu_conference *c)
 	return 0;
 }
 
+static int check(const struct mu_conference_spec *spec, struct mu_error *e)
+{
+	if (!spec->id || !id_valid(spec->id))
+		return mu_error_set(e, -EINVAL,
+			"a conference's id has 1 to 64 letters, digits, '.', '_' or '-', and does "
+			"not begin with '.'");
+	if (spec->loudest > MU_LOUDEST_MAX)
+		return mu_error_set(e, -EINVAL, "loudest %u: 1 to %d are allowed", spec->loudest, MU_LOUDEST_MAX);
+	return spec->title ? text_check(spec->title, MU_TITLE_MAX - 1, "the title", e) : 0;
+}
+
 int mu_conference_create(struct mu_conferences *cs, const struct mu_conference_spec *spec,
 	struct mu_conference **ret, struct mu_error *e)
 {
 	struct mu_conference *c;
 	bool found;
 	size_t at;
+	int err = check(spec, e);
 
-	if (!spec->id || !id_valid(spec->id))
-		return mu_error_set(e, -EINVAL,
-			"a conference's id has 1 to 64 letters, digits, '.', '_' or '-', and does "
-			"not begin with '.'");
+	if (err < 0)
+		return err;
 	at = place_of(cs, spec->id, &found);
 	if (found)
 		return mu_error_set(e, -EEXIST, "there is a conference %s already", spec->id);
@@ -174,7 +190,7 @@ int mu_conference_create(struct mu_conferences *cs, const struct mu_conference_s
 	snprintf(c->id, sizeof(c->id), "%s", spec->id);
 	snprintf(c->title, sizeof(c->title), "%s", spec->title ? spec->title : spec->id);
 	c->moderated = spec->moderated;
-	c->loudest = spec->loudest ? spec->loudest : MU_LOUDEST_DEFAULT;
+	c->loudest = spec->loudest ? spec->loudest : cs->limits.loudest;
 	c->layout = spec->layout;
 	c->since_us = mu_clock_wall_us();
 	*ret = c;
@@ -220,11 +236,17 @@ static json_t *id_json(const char *id)
 	return id[0] ? json_string(id) : json_null();
 }
 
-static json_t *member_json(const struct mu_member *m)
+static bool is(const char *id, const struct mu_member *m)
 {
-	return json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:o, s:o, s:o}", "endpoint", m->endpoint,
+	return strcmp(id, m->endpoint) == 0;
+}
+
+static json_t *member_json(const struct mu_conference *c, const struct mu_member *m)
+{
+	return json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "endpoint", m->endpoint,
 		"name", m->name, "role", mu_role_name(m->role), "rank", (int)m->rank, "present", m->present,
-		"muted", m->muted, "muted_by_chair", m->muted_by_chair, "since", mu_time_json(m->since_us),
+		"muted", m->muted, "muted_by_chair", m->muted_by_chair, "screen", is(c->screen, m), "speaks",
+		is(c->speaker, m), "since", mu_time_json(m->since_us),
 		"hand", m->hand_us ? mu_time_json(m->hand_us) : json_null(), "views", id_json(m->views));
 }
 
@@ -233,7 +255,7 @@ json_t *mu_conference_json(const struct mu_conference *c)
 	json_t *members = json_array();
 
 	for (size_t i = 0; i < c->n_members; i++)
-		json_array_append_new(members, member_json(c->members[i]));
+		json_array_append_new(members, member_json(c, c->members[i]));
 	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "id", c->id, "title",
 		c->title, "since", mu_time_json(c->since_us), "moderated", c->moderated, "locked", c->locked,
 		"loudest", (int)c->loudest, "layout", mu_layout_name(c->layout), "floor", id_json(c->floor),
@@ -252,7 +274,10 @@ void changed(struct mu_conference *c, const char *what, const char *endpoint, co
 	if (cs->store.save) {
 		json_t *state = mu_conference_json(c);
 
-		cs->store.save(cs->store.arg, c->id, state);
+		if (state) /* without one it would have ended */
+			cs->store.save(cs->store.arg, c->id, state);
+		else
+			mu_err("conference", c->id, "out of memory: its last change is not kept until the next one");
 		json_decref(state);
 	}
 }

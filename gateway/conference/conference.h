@@ -1,6 +1,6 @@
 /* conference: who is in a conference, in what role, who has the floor, what each sees and hears. Control thread only.
  *
- * Plain logic over endpoint ids: nothing here touches media, sockets or disks. Whatever changes is told as an event of the
+ * Plain logic over endpoint ids: nothing here touches media or sockets, and disks only store.c does. Whatever changes is told as an event of the
  * directory ("conference.floor", ...) and handed to the store's save as JSON; what each member is to receive is asked for
  * by mu_conference_seen after a change.
  *
@@ -16,7 +16,9 @@
 #define MU_CONFERENCES_MAX 1024
 #define MU_MEMBER_NAME_MAX 128 /* bytes of UTF-8 */
 #define MU_RANK_MAX	   15
+#define MU_TITLE_MAX	   201 /* bytes of UTF-8, with the NUL */
 #define MU_LOUDEST_DEFAULT 5
+#define MU_LOUDEST_MAX	   64
 
 enum mu_role { MU_ROLE_CHAIR, MU_ROLE_PARTICIPANT, MU_ROLE_LISTENER };
 const char *mu_role_name(enum mu_role r);
@@ -46,13 +48,19 @@ struct mu_member {
 struct mu_conference;
 struct mu_conferences;
 
-/** Keeps what must outlive a restart. save with NULL: the conference ended. Called after each change, never blocks. */
+/** Keeps what must outlive a restart. save with NULL: the conference ended. state is borrowed. Called after each change, never blocks. */
 struct mu_conference_store {
 	void (*save)(void *arg, const char *id, const json_t *state);
 	void *arg;
 };
 int mu_conferences_new(struct mu_directory *d, const struct mu_conference_store *store, struct mu_conferences **ret);
 void mu_conferences_free(struct mu_conferences *cs);
+struct mu_conference_limits {
+	unsigned loudest; /* audio tracks forwarded where who makes a conference does not say; 1..MU_LOUDEST_MAX */
+	unsigned members; /* of one conference, 1..MU_MEMBERS_MAX */
+};
+/** May change while running: conferences that there are keep what they have. Without it: MU_LOUDEST_DEFAULT, MU_MEMBERS_MAX. */
+void mu_conferences_limit(struct mu_conferences *cs, const struct mu_conference_limits *l);
 /** Take a saved conference back after a restart: all members absent, with floor, screen and raised hands as they were, until
  *  mu_conferences_release_absent. @return 0, -EBADMSG (e says what is wrong), -EEXIST */
 int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struct mu_error *e);
@@ -64,9 +72,9 @@ void mu_conferences_each(struct mu_conferences *cs, bool (*fn)(void *arg, struct
 
 struct mu_conference_spec {
 	const char *id;	   /* [A-Za-z0-9._-], 1..64 */
-	const char *title; /* for people */
+	const char *title; /* for people: not empty, nothing that steers a terminal or other text; NULL: the id */
 	bool moderated;	   /* who has not the floor and is no chair is not heard */
-	unsigned loudest;  /* audio tracks forwarded at most; 0: the default */
+	unsigned loudest;  /* audio tracks forwarded at most, to MU_LOUDEST_MAX; 0: the default */
 	enum mu_layout layout;
 };
 /** @return 0, -EINVAL, -EEXIST, -ENOSPC, -ENOMEM; e says what and what to do */
@@ -142,11 +150,12 @@ int mu_conference_act(struct mu_conference *c, const char *actor, enum mu_act a,
 /* --- store.c: kept over a restart, in SQLite ------------------------------------------------------------------------------------ */
 
 struct mu_conference_db;
-/** Open or make the database and start the thread that writes it: nobody else waits for the disk. One that is broken, or of
- *  a later version, is moved aside, which is logged; so it never keeps the gateway from starting.
- *  @return 0, -EIO with text in e, -ENOMEM */
+/** Open or make the database and start the thread that writes it: nobody else waits for the disk. One that is damaged, or of
+ *  a later version, is moved aside as it is, which is logged, and does not keep the gateway from starting. What may pass (a
+ *  full disk, a program that holds the file, missing rights) is an error and leaves it where it is.
+ *  @return 0, -EIO with text in e: what to do; -ENOMEM */
 int mu_conference_db_new(const char *path, struct mu_conference_db **ret, struct mu_error *e);
-/** Write what waits, end. Waits for the disk. Takes NULL. */
+/** Write what waits, end; what the disk refuses is logged, each conference by its id. Waits for the disk. Takes NULL. */
 void mu_conference_db_free(struct mu_conference_db *db);
 /** For mu_conferences_new; db outlives it. */
 struct mu_conference_store mu_conference_db_store(struct mu_conference_db *db);

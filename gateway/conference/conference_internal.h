@@ -7,7 +7,7 @@
 struct mu_conference {
 	struct mu_conferences *all;
 	char id[65];
-	char title[256];
+	char title[MU_TITLE_MAX];
 	bool moderated, locked;
 	unsigned loudest;
 	enum mu_layout layout;
@@ -21,6 +21,7 @@ struct mu_conferences {
 	struct mu_conference_store store;
 	struct mu_conference **list; /* by id */
 	size_t n, size;
+	struct mu_conference_limits limits;
 };
 
 struct mu_member *member_find(const struct mu_conference *c, const char *endpoint);
@@ -34,7 +35,14 @@ void changed(struct mu_conference *c, const char *what, const char *endpoint, co
 void let_go(struct mu_conference *c, struct mu_member *m, const char *why);
 /* NULL: "". */
 void set_id(char ret[MU_ID_MAX], const char *endpoint);
-/* Whole characters of UTF-8 that fit; without control characters and what is no UTF-8. */
+/* What text_keep leaves of it. */
 void set_name(struct mu_member *m, const char *name);
+
+/* --- text.c --- */
+
+/* Whole characters of UTF-8 that fit, without those that steer a terminal or the text around them. @return bytes */
+size_t text_keep(char *ret, size_t size, const char *text);
+/* Whether nothing would be left out, and it is not empty. @param what of the error's text. @return 0, -EINVAL with e */
+int text_check(const char *text, size_t max, const char *what, struct mu_error *e);
 
 #endif

@@ -67,39 +67,9 @@ const struct mu_member *mu_conference_member_at(const struct mu_conference *c, s
 	return c->members[i];
 }
 
-/* How long the character at s is; 0: it is none, or one that steers a terminal. */
-static size_t character(const char *s)
-{
-	unsigned char c = (unsigned char)s[0];
-	size_t n = c < 0x80             ? 1
-		: c >= 0xc2 && c < 0xe0 ? 2
-		: c >= 0xe0 && c < 0xf0 ? 3
-		: c >= 0xf0 && c < 0xf5 ? 4
-					: 0;
-
-	if (n == 1)
-		return c >= 0x20 && c != 0x7f;
-	for (size_t i = 1; i < n; i++) {
-		if (((unsigned char)s[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return n;
-}
-
 void set_name(struct mu_member *m, const char *name)
 {
-	size_t len = 0;
-
-	while (*name) {
-		size_t n = character(name);
-
-		if (len + n >= sizeof(m->name))
-			break;
-		memcpy(m->name + len, name, n);
-		len += n;
-		name += MU_MAX(n, (size_t)1);
-	}
-	m->name[len] = '\0';
+	text_keep(m->name, sizeof(m->name), name);
 }
 
 static void set_present(struct mu_member *m, bool present)
@@ -123,9 +93,9 @@ int mu_conference_join(struct mu_conference *c, const char *endpoint, const char
 		if (c->locked)
 			return mu_error_set(
 				e, -EACCES, "conference %s is locked: ask a chair to unlock it", c->id);
-		if (c->n_members == MU_MEMBERS_MAX)
+		if (c->n_members >= c->all->limits.members)
 			return mu_error_set(
-				e, -ENOSPC, "conference %s is full (%d members)", c->id, MU_MEMBERS_MAX);
+				e, -ENOSPC, "conference %s is full (%zu members)", c->id, c->n_members);
 		m = member_add(c, endpoint);
 		if (!m)
 			return mu_error_set(e, -ENOMEM, "out of memory for a member");
@@ -134,7 +104,7 @@ int mu_conference_join(struct mu_conference *c, const char *endpoint, const char
 	}
 	if (name && name[0])
 		set_name(m, name);
-	else if (!m->name[0])
+	if (!m->name[0])
 		set_name(m, endpoint);
 	set_present(m, true);
 	changed(c, "joined", endpoint, NULL);

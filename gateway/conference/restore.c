@@ -53,6 +53,8 @@ static int restore_member(struct mu_conference *c, const json_t *o, struct mu_er
 	if (!m)
 		return mu_error_set(e, -ENOMEM, "conference %s: too many members", c->id);
 	set_name(m, text(o, "name"));
+	if (!m->name[0])
+		set_name(m, endpoint);
 	m->role = role;
 	m->rank = (unsigned)rank;
 	m->muted = flag(o, "muted");
@@ -81,22 +83,29 @@ static int restore_members(struct mu_conference *c, const json_t *state, struct 
 int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struct mu_error *e)
 {
 	struct mu_conference_store store = cs->store;
+	char title[MU_TITLE_MAX];
+	json_int_t loudest = json_integer_value(json_object_get(state, "loudest"));
 	struct mu_conference_spec spec = {
 		.id = text(state, "id"),
-		.title = text(state, "title"),
+		.title = text_keep(title, sizeof(title), text(state, "title")) > 0 ? title : NULL,
 		.moderated = flag(state, "moderated"),
-		.loudest = (unsigned)MU_MIN(
-			json_integer_value(json_object_get(state, "loudest")), (json_int_t)64),
+		.loudest = (unsigned)MU_MAX(MU_MIN(loudest, (json_int_t)MU_LOUDEST_MAX), (json_int_t)0),
 	};
 	struct mu_conference *c;
 	int err;
+
+	if (spec.title && text_check(title, sizeof(title), "", NULL) < 0)
+		spec.title = NULL; /* blank: an earlier version took it */
 
 	if (mu_layout_parse(text(state, "layout"), &spec.layout) < 0)
 		return mu_error_set(e, -EBADMSG, "conference '%.64s': no such layout", spec.id);
 	cs->store.save = NULL; /* what comes from the store need not go there */
 	err = mu_conference_create(cs, &spec, &c, e);
 	if (err == 0) {
+		int64_t since_us = time_of(text(state, "since"));
+
 		c->locked = flag(state, "locked");
+		c->since_us = since_us ? since_us : c->since_us;
 		err = restore_members(c, state, e);
 		if (err == 0) {
 			member_id(c, state, "broadcast", c->broadcast);

@@ -2,19 +2,16 @@
  * of several states that wait only the last one is written, and what the disk refuses is tried again. */
 #include <errno.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#include "conference/conference_internal.h"
+#include "conference/store_file.h"
 
 #define TOPIC	    "conference"
-#define VERSION	    1
 #define GATHER_MS   50 /* what changes together is written together */
 #define RETRY_MS    1000
-#define LOG_GATE_US 10000000
+#define LOG_GATE_US 60000000
 
 /* A conference whose state is to be written, or, without one, which has ended. */
 struct job {
@@ -29,10 +26,12 @@ struct mu_conference_db {
 	pthread_mutex_t lock; /* guards the rest */
 	pthread_cond_t wake;
 	struct job *waiting;
+	struct job *writing; /* on its way to the disk: nobody changes these */
+	json_t *stored;	     /* an object; its keys are the ids of the rows there are */
 	struct mu_conference_db_stats stats;
-	bool stop, running;
+	bool stop, running, failing;
 	pthread_t thread;
-	struct mu_log_gate gate;
+	struct mu_log_gate gate; /* the thread's */
 };
 
 static void job_free(struct job *j)
@@ -71,13 +70,16 @@ static bool write_all(sqlite3 *db, const struct job *list)
 	return ok;
 }
 
-static struct job **place_of(struct mu_conference_db *d, const char *id)
+static struct job **place_in(struct job **at, const char *id)
 {
-	struct job **at = &d->waiting;
-
 	while (*at && strcmp((*at)->id, id) != 0)
 		at = &(*at)->next;
 	return at;
+}
+
+static struct job **place_of(struct mu_conference_db *d, const char *id)
+{
+	return place_in(&d->waiting, id);
 }
 
 /* What could not be written waits again, unless something newer does already. Under the lock. */
@@ -111,9 +113,33 @@ static void complain(struct mu_conference_db *d)
 
 	if (n)
 		mu_err(TOPIC, NULL,
-			"%s cannot be written: %s (%llu times so far); what is in memory is not lost, and is written when the disk takes it: "
-			"make room, or mend it, before the gateway is restarted",
-			d->path, sqlite3_errmsg(d->db), (unsigned long long)n);
+			"%s cannot be written: %s (%llu times since the last such line). The gateway goes on with what is in memory and tries "
+			"again each second: %s, before it is restarted",
+			d->path, sqlite3_errmsg(d->db), (unsigned long long)n, store_file_advice(d->db));
+}
+
+/* What became of each is known now. Under the lock. */
+static void note_stored(struct mu_conference_db *d, struct job *list)
+{
+	while (list) {
+		struct job *j = list;
+
+		list = j->next;
+		if (j->state)
+			json_object_set_new(d->stored, j->id, json_true());
+		else
+			json_object_del(d->stored, j->id);
+		job_free(j);
+	}
+}
+
+/* What is lost with the gateway's memory, now that it stops and the disk will not have it. Under the lock. */
+static void tell_lost(struct mu_conference_db *d)
+{
+	for (const struct job *j = d->waiting; j; j = j->next)
+		mu_err(TOPIC, j->id, j->state ? "its last changes are lost: %s could not be written before the stop: %s" :
+						"has ended, and will be there again after a start: %s could not be written before the stop: %s",
+			d->path, sqlite3_errmsg(d->db));
 }
 
 static void wait_ms(struct mu_conference_db *d, int ms)
@@ -136,6 +162,7 @@ static bool write_waiting(struct mu_conference_db *d)
 	bool ok;
 
 	d->waiting = NULL;
+	d->writing = list;
 	pthread_mutex_unlock(&d->lock);
 	ok = write_all(d->db, list);
 	if (!ok) {
@@ -143,16 +170,16 @@ static bool write_waiting(struct mu_conference_db *d)
 		sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
 	}
 	pthread_mutex_lock(&d->lock);
+	d->writing = NULL;
 	d->stats.saved += ok ? length(list) : 0;
 	d->stats.failed += !ok;
 	if (!ok)
 		put_back(d, list);
-	while (ok && list) {
-		struct job *j = list;
-
-		list = j->next;
-		job_free(j);
-	}
+	else
+		note_stored(d, list);
+	if (ok && d->failing)
+		mu_info(TOPIC, NULL, "%s is written again; nothing was lost", d->path);
+	d->failing = !ok;
 	return ok;
 }
 
@@ -173,11 +200,19 @@ static void *writer(void *arg)
 			wait_ms(d, RETRY_MS);
 		}
 	}
+	tell_lost(d);
 	pthread_mutex_unlock(&d->lock);
 	return NULL;
 }
 
 /* --- control thread --- */
+
+/* An end needs writing only where a row is, or may be in a moment: else those that come and go while the disk refuses would
+ * wait for ever more. Under the lock. */
+static bool may_be_stored(struct mu_conference_db *d, const char *id)
+{
+	return json_object_get(d->stored, id) || *place_in(&d->writing, id);
+}
 
 static void save(void *arg, const char *id, const json_t *state)
 {
@@ -195,12 +230,19 @@ static void save(void *arg, const char *id, const json_t *state)
 	pthread_mutex_lock(&d->lock);
 	at = place_of(d, id);
 	old = *at;
-	j->next = old ? old->next : NULL;
-	*at = j;
-	pthread_cond_signal(&d->wake);
+	if (state || may_be_stored(d, id)) {
+		j->next = old ? old->next : NULL;
+		*at = j;
+		j = NULL;
+		pthread_cond_signal(&d->wake);
+	} else if (old) {
+		*at = old->next;
+	}
 	pthread_mutex_unlock(&d->lock);
 	if (old)
 		job_free(old);
+	if (j)
+		job_free(j);
 }
 
 struct mu_conference_store mu_conference_db_store(struct mu_conference_db *d)
@@ -240,88 +282,23 @@ unsigned mu_conference_db_restore(struct mu_conference_db *d, struct mu_conferen
 
 /* --- opened --- */
 
-static int load_row(void *arg, int n, char **v, char **names)
+/* What is no conference is not handed over and stays in the file. */
+static void load(void *arg, const char *id, const char *text)
 {
 	struct mu_conference_db *d = arg;
-	json_t *state = n > 1 && v[1] ? json_loads(v[1], 0, NULL) : NULL;
+	json_t *state;
 
-	(void)names;
+	if (!id) {
+		json_array_clear(d->kept);
+		json_object_clear(d->stored);
+		return;
+	}
+	state = json_loads(text, 0, NULL);
+	json_object_set_new(d->stored, id, json_true());
 	if (state)
 		json_array_append_new(d->kept, state);
 	else
-		mu_err(TOPIC, v[0], "%s: its state is no JSON; it stays in the file", d->path);
-	return 0;
-}
-
-static int read_number(void *arg, int n, char **v, char **names)
-{
-	(void)n;
-	(void)names;
-	*(long *)arg = v[0] ? strtol(v[0], NULL, 10) : -1;
-	return 0;
-}
-
-/* @return whether it can be used; else why is what is wrong with it */
-static bool open_file(struct mu_conference_db *d, char *why, size_t size)
-{
-	/* FULL: a conference that was made or ended is so after a power cut, too. */
-	static const char setup[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;"
-				    "CREATE TABLE IF NOT EXISTS conference(id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL);"
-				    "PRAGMA user_version=1;";
-	long version = -1;
-
-	if (sqlite3_open_v2(d->path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK &&
-		chmod(d->path, 0600) == 0 &&
-		sqlite3_exec(d->db, "PRAGMA user_version", read_number, &version, NULL) == SQLITE_OK && version <= VERSION &&
-		sqlite3_exec(d->db, setup, NULL, NULL, NULL) == SQLITE_OK &&
-		sqlite3_exec(d->db, "SELECT id, state FROM conference ORDER BY id", load_row, d, NULL) == SQLITE_OK)
-		return true;
-	if (version > VERSION)
-		snprintf(why, size, "it is of version %ld, and this program knows %d", version, VERSION);
-	else
-		snprintf(why, size, "%s", d->db ? sqlite3_errmsg(d->db) : "out of memory");
-	sqlite3_close(d->db);
-	d->db = NULL;
-	json_array_clear(d->kept);
-	return false;
-}
-
-/* With what SQLite keeps beside it. @return 0, -errno */
-static int move_aside(const char *path, const char *to)
-{
-	static const char *const tails[] = { "-wal", "-shm" };
-
-	if (rename(path, to) < 0)
-		return -errno;
-	for (size_t i = 0; i < MU_ARRAY_LEN(tails); i++) {
-		char *from = NULL, *there = NULL;
-
-		if (asprintf(&from, "%s%s", path, tails[i]) > 0 && asprintf(&there, "%s%s", to, tails[i]) > 0)
-			rename(from, there); /* it may not be there */
-		free(from);
-		free(there);
-	}
-	return 0;
-}
-
-static int open_or_replace(struct mu_conference_db *d, struct mu_error *e)
-{
-	char why[200], *to = NULL;
-	int err = 0;
-
-	if (open_file(d, why, sizeof(why)))
-		return 0;
-	if (asprintf(&to, "%s.broken-%lld", d->path, (long long)mu_clock_wall_us() / 1000000) < 0)
-		return -ENOMEM;
-	err = move_aside(d->path, to);
-	if (err == 0) {
-		mu_err(TOPIC, NULL, "%s cannot be used: %s. It is %s now, and the gateway begins without conferences", d->path, why,
-			to);
-		if (!open_file(d, why, sizeof(why)))
-			err = -EIO;
-	}
-	free(to);
-	return err < 0 ? mu_error_set(e, -EIO, "%s: %s", d->path, why) : 0;
+		mu_err(TOPIC, id, "%s: its state is no JSON; it stays in the file", d->path);
 }
 
 static int start(struct mu_conference_db *d, struct mu_error *e)
@@ -334,7 +311,7 @@ static int start(struct mu_conference_db *d, struct mu_error *e)
 	pthread_cond_init(&d->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&d->lock, NULL);
-	err = open_or_replace(d, e);
+	err = store_file_open(d->path, load, d, &d->db, e);
 	if (err == 0) {
 		err = -pthread_create(&d->thread, NULL, writer, d);
 		d->running = err == 0;
@@ -353,7 +330,8 @@ int mu_conference_db_new(const char *path, struct mu_conference_db **ret, struct
 		return -ENOMEM;
 	d->path = strdup(path);
 	d->kept = json_array();
-	err = d->path && d->kept ? start(d, e) : -ENOMEM;
+	d->stored = json_object();
+	err = d->path && d->kept && d->stored ? start(d, e) : -ENOMEM;
 	if (err < 0) {
 		mu_conference_db_free(d);
 		return err;
@@ -381,6 +359,7 @@ void mu_conference_db_free(struct mu_conference_db *d)
 	}
 	sqlite3_close(d->db);
 	json_decref(d->kept);
+	json_decref(d->stored);
 	free(d->path);
 	free(d);
 }

@@ -146,21 +146,41 @@ static int ask_and_show(const struct mu_ctl *c, const char *path, json_t *body)
 
 /* --- made --- */
 
+/* A text that cannot be sent must not be left out: another thing would be done. @return exit status */
+static int set_text(json_t *body, const char *key, const char *text)
+{
+	if (text && json_object_set_new(body, key, json_string(text)) < 0)
+		return mu_ctl_misused("conference: the %s is not UTF-8", key);
+	return MU_CTL_OK;
+}
+
+static int set_number(json_t *body, const char *key, const char *text)
+{
+	char *end;
+	long v = text ? strtol(text, &end, 10) : 0;
+
+	if (!text)
+		return MU_CTL_OK;
+	if (!*text || *end || v < 1 || v > 64)
+		return mu_ctl_misused("--%s %s: must be a number from 1 to 64", key, text);
+	json_object_set_new(body, key, json_integer(v));
+	return MU_CTL_OK;
+}
+
 static int create(const struct mu_ctl *c, const char *id)
 {
 	json_t *body = json_object();
+	int status = set_text(body, "id", id);
 
-	if (id)
-		json_object_set_new(body, "id", json_string(id));
-	if (c->title)
-		json_object_set_new(body, "title", json_string(c->title));
-	if (c->layout)
-		json_object_set_new(body, "layout", json_string(c->layout));
+	status = status == MU_CTL_OK ? set_text(body, "title", c->title) : status;
+	status = status == MU_CTL_OK ? set_text(body, "layout", c->layout) : status;
+	status = status == MU_CTL_OK ? set_number(body, "loudest", c->loudest) : status;
 	if (c->moderated)
 		json_object_set_new(body, "moderated", json_true());
-	if (c->loudest)
-		json_object_set_new(body, "loudest", json_integer(atoi(c->loudest)));
-	return ask_and_show(c, "/v1/conferences", body);
+	if (status == MU_CTL_OK)
+		return ask_and_show(c, "/v1/conferences", body);
+	json_decref(body);
+	return status;
 }
 
 /* --- led --- */
@@ -169,21 +189,23 @@ static int create(const struct mu_ctl *c, const char *id)
 static const struct act {
 	const char *word, *act;
 	bool endpoint, optional, value;
+	const char *without; /* what it is without the optional endpoint; NULL: the same */
 } acts[] = {
-	{ "mute", "mute", true, false, false },
-	{ "unmute", "unmute", true, false, false },
-	{ "mute-all", "mute.all", false, false, false },
-	{ "unmute-all", "unmute.all", false, false, false },
-	{ "role", "role", true, false, true },
-	{ "remove", "remove", true, false, false },
-	{ "lock", "lock", false, false, false },
-	{ "unlock", "unlock", false, false, false },
-	{ "grant", "floor.grant", true, false, false },
-	{ "revoke", "floor.revoke", false, false, false },
-	{ "broadcast", "broadcast", true, true, false },
-	{ "layout", "layout", false, false, true },
-	{ "stop-screen", "screen.stop", false, false, false },
-	{ "end", "end", false, false, false },
+	{ "mute", "mute", true, false, false, NULL },
+	{ "unmute", "unmute", true, false, false, NULL },
+	{ "mute-all", "mute.all", false, false, false, NULL },
+	{ "unmute-all", "unmute.all", false, false, false, NULL },
+	{ "role", "role", true, false, true, NULL },
+	{ "remove", "remove", true, false, false, NULL },
+	{ "lock", "lock", false, false, false, NULL },
+	{ "unlock", "unlock", false, false, false, NULL },
+	{ "floor", "floor.grant", true, true, false, "floor.revoke" },
+	{ "grant", "floor.grant", true, false, false, NULL },
+	{ "revoke", "floor.revoke", false, false, false, NULL },
+	{ "broadcast", "broadcast", true, true, false, NULL },
+	{ "layout", "layout", false, false, true, NULL },
+	{ "stop-screen", "screen.stop", false, false, false, NULL },
+	{ "end", "end", false, false, false, NULL },
 };
 
 static int act(const struct mu_ctl *c, const struct act *a, const char *id, int argc, char **argv)
@@ -191,17 +213,20 @@ static int act(const struct mu_ctl *c, const struct act *a, const char *id, int 
 	int most = a->endpoint + a->value, least = most - a->optional;
 	char path[120];
 	json_t *body;
+	int status;
 
 	if (argc < least || argc > most)
 		return mu_ctl_misused("conference %s ID%s%s%s%s", a->word, a->optional ? " [" : "", a->endpoint ? " ENDPOINT" : "",
 			a->optional ? "]" : "", a->value ? " VALUE" : "");
-	body = json_pack("{ss}", "act", a->act);
-	if (a->endpoint && argc > 0)
-		json_object_set_new(body, "endpoint", json_string(argv[0]));
-	if (a->value)
-		json_object_set_new(body, "value", json_string(argv[argc - 1]));
+	body = json_pack("{ss}", "act", argc == 0 && a->without ? a->without : a->act);
+	status = set_text(body, "endpoint", a->endpoint && argc > 0 ? argv[0] : NULL);
+	if (status == MU_CTL_OK)
+		status = set_text(body, "value", a->value ? argv[argc - 1] : NULL);
 	snprintf(path, sizeof(path), "/v1/conferences/%s/acts", id);
-	return ask_and_show(c, path, body);
+	if (status == MU_CTL_OK)
+		return ask_and_show(c, path, body);
+	json_decref(body);
+	return status;
 }
 
 int mu_ctl_conference(const struct mu_ctl *c, int argc, char **argv)
@@ -226,5 +251,5 @@ int mu_ctl_conference(const struct mu_ctl *c, int argc, char **argv)
 			return act(c, &acts[i], id, argc - 2, argv + 2);
 	}
 	return mu_ctl_misused("conference: must be list, show ID, create [ID], or one of mute, unmute, mute-all, unmute-all, role, "
-			      "remove, lock, unlock, grant, revoke, broadcast, layout, stop-screen, end with an ID");
+			      "remove, lock, unlock, floor, broadcast, layout, stop-screen, end with an ID");
 }

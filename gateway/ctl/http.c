@@ -115,14 +115,21 @@ static int add_headers(const struct mu_ctl *c, struct curl_slist **headers)
 	return ret;
 }
 
-static const char *hint(const struct mu_ctl *c, long status)
+static bool begins(const char *text, const char *with)
+{
+	return text && strncmp(text, with, strlen(with)) == 0;
+}
+
+/* What the gateway's own words leave open. */
+static const char *hint(const struct mu_ctl *c, long status, const char *detail)
 {
 	if (status == 401)
 		return c->token_file ? "\nThe token was not accepted: musterctl token create makes a new one."
 				     : "\nGive a token with --token-file or MUSTER_TOKEN_FILE.";
-	if (status == 403)
-		return "\nThe token lacks the scope: status, endpoints and sessions need operate; revoking needs admin.";
-	if (status == 404)
+	if (status == 403 && (!detail || begins(detail, "The token lacks the scope")))
+		return "\nstatus, endpoints, sessions and what changes a conference need operate; conference list and show need "
+		       "conference or operate; revoking needs admin.";
+	if (status == 404 && (!detail || begins(detail, "Nothing is served")))
 		return "\nIs --url that of a Muster gateway, of this version?";
 	return "";
 }
@@ -133,7 +140,7 @@ static int refused(const struct mu_ctl *c, const char *url, long status, const s
 	const char *title = json_string_value(json_object_get(o, "title"));
 	const char *detail = json_string_value(json_object_get(o, "detail"));
 	int ret = mu_ctl_fail("%s: %ld %s%s%s%s", url, status, title ? title : "refused", detail ? ": " : "",
-		detail ? detail : "", hint(c, status));
+		detail ? detail : "", hint(c, status, detail));
 
 	json_decref(o);
 	return ret;

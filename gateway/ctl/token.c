@@ -80,7 +80,6 @@ static int fill_conference(const struct mu_ctl *c, struct mu_token *t)
 {
 	if (c->conference && !conference_valid(c->conference))
 		return mu_ctl_misused("--conference %s: must be a conference's id, or the begin of one and an asterisk", c->conference);
-	t->role = mu_token_role_unsaid(t->scopes);
 	if (c->role && mu_token_role_parse(c->role, &t->role) < 0)
 		return mu_ctl_misused("--role %s: must be chair, participant or listener", c->role);
 	t->rank = MU_TOKEN_RANK;

@@ -62,6 +62,9 @@ struct mu_config {
 		int second_publisher; /* enum mu_second_publisher */
 	} endpoints;
 	struct {
+		int64_t loudest, members;
+	} conference;
+	struct {
 		int64_t sessions;
 		int64_t publisher_bps;
 		int64_t sessions_per_token;

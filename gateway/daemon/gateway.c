@@ -56,6 +56,7 @@ static int make_state(struct mu_gateway *g, struct mu_error *e)
 static int make_conferences(struct mu_gateway *g, struct mu_error *e)
 {
 	struct mu_conference_store store = { 0 };
+	struct mu_conference_limits limits;
 	char *path;
 	unsigned n;
 	int err = 0;
@@ -69,8 +70,12 @@ static int make_conferences(struct mu_gateway *g, struct mu_error *e)
 		store = mu_conference_db_store(g->conference_db);
 	if (err == 0 && mu_conferences_new(g->directory, &store, &g->conferences) < 0)
 		err = mu_error_set(e, -ENOMEM, "out of memory for conferences");
-	if (err < 0 || !g->conference_db)
+	if (err < 0)
 		return err;
+	mu_gateway_conference_limits(g, &limits);
+	mu_conferences_limit(g->conferences, &limits);
+	if (!g->conference_db)
+		return 0;
 	n = mu_conference_db_restore(g->conference_db, g->conferences);
 	if (n > 0)
 		mu_info(MU_TOPIC, NULL, "%u conferences go on", n);
@@ -198,9 +203,11 @@ void mu_gateway_free(struct mu_gateway *g)
 		mu_inbox_run_until(&g->inbox, no_sessions, g, GOODBYE_US);
 		if (!no_sessions(g)) {
 			/* A worker that does not answer would not be joined either; the kernel frees better
-			 * than we wait. */
+			 * than we wait. What outlives us is another matter. */
 			mu_err(MU_TOPIC, NULL, "%u sessions did not end: leaving without tidying up",
 				mu_webrtc_sessions(g->webrtc));
+			mu_conference_db_free(g->conference_db);
+			g->conference_db = NULL;
 			return;
 		}
 	}

@@ -47,6 +47,7 @@ void mu_gateway_free(struct mu_gateway *g);
 
 void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_options *ret);
 void mu_gateway_api_options(const struct mu_gateway *g, struct mu_api_options *ret);
+void mu_gateway_conference_limits(const struct mu_gateway *g, struct mu_conference_limits *ret);
 int mu_gateway_new_media(struct mu_gateway *g, struct mu_error *e);
 
 /* --- secrets.c ----------------------------------------------------------------------------------------------------------------- */

@@ -76,6 +76,16 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 	};
 }
 
+void mu_gateway_conference_limits(const struct mu_gateway *g, struct mu_conference_limits *ret)
+{
+	const struct mu_config *c = g->config;
+
+	*ret = (struct mu_conference_limits){
+		.loudest = (unsigned)c->conference.loudest,
+		.members = (unsigned)c->conference.members,
+	};
+}
+
 static bool workers_answer(void *arg)
 {
 	return mu_health_good(arg, mu_clock_us());

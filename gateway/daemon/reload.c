@@ -112,6 +112,7 @@ static int take(struct mu_config *c, struct mu_config *next)
 
 static void apply(struct mu_gateway *g, struct mu_keyring *keys, struct mu_ice_secrets *ice)
 {
+	struct mu_conference_limits limits;
 	struct mu_webrtc_options webrtc;
 	struct mu_api_options api;
 	struct mu_keyring *old = g->keyring;
@@ -123,6 +124,8 @@ static void apply(struct mu_gateway *g, struct mu_keyring *keys, struct mu_ice_s
 	g->ice = *ice;
 	*ice = old_ice;
 	mu_media_set_publisher_bps(g->media, (uint64_t)g->config->limits.publisher_bps);
+	mu_gateway_conference_limits(g, &limits);
+	mu_conferences_limit(g->conferences, &limits);
 	mu_gateway_webrtc_options(g, &webrtc);
 	mu_webrtc_reconfigure(g->webrtc, &webrtc);
 	mu_gateway_api_options(g, &api);

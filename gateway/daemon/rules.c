@@ -228,7 +228,7 @@ void mu_config_warnings(const struct mu_config *c, struct mu_problems *p)
 		mu_problems_add(p, c->path, 0, "debug.core_dumps: a crash writes keys and media to the disk");
 	if (!c->state)
 		mu_problems_add(p, c->path, 0,
-			"state: not set: a restart forgets revoked tokens, and there is no audit log");
+			"state: not set: a restart forgets revoked tokens and conferences, and there is no audit log");
 	if (a && !outside(&c->media.listen) && !c->media.advertise.n)
 		mu_problems_add(p, c->path, 0,
 			"media.listen: clients elsewhere reach http.listen, but media is received on loopback addresses only");

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conference/conference.h"
 #include "daemon/schema.h"
 
 /* The order of words is the order of the enum they stand for. */
@@ -17,7 +18,7 @@ const struct mu_option mu_options[] = {
 	{ "site", MU_OPTION_SITE, AT(site), .required = true,
 		.help = "Name of this site, dotted from the root. Every endpoint's id begins with it." },
 	{ "state", MU_OPTION_FOLDER, AT(state),
-		.help = "Where revoked tokens and the audit log are kept; of one gateway alone. Made at start if it is not there. Without it a restart forgets both." },
+		.help = "Where revoked tokens, conferences and the audit log are kept; of one gateway alone. Made at start if it is not there. Without it a restart forgets them." },
 	{ "insecure_bench", MU_OPTION_BOOL, AT(insecure_bench), .def = "false",
 		.help = "For measurements on one machine: plain HTTP, no keys, and the fixed token `bench` may do everything. Refused unless every address is a loopback address." },
 
@@ -78,6 +79,13 @@ const struct mu_option mu_options[] = {
 	{ "endpoints.second_publisher", MU_OPTION_WORD, AT(endpoints.second_publisher), .def = "refuse",
 		.reloadable = true, .words = words_second,
 		.help = "What happens to a publisher under an id that is live already: it is refused, or takes over and the first is ended. With the same token it takes over in any case once the first has not been heard for two seconds, or for seven where it had paused its media." },
+
+	{ "conference.loudest", MU_OPTION_INT, AT(conference.loudest), .def = "5", .reloadable = true, .min = 1,
+		.max = MU_LOUDEST_MAX,
+		.help = "How many of those who speak in a conference are heard at once, where who makes it does not say. Conferences that there are keep what they have." },
+	{ "conference.members", MU_OPTION_INT, AT(conference.members), .def = "512", .reloadable = true, .min = 2,
+		.max = MU_MEMBERS_MAX,
+		.help = "Most members of a conference, those included whose connection is lost. Past it new ones are refused." },
 
 	{ "limits.sessions", MU_OPTION_INT, AT(limits.sessions), .def = "10000", .reloadable = true, .min = 1,
 		.max = 1000000,

@@ -183,7 +183,7 @@ struct mu_token {
 	char endpoint[128]; /* claim "endpoint": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
 	char issuer[128];
 	char conference[65];  /* claim "conference": the one id it is for, or a prefix that ends in an asterisk; absent: every one */
-	enum mu_token_role { MU_TOKEN_PARTICIPANT, MU_TOKEN_CHAIR, MU_TOKEN_LISTENER } role; /* claim "role", in a conference; absent: chair for who may operate, else participant */
+	enum mu_token_role { MU_TOKEN_PARTICIPANT, MU_TOKEN_CHAIR, MU_TOKEN_LISTENER } role; /* claim "role", in a conference */
 	uint8_t rank;	      /* claim "rank": of what it asks for, 0 highest; absent: MU_TOKEN_RANK */
 	uint32_t scopes;
 	int64_t not_before_s, expires_s; /* UTC seconds; expires_s is always set */
@@ -192,8 +192,6 @@ struct mu_token {
 bool mu_token_covers(const struct mu_token *t, const char *endpoint_id);
 /** The same for a conference's id. */
 bool mu_token_covers_conference(const struct mu_token *t, const char *id);
-/** The role of who says none: who may operate the gateway leads. */
-enum mu_token_role mu_token_role_unsaid(uint32_t scopes);
 /** "chair" and so on. */
 const char *mu_token_role_name(enum mu_token_role r);
 /** @return 0, -EINVAL */

@@ -211,12 +211,6 @@ int mu_token_role_parse(const char *text, enum mu_token_role *ret)
 	return -EINVAL;
 }
 
-/* Who may operate the gateway leads where nothing else is said. */
-enum mu_token_role mu_token_role_unsaid(uint32_t scopes)
-{
-	return scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN) ? MU_TOKEN_CHAIR : MU_TOKEN_PARTICIPANT;
-}
-
 static int conference_claims(json_t *claims, struct mu_token *ret, struct mu_error *e)
 {
 	json_t *role = json_object_get(claims, "role"), *rank = json_object_get(claims, "rank");
@@ -224,7 +218,6 @@ static int conference_claims(json_t *claims, struct mu_token *ret, struct mu_err
 
 	if (err)
 		return err;
-	ret->role = mu_token_role_unsaid(ret->scopes);
 	if (role && mu_token_role_parse(json_string_value(role), &ret->role) < 0)
 		return mu_error_set(e, -EBADMSG, "the token's claim \"role\" is not chair, participant or listener");
 	ret->rank = MU_TOKEN_RANK;
@@ -361,7 +354,7 @@ static json_t *make_claims(const struct mu_token *t, int64_t now_s)
 	if (!j || (t->endpoint[0] && json_object_set_new(j, "endpoint", json_string(t->endpoint))) ||
 		(t->issuer[0] && json_object_set_new(j, "iss", json_string(t->issuer))) ||
 		(t->conference[0] && json_object_set_new(j, "conference", json_string(t->conference))) ||
-		(t->role != mu_token_role_unsaid(t->scopes) && json_object_set_new(j, "role", json_string(roles[t->role]))) ||
+		(t->role != MU_TOKEN_PARTICIPANT && json_object_set_new(j, "role", json_string(roles[t->role]))) ||
 		(t->rank != MU_TOKEN_RANK && json_object_set_new(j, "rank", json_integer(t->rank))) ||
 		(t->not_before_s && json_object_set_new(j, "nbf", json_integer(t->not_before_s)))) {
 		json_decref(j);

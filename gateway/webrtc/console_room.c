@@ -342,7 +342,7 @@ static void role_of(const struct mu_token *t, enum mu_role *ret_role, unsigned *
 		[MU_TOKEN_LISTENER] = MU_ROLE_LISTENER,
 	};
 
-	*ret_role = roles[t->role];
+	*ret_role = t->scopes & (MU_SCOPE_OPERATE | MU_SCOPE_ADMIN) ? MU_ROLE_CHAIR : roles[t->role];
 	*ret_rank = t->rank;
 }
 

@@ -36,7 +36,7 @@ static void verify(const char *jwt, bool ours)
 		return;
 	if (!ours || !t.id[0] || !t.subject[0] || !t.scopes)
 		__builtin_trap();
-	if (t.rank > MU_TOKEN_RANK_MAX || !mu_token_role_name(t.role))
+	if (t.rank > MU_TOKEN_RANK_MAX || !*mu_token_role_name(t.role))
 		__builtin_trap();
 	mu_token_covers(&t, "camera-1");
 	mu_token_covers_conference(&t, "morning");

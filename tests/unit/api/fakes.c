@@ -83,7 +83,7 @@ bool mu_token_same(const struct mu_token *a, const struct mu_token *b)
 int mu_token_verify(
 	const struct mu_keyring *k, const char *jwt, int64_t now_s, struct mu_token *ret, struct mu_error *e)
 {
-	char **part = g_strsplit(jwt, ",", 6);
+	char **part = g_strsplit(jwt, ",", 7);
 	int ttl_s, err = 0;
 
 	(void)k;
@@ -98,6 +98,7 @@ int mu_token_verify(
 	g_strlcpy(ret->endpoint, part[3], sizeof(ret->endpoint));
 	ttl_s = atoi(part[4]);
 	g_strlcpy(ret->kid, part[5] ? part[5] : "", sizeof(ret->kid));
+	g_strlcpy(ret->conference, part[5] && part[6] ? part[6] : "", sizeof(ret->conference));
 	ret->expires_s = now_s + ttl_s;
 	if (strcmp(ret->id, "forged") == 0)
 		err = mu_error_set(e, -EPERM, "signature");

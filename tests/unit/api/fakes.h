@@ -37,8 +37,8 @@ void fake_init(void);
 void fake_done(void);
 void fake_stats(void);
 
-/** A token as the fake mu_token_verify reads it: "jti,subject,scopes,endpoint,seconds to live"; ",kid" may
- * follow. Static buffer. */
+/** A token as the fake mu_token_verify reads it: "jti,subject,scopes,endpoint,seconds to live"; ",kid" and
+ * ",conference" may follow. Static buffer. */
 const char *fake_token(const char *jti, const char *scopes, const char *endpoint, int ttl_s);
 
 /* --- a client in the same thread --- */

@@ -113,6 +113,83 @@ static void test_ids(void **state)
 	assert_null(mu_conferences_find(w->cs, "more"));
 }
 
+/* Titles are shown among other texts: what steers those is refused, with a reason; any script passes. */
+static void test_titles(void **state)
+{
+	static const char *const bad[] = { "", " ", "\xc2\xa0 ", "a\nb", "\x1b[2J", "\x7f", "\xc2\x9b", "\xe2\x80\xaegpj", "\xe2\x81\xa6",
+		"\xe2\x80\xa8", "\xe2\x80\x8b", "\xef\xbb\xbf", "\xef\xbf\xbe", "\xf3\xa0\x81\x81", "\xff", "\xc0\xae", "\xe0\x80\xae",
+		"\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe4\xbc" };
+	static const char *const good[] = { "晨会", "Réunion", "🚒👩‍🚒", "می‌خواهم", "صباح", "a b" };
+	struct world *w = *state;
+	struct mu_conference_spec spec = { .id = "morning" };
+	char text[MU_TITLE_MAX + 1];
+
+	assert_int_equal(mu_conferences_new(w->d, NULL, &w->cs), 0);
+	for (size_t i = 0; i < MU_ARRAY_LEN(bad); i++) {
+		spec.title = bad[i];
+		w->e.text[0] = '\0';
+		assert_int_equal(mu_conference_create(w->cs, &spec, &w->c, &w->e), -EINVAL);
+		assert_non_null(strstr(w->e.text, "the title"));
+	}
+	for (size_t len = MU_TITLE_MAX - 1; len <= MU_TITLE_MAX; len++) {
+		memset(text, 'x', len);
+		text[len] = '\0';
+		spec.title = text;
+		assert_int_equal(mu_conference_create(w->cs, &spec, &w->c, &w->e), len < MU_TITLE_MAX ? 0 : -EINVAL);
+		if (len < MU_TITLE_MAX)
+			assert_int_equal(mu_conference_end(w->c, NULL, &w->e), 0);
+	}
+	for (size_t i = 0; i < MU_ARRAY_LEN(good); i++) {
+		json_t *o;
+
+		spec.title = good[i];
+		assert_int_equal(mu_conference_create(w->cs, &spec, &w->c, &w->e), 0);
+		o = mu_conference_json(w->c);
+		assert_string_equal(json_string_value(json_object_get(o, "title")), good[i]);
+		json_decref(o);
+		assert_int_equal(mu_conference_end(w->c, NULL, &w->e), 0);
+	}
+	spec = (struct mu_conference_spec){ .id = "morning", .loudest = MU_LOUDEST_MAX + 1 };
+	assert_int_equal(mu_conference_create(w->cs, &spec, &w->c, &w->e), -EINVAL);
+}
+
+/* A member's name loses what steers; one of nothing else is its id. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *name, *want;
+	} cases[] = { { "大厅", "大厅" }, { "a\x1b[2J\nb", "a[2Jb" }, { "\xe2\x80\xaegpj", "gpj" }, { "\xed\xa0\x80x\xff", "x" },
+		{ "\xe2\x80\x8b", EAST }, { "", EAST } };
+	struct world *w = *state;
+
+	make(w, false);
+	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
+		json_t *o;
+
+		mu_conference_leave(w->c, EAST);
+		assert_int_equal(mu_conference_join(w->c, EAST, cases[i].name, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+		assert_string_equal(mu_conference_member(w->c, EAST)->name, cases[i].want);
+		o = mu_conference_json(w->c);
+		assert_non_null(o);
+		json_decref(o);
+	}
+}
+
+static void test_limits(void **state)
+{
+	struct world *w = *state;
+	struct mu_conference_spec spec = { .id = "morning" };
+
+	assert_int_equal(mu_conferences_new(w->d, NULL, &w->cs), 0);
+	mu_conferences_limit(w->cs, &(struct mu_conference_limits){ .loudest = 3, .members = 1 });
+	assert_int_equal(mu_conference_create(w->cs, &spec, &w->c, &w->e), 0);
+	assert_int_equal(mu_conference_loudest(w->c), 3);
+	assert_int_equal(mu_conference_join(w->c, HALL, NULL, MU_ROLE_CHAIR, 1, &w->e), 0);
+	assert_int_equal(mu_conference_join(w->c, EAST, NULL, MU_ROLE_CHAIR, 1, &w->e), -ENOSPC);
+	assert_non_null(strstr(w->e.text, "1 members"));
+	assert_int_equal(mu_conference_join(w->c, HALL, NULL, MU_ROLE_CHAIR, 1, &w->e), 0);
+}
+
 static void test_only_chairs_and_operators_lead(void **state)
 {
 	struct world *w = *state;
@@ -419,6 +496,47 @@ static void test_state_survives(void **state)
 	mu_conferences_free(again);
 }
 
+static json_t *member_of(json_t *state, const char *endpoint)
+{
+	json_t *m;
+	size_t i;
+
+	json_array_foreach (json_object_get(state, "members"), i, m) {
+		if (strcmp(json_string_value(json_object_get(m, "endpoint")), endpoint) == 0)
+			return m;
+	}
+	return NULL;
+}
+
+/* Since when it is, is part of what it is; and each member's own state is told with it. */
+static void test_what_is_shown_and_kept(void **state)
+{
+	struct world *w = *state;
+	struct mu_conferences *again;
+	json_t *o, *back;
+
+	make(w, false);
+	assert_int_equal(mu_screen_start(w->c, EAST, &w->e), 0);
+	mu_conference_speaks(w->c, WEST);
+	o = mu_conference_json(w->c);
+	assert_true(json_is_true(json_object_get(member_of(o, EAST), "screen")));
+	assert_true(json_is_false(json_object_get(member_of(o, WEST), "screen")));
+	assert_true(json_is_true(json_object_get(member_of(o, WEST), "speaks")));
+	assert_true(json_is_false(json_object_get(member_of(o, EAST), "speaks")));
+	json_object_set_new(o, "since", json_string("2026-11-24T22:04:40.123Z"));
+	json_object_set_new(o, "title", json_string("\x1b[1mold"));
+	json_object_set_new(o, "loudest", json_integer(-1));
+	assert_int_equal(mu_conferences_new(w->d, NULL, &again), 0);
+	assert_int_equal(mu_conferences_restore(again, o, &w->e), 0);
+	back = mu_conference_json(mu_conferences_find(again, "morning"));
+	assert_string_equal(json_string_value(json_object_get(back, "since")), "2026-11-24T22:04:40.123Z");
+	assert_string_equal(json_string_value(json_object_get(back, "title")), "[1mold");
+	assert_int_equal(json_integer_value(json_object_get(back, "loudest")), MU_LOUDEST_DEFAULT);
+	json_decref(back);
+	json_decref(o);
+	mu_conferences_free(again);
+}
+
 static void test_broken_state_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -447,6 +565,10 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_titles, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_shown_and_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_only_chairs_and_operators_lead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_join_leave_and_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),

@@ -206,6 +206,191 @@ static void test_full_disk(void **state)
 	close_all();
 }
 
+/* Files that were moved aside. */
+static int aside(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "test -z \"$(ls %s | grep broken)\"", folder);
+	return system(command) != 0;
+}
+
+static char *read_file(const char *name, size_t *ret_len)
+{
+	FILE *f = fopen(name, "r");
+	char *text;
+
+	assert_non_null(f);
+	fseek(f, 0, SEEK_END);
+	*ret_len = (size_t)ftell(f);
+	rewind(f);
+	text = malloc(*ret_len);
+	assert_int_equal(fread(text, 1, *ret_len, f), *ret_len);
+	fclose(f);
+	return text;
+}
+
+/* A disk that forgot some pages in the middle: rows before them can be read, and the file is kept byte for byte. */
+static void test_torn_pages_are_seen(void **state)
+{
+	char id[16], command[300], *before, *after, copy[128];
+	size_t len, after_len;
+	FILE *f;
+
+	(void)state;
+	open_all();
+	for (int i = 0; i < 200; i++) {
+		snprintf(id, sizeof(id), "c%d", i);
+		create(id);
+	}
+	close_all();
+	f = fopen(path, "r+");
+	fseek(f, 0, SEEK_END);
+	fseek(f, ftell(f) / 2 & ~4095L, SEEK_SET);
+	for (int i = 0; i < 4096; i++)
+		fputc(i * 7 + 1, f);
+	fclose(f);
+	before = read_file(path, &len);
+	assert_int_equal(open_all(), 0);
+	create("new");
+	close_all();
+	snprintf(copy, sizeof(copy), "%s/copy", folder);
+	snprintf(command, sizeof(command), "mv $(ls %s/conferences.db.broken-*Z) %s", folder, copy);
+	assert_int_equal(system(command), 0);
+	after = read_file(copy, &after_len);
+	assert_int_equal(after_len, len);
+	assert_memory_equal(before, after, len);
+	free(before);
+	free(after);
+	assert_int_equal(open_all(), 1);
+	close_all();
+}
+
+/* Two in one second must not meet under one name. */
+static void test_every_broken_file_is_kept(void **state)
+{
+	char command[128];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		FILE *f = fopen(path, "w");
+
+		fprintf(f, "no database %d, and longer than a header of SQLite is: 0123456789012345678901234567890123456789012345", i);
+		for (int k = 0; k < 200; k++)
+			fputs("0123456789", f);
+		fclose(f);
+		assert_int_equal(open_all(), 0);
+		close_all();
+	}
+	snprintf(command, sizeof(command), "test $(ls %s | grep -c 'broken-[^-]*\\(-[23]\\)\\?$') = 3", folder);
+	assert_int_equal(system(command), 0);
+}
+
+static void test_another_database_is_moved_aside(void **state)
+{
+	static const char *const others[] = { "CREATE TABLE revoked(jti TEXT)", "CREATE TABLE conference(a); PRAGMA user_version=1" };
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(others); i++) {
+		sqlite3 *other;
+
+		unlink(path);
+		assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(other, others[i], NULL, NULL, NULL), SQLITE_OK);
+		sqlite3_close(other);
+		assert_int_equal(open_all(), 0);
+		create("morning");
+		close_all();
+		assert_true(aside());
+		assert_int_equal(open_all(), 1);
+		close_all();
+	}
+}
+
+/* What may pass is no reason to begin without what goes on. */
+static void test_no_room_at_the_start(void **state)
+{
+	struct rlimit limit, small;
+	sqlite3 *other;
+
+	(void)state;
+	open_all();
+	create("morning");
+	close_all();
+	/* It was copied while it was open, say: what is to be written first is its mode of journal. */
+	assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	signal(SIGXFSZ, SIG_IGN);
+	small = limit;
+	small.rlim_cur = 1;
+	setrlimit(RLIMIT_FSIZE, &small);
+	assert_int_equal(mu_conference_db_new(path, &db, &e), -EIO);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	assert_non_null(strstr(e.text, "make room"));
+	assert_false(aside());
+	assert_int_equal(open_all(), 1);
+	close_all();
+}
+
+/* While the disk refuses, those that come and go leave nothing behind that waits; an end of one that is there does wait. */
+static void test_come_and_gone_on_a_full_disk(void **state)
+{
+	struct rlimit limit, small;
+	int64_t began = mu_clock_us();
+
+	(void)state;
+	open_all();
+	create("old");
+	while (mu_conference_db_stats(db).saved == 0)
+		assert_true(mu_clock_us() - began < 5000000);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	signal(SIGXFSZ, SIG_IGN);
+	small = limit;
+	small.rlim_cur = 1;
+	setrlimit(RLIMIT_FSIZE, &small);
+	create("first");
+	began = mu_clock_us();
+	while (mu_conference_db_stats(db).failed == 0)
+		assert_true(mu_clock_us() - began < 5000000);
+	for (int i = 0; i < 500; i++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "c%d", i);
+		assert_int_equal(mu_conference_end(create(id), NULL, &e), 0);
+	}
+	assert_int_equal(mu_conference_end(mu_conferences_find(cs, "old"), NULL, &e), 0);
+	/* ended while a try may have had some of them in its hands: these wait for its end */
+	began = mu_clock_us();
+	while (mu_conference_db_stats(db).failed < 2)
+		assert_true(mu_clock_us() - began < 10000000);
+	assert_in_range(mu_conference_db_stats(db).waiting, 1, 100);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	began = mu_clock_us();
+	while (mu_conference_db_stats(db).waiting > 0)
+		assert_true(mu_clock_us() - began < 10000000);
+	close_all();
+	assert_int_equal(open_all(), 1);
+	assert_non_null(mu_conferences_find(cs, "first"));
+	close_all();
+}
+
+static void test_others_may_not_read_it(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	open_all();
+	create("morning");
+	close_all();
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(open_all(), 1);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	close_all();
+}
+
 static void test_no_folder(void **state)
 {
 	(void)state;
@@ -222,6 +407,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_later_version_is_moved_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_rows_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_torn_pages_are_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_broken_file_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_database_is_moved_aside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_room_at_the_start, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_come_and_gone_on_a_full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_may_not_read_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_folder, setup, teardown),
 	};
 

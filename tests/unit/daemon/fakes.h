@@ -15,6 +15,8 @@ struct fakes {
 	struct mu_transport_options media;
 	struct mu_webrtc_options webrtc;
 	struct mu_api_options api;
+	struct mu_conference_limits conferences;
+	char kept[200]; /* path of the conferences' file */
 	unsigned stats_asked;
 	int keyrings;     /* alive */
 	size_t keys_left; /* in the ring that sessions were held against */

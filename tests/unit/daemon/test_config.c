@@ -156,6 +156,8 @@ static void test_defaults(void **state)
 	assert_int_equal(c->srtp.profiles.n, 3);
 	assert_int_equal(c->endpoints.hold_us, 10000000);
 	assert_int_equal(c->limits.publisher_bps, 50000000);
+	assert_int_equal(c->conference.loudest, 5);
+	assert_int_equal(c->conference.members, 512);
 	assert_int_equal(c->log.level, MU_LOG_INFO);
 	assert_int_equal(c->log.target, MU_LOG_AUTO);
 	assert_false(c->insecure_bench);
@@ -280,6 +282,8 @@ static const struct {
 		{ "x.yaml:3: media.gather: must be a duration (us, ms, s, min, h) from 0 to 5ms, not \"2\"" } },
 	{ GOOD "media: {receive_buffer: 1KiB}\n",
 		{ "x.yaml:3: media.receive_buffer: must be a size (B, KiB, MiB, GiB) from 64KiB to 1GiB, not \"1KiB\"" } },
+	{ GOOD "conference: {loudest: 65}\n", { "x.yaml:3: conference.loudest: must be a whole number from 1 to 64, not \"65\"" } },
+	{ GOOD "conference: {members: 1}\n", { "x.yaml:3: conference.members: must be a whole number from 2 to 512, not \"1\"" } },
 	{ GOOD "limits: {publisher_bitrate: 20M}\n",
 		{ "x.yaml:3: limits.publisher_bitrate: must be a bit rate (kbit/s, Mbit/s, Gbit/s) from 64kbit/s to 10Gbit/s, not \"20M\"" } },
 	{ GOOD "media: {pin: yes}\n", { "x.yaml:3: media.pin: must be true or false, not \"yes\"" } },

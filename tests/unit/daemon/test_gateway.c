@@ -153,11 +153,14 @@ static void test_built_up_and_taken_down_in_reverse(void **state)
 	struct mu_gateway *g =
 		start(BASE "state: state\nmedia: {workers: 2, port: 7000, listen: ['::1'], gather: 1ms}\n"
 			   "srtp: {engine: openssl, profiles: [AES128_CM_SHA1_80, AEAD_AES_128_GCM]}\n"
-			   "endpoints: {hold: 3s, second_publisher: take_over}\n");
+			   "endpoints: {hold: 3s, second_publisher: take_over}\nconference: {loudest: 3, members: 40}\n");
 	char path[64];
 
 	(void)state;
-	assert_string_equal(fakes.calls, "media+ directory+ webrtc+ api+ ");
+	assert_string_equal(fakes.calls, "media+ directory+ kept+ webrtc+ api+ ");
+	assert_non_null(strstr(fakes.kept, "/state/conferences.db"));
+	assert_int_equal(fakes.conferences.loudest, 3);
+	assert_int_equal(fakes.conferences.members, 40);
 	assert_int_equal(fakes.media.net.workers, 2);
 	assert_int_equal(fakes.media.net.port, 7000);
 	assert_int_equal(fakes.media.net.n_listen, 1);
@@ -174,7 +177,7 @@ static void test_built_up_and_taken_down_in_reverse(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 	fakes.calls[0] = '\0';
 	mu_gateway_free(g);
-	assert_string_equal(fakes.calls, "close api- webrtc- directory- media- ");
+	assert_string_equal(fakes.calls, "close api- webrtc- kept- directory- media- ");
 	assert_int_equal(fakes.keyrings, 0);
 }
 
@@ -263,6 +266,22 @@ static void test_drain_ends_at_its_deadline(void **state)
 	mu_gateway_free(g);
 }
 
+/* Sessions that do not end are left to the kernel; what conferences there are is written all the same. */
+static void test_conferences_are_written_in_any_case(void **state)
+{
+	struct mu_gateway *g = start(BASE "state: state\n");
+
+	(void)state;
+	fakes.sessions = 1;
+	fakes.deaf = true;
+	fakes.calls[0] = '\0';
+	mu_gateway_free(g);
+	assert_string_equal(fakes.calls, "close kept- ");
+	fakes.sessions = 0;
+	fakes.deaf = false;
+	mu_gateway_free(g);
+}
+
 static void test_second_signal_ends_at_once(void **state)
 {
 	struct mu_gateway *g = start(BASE "drain: {deadline: 10min}\n");
@@ -306,8 +325,10 @@ static void test_reload_takes_what_can_change(void **state)
 	said();
 	write_file("c.yaml",
 		"site: town\nauth: {keys: [a.pub, b.pub]}\nlog: {level: error}\nendpoints: {hold: 1s}\nmedia: {port: 1}\n"
-		"limits: {publisher_bitrate: 2Mbit/s}\n");
+		"limits: {publisher_bitrate: 2Mbit/s}\nconference: {loudest: 9}\n");
 	mu_reload(g);
+	assert_int_equal(fakes.conferences.loudest, 9);
+	assert_int_equal(fakes.conferences.members, 512);
 	assert_string_equal(fakes.calls, "webrtc~ api~ keys~ ");
 	assert_int_equal(fakes.keys_left, 2);
 	assert_int_equal(fakes.webrtc.hold_us, 1000000);
@@ -525,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup(test_drain_tells_closes_and_ends, set_up),
 		cmocka_unit_test_setup(test_drain_ends_at_its_deadline, set_up),
 		cmocka_unit_test_setup(test_second_signal_ends_at_once, set_up),
+		cmocka_unit_test_setup(test_conferences_are_written_in_any_case, set_up),
 		cmocka_unit_test_setup(test_signals_do_it, set_up),
 		cmocka_unit_test_setup(test_reload_takes_what_can_change, set_up),
 		cmocka_unit_test_setup(test_bad_reload_changes_nothing, set_up),

@@ -1,6 +1,7 @@
 /* What openapi.yaml says of ids, sessions, endpoints and events, held against what is made here. */
 #include <yaml.h>
 
+#include "conference/conference.h"
 #include "console/console.h"
 #include "fake_transport.h"
 
@@ -222,6 +223,34 @@ static void hear(struct mu_event_listener *l, const struct mu_event *ev)
 	g_strlcpy(h->kinds[h->n++], ev->kind, sizeof(h->kinds[0]));
 }
 
+static void hold_a_conference(struct mu_directory *d)
+{
+	struct mu_conference_spec spec = { .id = "morning" };
+	struct mu_conferences *cs;
+	struct mu_conference *c;
+
+	assert_int_equal(mu_conferences_new(d, NULL, &cs), 0);
+	assert_int_equal(mu_conference_create(cs, &spec, &c, NULL), 0);
+	assert_int_equal(mu_conference_join(c, "city/a", NULL, MU_ROLE_PARTICIPANT, 8, NULL), 0);
+	assert_int_equal(mu_conference_join(c, "city/b", NULL, MU_ROLE_PARTICIPANT, 8, NULL), 0);
+	mu_conference_absent(c, "city/b");
+	for (int on = 1; on >= 0; on--) {
+		assert_int_equal(mu_conference_mute(c, NULL, "city/b", on, NULL), 0);
+		assert_int_equal(mu_conference_lock(c, NULL, on, NULL), 0);
+	}
+	assert_int_equal(mu_conference_set_role(c, NULL, "city/b", MU_ROLE_PARTICIPANT, NULL), 0);
+	assert_int_equal(mu_floor_request(c, "city/a", NULL), 1);
+	assert_int_equal(mu_floor_request(c, "city/b", NULL), 0);
+	assert_int_equal(mu_screen_start(c, "city/a", NULL), 0);
+	assert_int_equal(mu_conference_broadcast(c, NULL, "city/a", NULL), 0);
+	assert_int_equal(mu_conference_view(c, "city/a", "city/b", NULL), 0);
+	assert_int_equal(mu_conference_set_layout(c, NULL, MU_LAYOUT_EQUAL, NULL), 0);
+	mu_conference_speaks(c, "city/a");
+	assert_int_equal(mu_conference_leave(c, "city/b"), 0);
+	assert_int_equal(mu_conference_end(c, NULL, NULL), 0);
+	mu_conferences_free(cs);
+}
+
 /* All that can happen here does; `reset` alone is the event stream's own. */
 static void test_every_kind_of_event_is_described(void **state)
 {
@@ -238,6 +267,7 @@ static void test_every_kind_of_event_is_described(void **state)
 	fake_fire(t, MU_TRANSPORT_CLOSED, "");
 	mu_directory_expire(f->d, INT64_MAX);
 	mu_webrtc_drain(f->w);
+	hold_a_conference(f->d);
 	mu_directory_unlisten(f->d, &h.listener);
 	for (unsigned i = 0; i < h.n; i++) {
 		if (!lists(kinds, h.kinds[i]))
