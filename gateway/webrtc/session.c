@@ -270,12 +270,15 @@ static void set_options(struct mu_webrtc *w, const struct mu_webrtc_options *o)
 {
 	struct mu_addr *advertise = copy_addrs(o->advertise, o->n_advertise);
 	struct mu_addr *listen = copy_addrs(o->listen, o->n_listen);
+	struct mu_addr *tcp = copy_addrs(o->tcp, o->n_tcp);
 
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
+	g_free((void *)(uintptr_t)w->o.tcp);
 	w->o = *o;
 	w->o.advertise = advertise;
 	w->o.listen = listen;
+	w->o.tcp = tcp;
 }
 
 static void on_event(struct mu_event_listener *l, const struct mu_event *ev)
@@ -328,6 +331,7 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	free(w->host);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
+	g_free((void *)(uintptr_t)w->o.tcp);
 	free(w);
 }
 
