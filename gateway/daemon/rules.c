@@ -129,7 +129,8 @@ static void check_advertise(const struct check *k)
 }
 
 /* Those of one item: an address, or a port at all of media.listen. */
-static unsigned expand_tcp(const struct mu_config *c, const struct mu_addr *item, struct mu_addr ret[MU_NET_LISTEN_MAX])
+static unsigned expand_tcp(
+	const struct mu_config *c, const struct mu_addr *item, struct mu_addr ret[MU_NET_LISTEN_MAX])
 {
 	uint16_t port = mu_addr_port(item) ? mu_addr_port(item) : (uint16_t)c->media.port;
 	bool all = item->sa.sa_family == AF_UNSPEC;
@@ -164,7 +165,8 @@ static bool same_place(const struct mu_addr *a, const struct mu_addr *b)
 	struct mu_addr x = *a;
 
 	mu_addr_set_port(&x, mu_addr_port(b));
-	return a->sa.sa_family == b->sa.sa_family && (mu_addr_is_any(a) || mu_addr_is_any(b) || mu_addr_equal(&x, b));
+	return a->sa.sa_family == b->sa.sa_family &&
+		(mu_addr_is_any(a) || mu_addr_is_any(b) || mu_addr_equal(&x, b));
 }
 
 /* Ports of all workers from a's on; of as many as there surely are. */
@@ -172,7 +174,8 @@ static bool takes_port(const struct mu_config *c, const struct mu_addr *a, const
 {
 	int from = mu_addr_port(a), port = mu_addr_port(b);
 
-	return from != 0 && port >= from && port < from + (int)MU_MAX(c->media.workers, 1) && same_place(a, b);
+	return from != 0 && port >= from && port < from + (int)MU_MAX(c->media.workers, 1) &&
+		same_place(a, b);
 }
 
 static void check_tcp_places(const struct check *k, const struct mu_addr *at, unsigned n)
@@ -192,7 +195,8 @@ static void check_tcp_places(const struct check *k, const struct mu_addr *at, un
 		for (unsigned j = 0; j < n; j++) {
 			if (i != j && takes_port(c, &at[j], &at[i]) &&
 				(i > j || mu_addr_port(&at[i]) != mu_addr_port(&at[j])))
-				mu_problems_add(k->p, c->path, line, "media.tcp: %s is taken twice, by a worker each",
+				mu_problems_add(k->p, c->path, line,
+					"media.tcp: %s is taken twice, by a worker each",
 					mu_addr_text(&at[i], text));
 		}
 		for (unsigned j = 0; j < c->http.listen.n; j++) {
@@ -211,8 +215,8 @@ static void check_tcp(const struct check *k)
 
 	if (n > MU_NET_LISTEN_MAX)
 		mu_problems_add(k->p, k->c->path, line_of(k, "media.tcp"),
-			"media.tcp: stands for %u addresses with media.listen, which are too many: at most %u", n,
-			MU_NET_LISTEN_MAX);
+			"media.tcp: stands for %u addresses with media.listen, which are too many: at most %u",
+			n, MU_NET_LISTEN_MAX);
 	check_tcp_places(k, at, MU_MIN(n, (unsigned)MU_NET_LISTEN_MAX));
 	if (k->c->insecure_bench && n <= MU_NET_LISTEN_MAX) {
 		struct mu_addr_list l = { .n = n };

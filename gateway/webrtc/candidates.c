@@ -119,8 +119,9 @@ void candidates_gather(const struct mu_webrtc *w, unsigned worker, struct sdp_ca
 	ret->n = by_udp.n + by_tcp.n;
 }
 
-/* RFC 8445, section 5.1.2.1: type preference 126 for host by UDP. By TCP 90, so that each is below all of UDP's (RFC 6544,
- * section 4.2, where the direction "passive" of a host candidate is 4). Then our order, component 1. */
+/* RFC 8445, section 5.1.2.1: type preference 126 for host by UDP. By TCP 90, so that each is below all of
+ * UDP's (RFC 6544, section 4.2, where the direction "passive" of a host candidate is 4). Then our order,
+ * component 1. */
 static uint32_t priority(const struct sdp_candidates *c, unsigned i)
 {
 	if (i < c->n_udp)
@@ -135,8 +136,8 @@ void sdp_candidates_write(GString *t, const struct sdp_candidates *c)
 	for (unsigned i = 0; i < c->n; i++) {
 		bool udp = i < c->n_udp;
 
-		g_string_append_printf(t, "a=candidate:%u 1 %s %u %s %u typ host%s\r\n", i + 1, udp ? "udp" : "tcp",
-			priority(c, i), mu_addr_host(&c->addr[i], host), mu_addr_port(&c->addr[i]),
-			udp ? "" : " tcptype passive");
+		g_string_append_printf(t, "a=candidate:%u 1 %s %u %s %u typ host%s\r\n", i + 1,
+			udp ? "udp" : "tcp", priority(c, i), mu_addr_host(&c->addr[i], host),
+			mu_addr_port(&c->addr[i]), udp ? "" : " tcptype passive");
 	}
 }

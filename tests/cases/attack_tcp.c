@@ -25,7 +25,8 @@ static int open_to(struct peer *p, uint16_t port)
 
 	inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 }, sizeof(int)); /* a peer that does not read is soon full */
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 },
+		sizeof(int)); /* a peer that does not read is soon full */
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0 &&
 		connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
 		return fd;

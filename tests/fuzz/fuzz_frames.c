@@ -1,4 +1,5 @@
-/* A stream from a stranger, in one piece and cut where its first bytes say: the same frames, or the same end. */
+/* A stream from a stranger, in one piece and cut where its first bytes say: the same frames, or the same end.
+ */
 #include "net/net_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
