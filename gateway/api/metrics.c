@@ -50,6 +50,8 @@ FIELD(tx_datagrams, s->net.tx_datagrams)
 FIELD(tx_bytes, s->net.tx_bytes)
 FIELD(tx_messages, s->net.tx_messages)
 FIELD(tx_calls, s->net.tx_calls)
+FIELD(tcp_open, s->net.tcp_open)
+FIELD(tcp_accepted, s->net.tcp_accepted)
 FIELD(handed_out, s->net.handed_out)
 FIELD(handed_in, s->net.handed_in)
 FIELD(busy, (double)s->net.busy_us / 1e6)
@@ -74,13 +76,15 @@ static const struct {
 	const char *name, *type, *help;
 	value_fn *fn;
 } per_worker[] = {
-	{ "received_datagrams_total", "counter", "UDP datagrams received.", rx_datagrams },
-	{ "received_bytes_total", "counter", "UDP payload bytes received.", rx_bytes },
+	{ "received_datagrams_total", "counter", "Datagrams received, by UDP or as a frame on TCP.", rx_datagrams },
+	{ "received_bytes_total", "counter", "Their payload bytes.", rx_bytes },
 	{ "receive_calls_total", "counter", "System calls that received.", rx_calls },
-	{ "sent_datagrams_total", "counter", "UDP datagrams sent.", tx_datagrams },
-	{ "sent_bytes_total", "counter", "UDP payload bytes sent.", tx_bytes },
+	{ "sent_datagrams_total", "counter", "Datagrams sent, by UDP or as a frame on TCP.", tx_datagrams },
+	{ "sent_bytes_total", "counter", "Their payload bytes.", tx_bytes },
 	{ "sent_messages_total", "counter", "Messages sent, each of one or more datagrams.", tx_messages },
 	{ "send_calls_total", "counter", "System calls that sent.", tx_calls },
+	{ "tcp_connections", "gauge", "Open TCP connections for media.", tcp_open },
+	{ "tcp_connections_total", "counter", "TCP connections for media accepted.", tcp_accepted },
 	{ "handed_out_total", "counter", "Packets handed to other workers.", handed_out },
 	{ "handed_in_total", "counter", "Packets taken over from other workers.", handed_in },
 	{ "worker_busy_seconds_total", "counter", "Time the worker spent awake.", busy },
@@ -137,11 +141,35 @@ static void drops(GString *t, const struct mu_media_stats *s, unsigned n)
 			{ "too_large", s[i].too_large },
 			{ "hand_full", s[i].net.hand_dropped },
 			{ "send_failed", s[i].net.tx_failed },
+			{ "tcp_slow", s[i].net.tcp_dropped },
+			{ "tcp_gone", s[i].net.tcp_gone },
 		};
 
 		for (size_t k = 0; k < MU_ARRAY_LEN(row); k++) {
 			g_string_append_printf(t, "muster_dropped_packets_total{worker=\"%u\",stage=\"%s\"}",
 				i, row[k].stage);
+			mu_metric_value(t, (double)row[k].n);
+		}
+	}
+}
+
+/* Connections that were not taken, or not kept: a client that is missing looks for its own here. */
+static void tcp_closed(GString *t, const struct mu_media_stats *s, unsigned n)
+{
+	mu_metric_head(t, "tcp_closed_total", "counter", "TCP connections for media that the gateway closed, by why.");
+	for (unsigned i = 0; i < n; i++) {
+		const struct {
+			const char *why;
+			uint64_t n;
+		} row[] = {
+			{ "limit", s[i].net.tcp_refused },
+			{ "unproven", s[i].net.tcp_unproven },
+			{ "malformed", s[i].net.tcp_malformed },
+		};
+
+		for (size_t k = 0; k < MU_ARRAY_LEN(row); k++) {
+			g_string_append_printf(
+				t, "muster_tcp_closed_total{worker=\"%u\",why=\"%s\"}", i, row[k].why);
 			mu_metric_value(t, (double)row[k].n);
 		}
 	}
@@ -209,6 +237,7 @@ static void scraped(void *arg, const struct mu_media_stats *s, unsigned n)
 	mu_metrics_sessions(t, r->api);
 	workers(t, s, n);
 	drops(t, s, n);
+	tcp_closed(t, s, n);
 	queue_times(t, s, n);
 	mu_metrics_conferences(t, r->api);
 	http(t, r->api);

@@ -87,6 +87,11 @@ static void set_list(struct load *l, const struct mu_option *o, const yaml_node_
 {
 	char allowed[400];
 
+	if (o->type == MU_OPTION_PLACES && n->type == YAML_SCALAR_NODE) {
+		mu_option_clear(o, l->c);
+		set_scalar(l, o, n);
+		return;
+	}
 	if (n->type != YAML_SEQUENCE_NODE) {
 		mu_problems_add(l->p, l->path, line_of(n), "%s: must be %s: [a, b]", o->path,
 			mu_option_allowed(o, allowed, sizeof(allowed)));

@@ -40,6 +40,8 @@ struct mu_config {
 		int64_t workers; /* 0: one a core */
 		int64_t port;	 /* 0: any free one */
 		struct mu_addr_list listen, advertise;
+		struct mu_addr_list tcp; /* as written: mu_config_tcp says what it stands for */
+		int64_t tcp_per_address;
 		int64_t gather_us;
 		bool pin;
 		int64_t receive_buffer, send_buffer; /* bytes */
@@ -105,6 +107,9 @@ void mu_config_free(struct mu_config *c);
 /** The rules between rows (rules.c). `line` has the line of each option, 0 for defaults; NULL: none is known.
  *  @return 0, -EINVAL with lines in p */
 int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_problems *p);
+/** Where worker 0 listens on TCP, as media.tcp says with the addresses and the port of media.listen and media.port.
+ *  @return how many; those past MU_NET_LISTEN_MAX are not in ret */
+unsigned mu_config_tcp(const struct mu_config *c, struct mu_addr ret[MU_NET_LISTEN_MAX]);
 /** Whether the files it names can be read. Apart from mu_config_load, so that an example can be checked anywhere.
  *  @return 0, -EINVAL with lines in p */
 int mu_config_check_files(const struct mu_config *c, struct mu_problems *p);

@@ -129,6 +129,9 @@ static void say_ready(const struct mu_gateway *g)
 	mu_info(MU_TOPIC, NULL, "muster " MU_VERSION ", site %s: %u workers, UDP from port %u, SRTP by %s",
 		g->config->site, mu_net_workers(mu_media_net(g->media)),
 		mu_net_port(mu_media_net(g->media), 0, 0), mu_media_engine(g->media));
+	if (g->n_tcp > 0)
+		mu_info(MU_TOPIC, NULL, "media by TCP too, from port %u",
+			mu_net_tcp_port(mu_media_net(g->media), 0, 0));
 	sd_notifyf(0, "READY=1\nSTATUS=Site %s is served.", g->config->site);
 }
 

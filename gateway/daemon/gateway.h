@@ -22,6 +22,8 @@ struct mu_gateway {
 	struct mu_keyring *keyring;
 	struct mu_ice_secrets ice;
 	struct mu_media *media;
+	struct mu_addr tcp[MU_NET_LISTEN_MAX]; /* where its workers listen on TCP */
+	unsigned n_tcp;
 	struct mu_directory *directory;
 	struct mu_conference_db *conference_db; /* NULL: nothing is kept */
 	struct mu_conferences *conferences;

@@ -21,6 +21,7 @@ bool mu_option_is_list(const struct mu_option *o)
 	case MU_OPTION_SOCKETS:
 	case MU_OPTION_HOSTS:
 	case MU_OPTION_ADDRESSES:
+	case MU_OPTION_PLACES:
 		return true;
 	default:
 		return false;
@@ -51,6 +52,7 @@ size_t mu_option_size(const struct mu_option *o)
 	case MU_OPTION_SOCKETS:
 	case MU_OPTION_HOSTS:
 	case MU_OPTION_ADDRESSES:
+	case MU_OPTION_PLACES:
 		return sizeof(struct mu_addr_list);
 	}
 	return 0;
@@ -125,15 +127,31 @@ static int set_text(const struct mu_option *o, char **at, const char *folder, co
 	return 0;
 }
 
+/* A port without an address: of no family. */
+static int parse_port(const char *text, struct mu_addr *ret)
+{
+	int64_t v;
+
+	if (mu_value_int(text, &v) < 0 || v > 65535)
+		return -EINVAL;
+	memset(ret, 0, sizeof(*ret));
+	mu_addr_set_port(ret, (uint16_t)v);
+	return 0;
+}
+
 static int add_addr(const struct mu_option *o, struct mu_addr_list *l, const char *text)
 {
 	struct mu_addr a, other;
 	bool has_port;
 
-	/* A port is there when the default makes no difference. */
-	if (mu_addr_parse(text, 0, &a) < 0 || mu_addr_parse(text, 1, &other) < 0)
-		return -EINVAL;
-	has_port = mu_addr_port(&a) == mu_addr_port(&other);
+	if (o->type == MU_OPTION_PLACES && parse_port(text, &a) == 0) {
+		has_port = true;
+	} else {
+		/* A port is there when the default makes no difference. */
+		if (mu_addr_parse(text, 0, &a) < 0 || mu_addr_parse(text, 1, &other) < 0)
+			return -EINVAL;
+		has_port = mu_addr_port(&a) == mu_addr_port(&other);
+	}
 	if ((o->type == MU_OPTION_SOCKETS && !has_port) || (o->type == MU_OPTION_HOSTS && has_port))
 		return -EINVAL;
 	for (unsigned i = 0; i < l->n; i++) {
@@ -220,6 +238,7 @@ int mu_option_set(const struct mu_option *o, struct mu_config *c, const char *fo
 	case MU_OPTION_SOCKETS:
 	case MU_OPTION_HOSTS:
 	case MU_OPTION_ADDRESSES:
+	case MU_OPTION_PLACES:
 		return add_addr(o, at, text);
 	}
 	return -EINVAL;

@@ -1,5 +1,6 @@
 /* options: from the configuration to what the modules take. */
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "daemon/gateway.h"
 #include "daemon/schema.h"
@@ -18,12 +19,25 @@ static unsigned worker_count(const struct mu_config *c)
 	return (unsigned)MU_MIN(CPU_COUNT(&cpus), MU_WORKERS_MAX);
 }
 
+/* A quarter of the descriptors for all workers: HTTP has half, and files and databases are few. */
+static unsigned tcp_connections(unsigned workers)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return MU_TCP_MAX;
+	return (unsigned)MU_MIN(MU_MAX(files.rlim_cur / 4 / workers, 16), MU_TCP_MAX);
+}
+
 static void net_options(const struct mu_config *c, struct mu_net_options *ret)
 {
 	ret->workers = worker_count(c);
 	ret->port = (uint16_t)c->media.port;
 	ret->n_listen = c->media.listen.n;
 	memcpy(ret->listen, c->media.listen.items, c->media.listen.n * sizeof(ret->listen[0]));
+	ret->n_tcp = mu_config_tcp(c, ret->tcp);
+	ret->tcp_per_source = (unsigned)c->media.tcp_per_address;
+	ret->tcp_connections = tcp_connections(ret->workers);
 	ret->pin = c->media.pin;
 	ret->rcvbuf = (int)c->media.receive_buffer;
 	ret->sndbuf = (int)c->media.send_buffer;
@@ -45,6 +59,8 @@ int mu_gateway_new_media(struct mu_gateway *g, struct mu_error *e)
 	for (unsigned i = 0; i < c->srtp.profiles.n; i++)
 		profiles[i] = profile_of[c->srtp.profiles.items[i]];
 	net_options(c, &o.net);
+	g->n_tcp = o.net.n_tcp;
+	memcpy(g->tcp, o.net.tcp, sizeof(g->tcp));
 	return mu_media_new(&o, &g->media, e);
 }
 
@@ -60,6 +76,8 @@ void mu_gateway_webrtc_options(const struct mu_gateway *g, struct mu_webrtc_opti
 		.n_advertise = c->media.advertise.n,
 		.listen = c->media.listen.items,
 		.n_listen = c->media.listen.n,
+		.tcp = g->tcp,
+		.n_tcp = g->n_tcp,
 		.hold_us = c->endpoints.hold_us,
 		.second = (enum mu_second_publisher)c->endpoints.second_publisher,
 		.max_sessions = (unsigned)c->limits.sessions,

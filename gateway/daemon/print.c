@@ -53,6 +53,8 @@ char *mu_option_allowed(const struct mu_option *o, char *ret, size_t size)
 		[MU_OPTION_HOSTS] = "a list of addresses without a port, such as 192.0.2.1 or 2001:db8::1",
 		[MU_OPTION_ADDRESSES] =
 			"a list of addresses, such as 192.0.2.1, 192.0.2.1:5000 or 2001:db8::1",
+		[MU_OPTION_PLACES] =
+			"a port, or a list of ports and addresses, such as 443, 192.0.2.1, 192.0.2.1:443 or [2001:db8::1]:443",
 	};
 	static const char *const number[] = {
 		[MU_OPTION_INT] = "a whole number",

@@ -162,6 +162,104 @@ static void check_ice(const struct check *k)
 		mu_problems_add(k->p, c->path, line_of(k, first), "%s: is for a TURN server, and ice.servers has none", first);
 }
 
+/* Those of one item: an address, or a port at all of media.listen. */
+static unsigned expand_tcp(
+	const struct mu_config *c, const struct mu_addr *item, struct mu_addr ret[MU_NET_LISTEN_MAX])
+{
+	uint16_t port = mu_addr_port(item) ? mu_addr_port(item) : (uint16_t)c->media.port;
+	bool all = item->sa.sa_family == AF_UNSPEC;
+	unsigned n = all ? c->media.listen.n : 1;
+
+	for (unsigned i = 0; i < n; i++) {
+		ret[i] = all ? c->media.listen.items[i] : *item;
+		mu_addr_set_port(&ret[i], port);
+	}
+	return n;
+}
+
+unsigned mu_config_tcp(const struct mu_config *c, struct mu_addr ret[MU_NET_LISTEN_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->media.tcp.n; i++) {
+		struct mu_addr some[MU_NET_LISTEN_MAX];
+		unsigned n_some = expand_tcp(c, &c->media.tcp.items[i], some);
+
+		for (unsigned k = 0; k < n_some; k++, n++) {
+			if (n < MU_NET_LISTEN_MAX)
+				ret[n] = some[k];
+		}
+	}
+	return n;
+}
+
+/* Whether two listen at one place: the same address, or one of them all addresses, of a family. */
+static bool same_place(const struct mu_addr *a, const struct mu_addr *b)
+{
+	struct mu_addr x = *a;
+
+	mu_addr_set_port(&x, mu_addr_port(b));
+	return a->sa.sa_family == b->sa.sa_family &&
+		(mu_addr_is_any(a) || mu_addr_is_any(b) || mu_addr_equal(&x, b));
+}
+
+/* Ports of all workers from a's on; of as many as there surely are. */
+static bool takes_port(const struct mu_config *c, const struct mu_addr *a, const struct mu_addr *b)
+{
+	int from = mu_addr_port(a), port = mu_addr_port(b);
+
+	return from != 0 && port >= from && port < from + (int)MU_MAX(c->media.workers, 1) &&
+		same_place(a, b);
+}
+
+static void check_tcp_places(const struct check *k, const struct mu_addr *at, unsigned n)
+{
+	const struct mu_config *c = k->c;
+	unsigned line = line_of(k, "media.tcp");
+	char text[MU_ADDR_TEXT];
+
+	for (unsigned i = 0; i < n; i++) {
+		if (is_group(&at[i]))
+			mu_problems_add(k->p, c->path, line, "media.tcp: %s is no address of one machine",
+				mu_addr_host(&at[i], text));
+		if (mu_addr_port(&at[i]) + (c->media.workers ? c->media.workers : MU_WORKERS_MAX) - 1 > 65535)
+			mu_problems_add(k->p, c->path, line,
+				"media.tcp: %s leaves no ports for the workers after the first, which take the next ones",
+				mu_addr_text(&at[i], text));
+		for (unsigned j = 0; j < n; j++) {
+			if (i != j && takes_port(c, &at[j], &at[i]) &&
+				(i > j || mu_addr_port(&at[i]) != mu_addr_port(&at[j])))
+				mu_problems_add(k->p, c->path, line,
+					"media.tcp: %s is taken twice, by a worker each",
+					mu_addr_text(&at[i], text));
+		}
+		for (unsigned j = 0; j < c->http.listen.n; j++) {
+			if (takes_port(c, &at[i], &c->http.listen.items[j]))
+				mu_problems_add(k->p, c->path, line,
+					"media.tcp: http.listen has %s already: give media another port, or another address",
+					mu_addr_text(&c->http.listen.items[j], text));
+		}
+	}
+}
+
+static void check_tcp(const struct check *k)
+{
+	struct mu_addr at[MU_NET_LISTEN_MAX];
+	unsigned n = mu_config_tcp(k->c, at);
+
+	if (n > MU_NET_LISTEN_MAX)
+		mu_problems_add(k->p, k->c->path, line_of(k, "media.tcp"),
+			"media.tcp: stands for %u addresses with media.listen, which are too many: at most %u",
+			n, MU_NET_LISTEN_MAX);
+	check_tcp_places(k, at, MU_MIN(n, (unsigned)MU_NET_LISTEN_MAX));
+	if (k->c->insecure_bench && n <= MU_NET_LISTEN_MAX) {
+		struct mu_addr_list l = { .n = n };
+
+		memcpy(l.items, at, n * sizeof(at[0]));
+		check_bench(k, "media.tcp", &l);
+	}
+}
+
 int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_problems *p)
 {
 	struct check k = { c, line, p };
@@ -172,6 +270,7 @@ int mu_config_check(const struct mu_config *c, const unsigned *line, struct mu_p
 	check_media_listen(&k);
 	check_advertise(&k);
 	check_ice(&k);
+	check_tcp(&k);
 	if (c->insecure_bench) {
 		check_bench(&k, "http.listen", &c->http.listen);
 		check_bench(&k, "media.listen", &c->media.listen);

@@ -22,6 +22,7 @@ enum mu_option_type { /* and the field it fills */
 	MU_OPTION_SOCKETS,   /* struct mu_addr_list: address and port */
 	MU_OPTION_HOSTS,     /* struct mu_addr_list: addresses without a port */
 	MU_OPTION_ADDRESSES, /* struct mu_addr_list: addresses, with a port or without */
+	MU_OPTION_PLACES,    /* the same, and ports without an address (of no family); one alone needs no list */
 };
 struct mu_option {
 	const char *path; /* "http.listen" */

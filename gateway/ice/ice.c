@@ -287,5 +287,5 @@ enum mu_ice_event mu_ice_input(struct mu_ice *ice, const struct mu_path *from, c
 
 bool mu_ice_consent(const struct mu_ice *ice, int64_t now_us)
 {
-	return ice->n_pairs && now_us - ice->last_check_us < MU_ICE_CONSENT_US;
+	return (ice->n_pairs || ice->lost) && now_us - ice->last_check_us < MU_ICE_CONSENT_US;
 }

@@ -1,8 +1,10 @@
-/* TCP connections of a worker: accepted, limited, read. All its TCP sockets are in an epoll set of their own, which is one
- * descriptor in the worker's: who has only UDP peers pays nothing, and a turn's work here is bounded whatever strangers do.
+/* TCP connections of a worker: accepted, limited, read. All its TCP sockets are in an epoll set of their own,
+ * which is one descriptor in the worker's: who has only UDP peers pays nothing, and a turn's work here is
+ * bounded whatever strangers do.
  *
- * Whoever connects is a stranger until the module above says that a valid check came by the connection. Strangers have some
- * seconds, and places of their own, where the oldest gives way to the newest: who holds connections open keeps nobody out. */
+ * Whoever connects is a stranger until the module above says that a valid check came by the connection.
+ * Strangers have some seconds, and places of their own, where the oldest gives way to the newest: who holds
+ * connections open keeps nobody out. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -11,20 +13,22 @@
 
 #include "net/net_internal.h"
 
-#define EVENTS_MAX    16		   /* connections in a turn */
-#define ACCEPT_MAX    16		   /* new ones in a turn, of a listening socket */
-#define READ_MAX      ((size_t)16 << 10)   /* bytes in a turn, of a connection */
+#define EVENTS_MAX    16                 /* connections in a turn */
+#define ACCEPT_MAX    16                 /* new ones in a turn, of a listening socket */
+#define READ_MAX      ((size_t)16 << 10) /* bytes in a turn, of a connection */
 #define RESUME_US     1000000
-#define BACKLOG	      512
-#define NOT_SENT_MAX  (16 << 10)	   /* bytes that wait in the kernel: what waits with us can still be dropped */
-#define USER_TIMEOUT  20000		   /* ms that a peer may leave data without acknowledgement */
-#define KEEP_IDLE     20		   /* s; a peer that is gone without a word is noticed after 40 */
+#define BACKLOG       512
+#define NOT_SENT_MAX  (16 << 10) /* bytes that wait in the kernel: what waits with us can still be dropped */
+#define USER_TIMEOUT  20000      /* ms that a peer may leave data without acknowledgement */
+#define KEEP_IDLE     20         /* s; a peer that is gone without a word is noticed after 40 */
 #define KEEP_INTERVAL 5
 #define KEEP_COUNT    4
 #define LISTENER      (UINT64_C(1) << 32) /* in an event's data: the socket with this index, no connection */
 _Static_assert(READ_MAX + FRAME_MAX <= RX_BUFFER, "a part of a frame lies before what is read");
 
-/* --- places ------------------------------------------------------------------------------------------------------------- */
+/* --- places
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 struct tcp_conn *tcp_find(const struct tcp *tcp, uint32_t conn)
 {
@@ -75,7 +79,8 @@ static int count(struct tcp *tcp, const struct mu_addr *source, int by)
 	return 0;
 }
 
-/* --- the end of a connection ---------------------------------------------------------------------------------------------- */
+/* --- the end of a connection
+ * ---------------------------------------------------------------------------------------------- */
 
 static void conn_free(struct tcp_conn *c)
 {
@@ -144,7 +149,9 @@ void mu_worker_disown(struct mu_worker *w, const struct mu_path *path)
 	mu_timer_set(w, &c->timer, mu_clock_us() + MU_TCP_PROVE_US);
 }
 
-/* --- accepting --------------------------------------------------------------------------------------------------------------- */
+/* --- accepting
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static void set_int(int fd, int level, int option, int value)
 {
@@ -191,7 +198,8 @@ static int conn_new(struct mu_worker *w, int fd, const struct mu_addr *from, int
 	return 0;
 }
 
-/* Room for one more, at the cost of the stranger who is here for longest. @return false: all that are here are known */
+/* Room for one more, at the cost of the stranger who is here for longest. @return false: all that are here
+ * are known */
 static bool make_room(struct mu_worker *w, int64_t now_us)
 {
 	struct tcp *tcp = w->tcp;
@@ -260,7 +268,9 @@ static void accept_some(struct mu_worker *w, unsigned which, int64_t now_us)
 	}
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static void give_up(struct mu_worker *w, unsigned n, int64_t now_us)
 {
@@ -337,7 +347,9 @@ void tcp_turn(struct mu_worker *w, int64_t now_us)
 	}
 }
 
-/* --- listening --------------------------------------------------------------------------------------------------------------- */
+/* --- listening
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static int listen_on(const struct mu_addr *at, int *ret_fd, uint16_t *ret_port)
 {
@@ -374,7 +386,8 @@ static int open_listener(struct mu_worker *w, unsigned i, struct mu_error *e)
 	mu_addr_set_port(&at, port ? (uint16_t)(port + w->index) : 0);
 	err = listen_on(&at, &tcp->listen[i].fd, &tcp->listen[i].port);
 	if (err < 0)
-		return mu_error_set(e, err, "TCP socket for media on %s: %s", mu_addr_text(&at, text), strerror(-err));
+		return mu_error_set(
+			e, err, "TCP socket for media on %s: %s", mu_addr_text(&at, text), strerror(-err));
 	tcp->n_listen++;
 	return epoll_ctl(tcp->epoll, EPOLL_CTL_ADD, tcp->listen[i].fd, &ev) < 0
 		? mu_error_set(e, -errno, "epoll: %s", strerror(errno))

@@ -1,6 +1,7 @@
-/* What leaves by connections. A connection takes whole packets or none: what the kernel does not take at once waits in a ring
- * of the connection's own, and where that is full, or what waits in it has waited for too long, packets are dropped as a full
- * socket buffer drops datagrams. Nobody waits for a peer that does not read. */
+/* What leaves by connections. A connection takes whole packets or none: what the kernel does not take at once
+ * waits in a ring of the connection's own, and where that is full, or what waits in it has waited for too
+ * long, packets are dropped as a full socket buffer drops datagrams. Nobody waits for a peer that does not
+ * read. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -9,7 +10,8 @@
 
 #define TCP_QUEUE    ((size_t)256 << 10) /* a large key frame and what follows it */
 #define TCP_RESERVED ((size_t)16 << 10)  /* of it, for checks, handshakes and reports */
-#define TCP_LATE_US  400000		 /* no media is taken while some has waited for so long: late video is of no use */
+#define TCP_LATE_US  400000 /* no media is taken while some has waited for so long: late video is of no use \
+			     */
 
 /* Frames of one message, as the kernel takes them. */
 struct frames {
@@ -86,7 +88,8 @@ static bool has_room(const struct tcp_conn *c, size_t len, bool reserved, int64_
 	return c->queue.used + len <= (reserved ? TCP_QUEUE : TCP_QUEUE - TCP_RESERVED);
 }
 
-/* Packets of a message of which the kernel took `sent` bytes. One that is torn is completed, whatever comes after it. */
+/* Packets of a message of which the kernel took `sent` bytes. One that is torn is completed, whatever comes
+ * after it. */
 static void keep(struct mu_worker *w, struct tcp_conn *c, const struct frames *f, size_t sent, bool reserved)
 {
 	int64_t now = mu_clock_us();
@@ -117,7 +120,8 @@ static void keep(struct mu_worker *w, struct tcp_conn *c, const struct frames *f
 		arm(w, c, true);
 }
 
-void tcp_send(struct mu_worker *w, const struct mu_path *path, uint8_t *data, size_t len, size_t segment, bool reserved)
+void tcp_send(struct mu_worker *w, const struct mu_path *path, uint8_t *data, size_t len, size_t segment,
+	bool reserved)
 {
 	struct tcp_conn *c = w->tcp ? tcp_find(w->tcp, path->conn) : NULL;
 	struct frames f;

@@ -96,8 +96,8 @@ char *sdp_codec_names(const struct mu_sdp_media *m, char *ret, size_t size);
 /* --- answering --- */
 
 struct sdp_candidates {
-	struct mu_addr addr[16];
-	unsigned n;
+	struct mu_addr addr[32]; /* UDP's, best first, then those of TCP */
+	unsigned n, n_udp;
 };
 /** What is said of one m-section; one that is not accepted is refused with port 0. */
 struct sdp_section {

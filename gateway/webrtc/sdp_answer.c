@@ -80,11 +80,11 @@ static void write_media_line(
 {
 	char host[MU_ADDR_TEXT];
 
-	g_string_append_printf(t, "m=%s %u %s", m->type, c->n > 0 ? mu_addr_port(&c->addr[0]) : 9, m->proto);
+	g_string_append_printf(t, "m=%s %u %s", m->type, c->n_udp > 0 ? mu_addr_port(&c->addr[0]) : 9, m->proto);
 	for (unsigned i = 0; i < s->n_codecs; i++)
 		g_string_append_printf(t, " %u", s->codecs[i]->pt);
 	g_string_append(t, "\r\n");
-	if (c->n > 0)
+	if (c->n_udp > 0)
 		line(t, "c=IN %s %s", family(&c->addr[0]), mu_addr_host(&c->addr[0], host));
 	else
 		line(t, "c=IN IP4 0.0.0.0");

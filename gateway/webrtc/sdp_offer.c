@@ -115,7 +115,7 @@ static void write_media_line(GString *t, const struct sdp_offer *o, const struct
 
 	g_string_append_printf(t, "m=%s %u UDP/TLS/RTP/SAVPF", s->kind == MU_AUDIO ? "audio" : "video",
 		s->refused         ? 0
-			: c->n > 0 ? mu_addr_port(&c->addr[0])
+			: c->n_udp > 0 ? mu_addr_port(&c->addr[0])
 				   : 9);
 	for (unsigned i = 0; i < sdp_offer_formats(s->kind); i++) {
 		struct mu_format f;
@@ -128,7 +128,7 @@ static void write_media_line(GString *t, const struct sdp_offer *o, const struct
 			g_string_append_printf(t, " %u", RED_PT);
 	}
 	g_string_append(t, "\r\n");
-	if (c->n > 0 && !s->refused)
+	if (c->n_udp > 0 && !s->refused)
 		line(t, "c=IN %s %s", c->addr[0].sa.sa_family == AF_INET6 ? "IP6" : "IP4",
 			mu_addr_host(&c->addr[0], host));
 	else

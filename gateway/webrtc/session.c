@@ -270,16 +270,19 @@ static void set_options(struct mu_webrtc *w, const struct mu_webrtc_options *o)
 {
 	struct mu_addr *advertise = copy_addrs(o->advertise, o->n_advertise);
 	struct mu_addr *listen = copy_addrs(o->listen, o->n_listen);
+	struct mu_addr *tcp = copy_addrs(o->tcp, o->n_tcp);
 
 	struct mu_ice_servers ice;
 
 	ice_servers_copy(&ice, &o->ice);
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
+	g_free((void *)(uintptr_t)w->o.tcp);
 	ice_servers_done(&w->o.ice);
 	w->o = *o;
 	w->o.advertise = advertise;
 	w->o.listen = listen;
+	w->o.tcp = tcp;
 	w->o.ice = ice;
 }
 
@@ -334,6 +337,7 @@ void mu_webrtc_free(struct mu_webrtc *w)
 	g_free((void *)(uintptr_t)w->o.advertise);
 	g_free((void *)(uintptr_t)w->o.listen);
 	ice_servers_done(&w->o.ice);
+	g_free((void *)(uintptr_t)w->o.tcp);
 	free(w);
 }
 

@@ -53,6 +53,8 @@ struct mu_webrtc_options {
 	const struct mu_addr *listen; /* as bound; wildcards are expanded to the machine's addresses of that family for
 					 candidates */
 	unsigned n_listen;
+	const struct mu_addr *tcp; /* where the workers listen on TCP, likewise; what is advertised goes for it too */
+	unsigned n_tcp;
 	int64_t hold_us; /* how long a vanished publisher's viewers wait */
 	enum mu_second_publisher second;
 	unsigned max_sessions; /* the last tenth is for publishers and for who may operate */

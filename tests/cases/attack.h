@@ -8,6 +8,7 @@
  * attack_main.c      options, the loop, commands from stdin
  * attack_session.c   sessions and what of theirs is counted; the window in which loss is measured
  * attack_send.c      datagrams and sealed packets that the caller wrote, and floods of them
+ * attack_tcp.c       sessions by TCP
  * attack_flood.c     floods that need fresh bytes each: forged, replayed, many SSRCs, many addresses, bad checks
  */
 #ifndef MU_ATTACK_H
@@ -39,6 +40,7 @@ struct session {
 	uint64_t in[KINDS], in_bytes[KINDS], out[KINDS], out_bytes[KINDS];
 	uint64_t last_rtp_ns; /* when media came last */
 	unsigned muted;    /* bits of kinds that do not leave */
+	struct stream *tcp; /* NULL: UDP */
 	bool stays;        /* goes on though it should give up: consent, key frames */
 	struct seen from[SSRCS_MAX], to[SSRCS_MAX];
 	struct kept *kept; /* KEPT_MAX; NULL: not asked for */
@@ -77,6 +79,13 @@ command_fn do_open, do_answer, do_await, do_state, do_mute, do_stay, do_keep, do
 
 /* attack_send.c */
 command_fn do_raw, do_rtp, do_rtcp;
+
+/* attack_tcp.c */
+command_fn do_tcp, do_hold;
+void tcp_close(struct session *s);
+void tcp_send(struct session *s, const uint8_t *data, size_t len);
+/** Read what came. @return whether any session is by TCP */
+bool tcp_poll(struct attack *a);
 
 /* attack_flood.c */
 command_fn do_forge, do_replay, do_ssrcs, do_spray, do_checks, do_steal, do_scraps;

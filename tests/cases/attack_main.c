@@ -42,6 +42,8 @@ static const struct {
 	{ "checks", do_checks },
 	{ "steal", do_steal },
 	{ "scraps", do_scraps },
+	{ "tcp", do_tcp },
+	{ "hold", do_hold },
 };
 
 /* load_peer.c tells; we look at states instead */
@@ -89,6 +91,8 @@ void turn(struct attack *a, uint64_t until_ns)
 		tick(a);
 		next_tick = ns + TICK_NS;
 	}
+	if (tcp_poll(a)) /* net_poll knows nothing of them */
+		next = MU_MIN(next, ns + 500000);
 	net_poll(a->load, MU_MIN(next, next_tick));
 }
 

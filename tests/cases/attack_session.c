@@ -70,7 +70,10 @@ void __wrap_net_send(struct peer *p, const uint8_t *data, size_t len)
 			memcpy(kept->data, data, len);
 		}
 	}
-	__real_net_send(p, data, len);
+	if (s && s->tcp)
+		tcp_send(s, data, len);
+	else
+		__real_net_send(p, data, len);
 }
 
 void __wrap_peer_input(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
@@ -223,6 +226,7 @@ const char *do_leave(struct attack *a, json_t *in, json_t *out)
 	if (!p)
 		return "no session";
 	free(session_of(p)->kept);
+	tcp_close(session_of(p));
 	peer_clear(p);
 	free(p);
 	a->session[id] = NULL;
@@ -235,6 +239,7 @@ void sessions_free(struct attack *a)
 		if (!a->session[i])
 			continue;
 		free(session_of(a->session[i])->kept);
+		tcp_close(session_of(a->session[i]));
 		peer_clear(a->session[i]);
 		free(a->session[i]);
 	}

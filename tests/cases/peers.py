@@ -96,9 +96,10 @@ class Stranger:
 
 
 class Session(Stranger):
-    """POSTs the offer at once; `mutate` may change it before, `up` waits until media flows."""
+    """POSTs the offer at once; `mutate` may change it before, `up` waits until media flows. `tcp`: by a connection."""
 
-    def __init__(self, peers, publish, stream, mutate=None, token="default", name=None, up=True, quiet=(), path=None):
+    def __init__(self, peers, publish, stream, mutate=None, token="default", name=None, up=True, quiet=(), path=None,
+                 tcp=False):
         g = peers.gateway
         opened = peers.do("open", publish=publish, stream=stream)
         self.peers, self.id, self.publishes, self.location = peers, opened["id"], publish, None
@@ -119,6 +120,10 @@ class Session(Stranger):
         self.remote_ufrag = re.search(r"a=ice-ufrag:(\S+)", self.answer).group(1)
         if quiet:
             self.do("mute", kinds=list(quiet))
+        if tcp:
+            found = re.search(r"a=candidate:\S+ 1 tcp \d+ \S+ (\d+) typ host tcptype passive", self.answer)
+            self.tcp_port = int(found.group(1))
+            self.do("tcp", port=self.tcp_port)
         self.do("answer", sdp=self.answer)
         if up:
             state = self.wait("up" if publish else "ready")

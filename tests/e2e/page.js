@@ -113,6 +113,14 @@ globalThis.muster = (() => {
     return { status: r.status, text, type: r.headers.get('content-type') || '', etag: r.headers.get('etag'),
       location: r.headers.get('location') };
   }
+  let way = {}; // candidates of another protocol are kept from the browser; `port`: the way to the gateway's own
+  const only = (protocol, port) => { way = { protocol, port }; };
+  const reachable = (sdp) => sdp.replace(/^a=candidate:.*\r\n/gm, (line) => {
+    const word = line.split(' ');
+    if (way.protocol && word[2] !== way.protocol) return '';
+    if (way.port) word[5] = way.port;
+    return word.join(' ');
+  });
   /** Offer, wait for candidates, POST, take the answer. The session, or an error with the status in it. */
   async function exchange(pc, url, token, trickle) {
     await pc.setLocalDescription(await pc.createOffer());
@@ -125,8 +133,8 @@ globalThis.muster = (() => {
       pc.close();
       throw new Error(`POST ${r.status} ${r.text}`);
     }
-    const session = { pc, token, url: new URL(r.location, url).href, etag: r.etag, answer: r.text };
-    await pc.setRemoteDescription({ type: 'answer', sdp: r.text });
+    const session = { pc, token, url: new URL(r.location, url).href, etag: r.etag, answer: reachable(r.text) };
+    await pc.setRemoteDescription({ type: 'answer', sdp: session.answer });
     return session;
   }
   /** The first sections of an SDP as a fragment (RFC 8840). */
@@ -397,7 +405,10 @@ globalThis.muster = (() => {
   /** The few figures of getStats that the tests look at. */
   async function figures(name) {
     const out = { state: sessions[name].pc.connectionState };
-    const stats = await sessions[name].pc.getStats();
+    const stats = await sessions[name].pc.getStats(), all = [...stats.values()];
+    const pair = stats.get(all.find((x) => x.type === 'transport')?.selectedCandidatePairId) ??
+      all.find((x) => x.type === 'candidate-pair' && x.selected);
+    out.protocol = stats.get(pair?.localCandidateId)?.protocol;
     for (const x of stats.values()) {
       if (x.type === 'outbound-rtp' && x.kind === 'video') {
         out.framesSent = x.framesSent;
@@ -424,6 +435,6 @@ globalThis.muster = (() => {
     /** As a page that crashes or loses its network: no DELETE. */
     vanish: (name) => sessions[name].pc.close(),
     connected: (name) => connected(sessions[name].pc),
-    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, sent,
+    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, sent, only,
   };
 })();

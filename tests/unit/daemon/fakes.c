@@ -66,6 +66,12 @@ uint16_t mu_net_port(const struct mu_net *n, unsigned i, unsigned listen)
 	return fakes.media.net.port;
 }
 
+uint16_t mu_net_tcp_port(const struct mu_net *n, unsigned i, unsigned listen)
+{
+	(void)n, (void)i;
+	return mu_addr_port(&fakes.media.net.tcp[listen]);
+}
+
 const char *mu_media_engine(const struct mu_media *m)
 {
 	(void)m;

@@ -153,6 +153,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->media.workers, 0);
 	assert_int_equal(c->media.gather_us, 1000);
 	assert_int_equal(c->media.receive_buffer, 4 << 20);
+	assert_int_equal(c->media.tcp.n, 0);
 	assert_int_equal(c->srtp.profiles.n, 3);
 	assert_int_equal(c->endpoints.hold_us, 10000000);
 	assert_int_equal(c->limits.publisher_bps, 50000000);
@@ -200,6 +201,42 @@ static void test_every_kind_of_value(void **state)
 	assert_int_equal(c->log.level, MU_LOG_TRACE);
 	assert_int_equal(c->log.target, MU_LOG_JSON);
 	mu_config_free(c);
+}
+
+/* What media.tcp stands for, with the rest of media. */
+static void test_tcp_places(void **state)
+{
+	static const struct {
+		const char *media, *want[4];
+	} cases[] = {
+		{ "tcp: 443, workers: 1", { "127.0.0.1:443" } },
+		{ "tcp: 0", { "127.0.0.1:5000" } },
+		{ "tcp: []", { NULL } },
+		{ "tcp: 7000, listen: [0.0.0.0, '::']", { "0.0.0.0:7000", "[::]:7000" } },
+		{ "tcp: 192.0.2.1, port: 6000", { "192.0.2.1:6000" } },
+		{ "tcp: [192.0.2.1, '[2001:db8::1]:7000', 192.0.2.2:7000], port: 6000",
+			{ "192.0.2.1:6000", "[2001:db8::1]:7000", "192.0.2.2:7000" } },
+		{ "tcp: [7000, 192.0.2.2]", { "127.0.0.1:7000", "192.0.2.2:5000" } },
+		{ "tcp: [7000, 7016]", { "127.0.0.1:7000", "127.0.0.1:7016" } },
+		{ "tcp: 8081, workers: 4", { "127.0.0.1:8081" } },
+		{ "tcp: 0, port: 0", { "127.0.0.1:0" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(cases); i++) {
+		struct mu_addr at[MU_NET_LISTEN_MAX];
+		char text[400], t[MU_ADDR_TEXT];
+		struct mu_config *c;
+		unsigned n;
+
+		snprintf(text, sizeof(text), GOOD "media: {%s}\n", cases[i].media);
+		c = load_text(text);
+		n = mu_config_tcp(c, at);
+		for (unsigned k = 0; k < n; k++)
+			assert_string_equal(mu_addr_text(&at[k], t), cases[i].want[k]);
+		assert_true(n == 4 || !cases[i].want[n]);
+		mu_config_free(c);
+	}
 }
 
 static void test_shipped_configs(void **state)
@@ -395,6 +432,31 @@ static const struct {
 		{ "x.yaml:3: media.advertise: 0.0.0.0 is no address a client can send to" } },
 	{ GOOD "media: {advertise: [255.255.255.255]}\n",
 		{ "x.yaml:3: media.advertise: 255.255.255.255 is no address a client can send to" } },
+	{ GOOD "media: {tcp: house}\n",
+		{ "x.yaml:3: media.tcp: must be a port, or a list of ports and addresses, such as 443, 192.0.2.1, 192.0.2.1:443 or [2001:db8::1]:443, not \"house\"" } },
+	{ GOOD "media: {tcp: 65536}\n",
+		{ "x.yaml:3: media.tcp: must be a port, or a list of ports and addresses, such as 443, 192.0.2.1, 192.0.2.1:443 or [2001:db8::1]:443, not \"65536\"" } },
+	{ GOOD "media: {tcp: [7000, 7000]}\n", { "x.yaml:3: media.tcp: \"7000\" is in the list twice" } },
+	{ GOOD "media: {tcp: ~}\n",
+		{ "x.yaml:3: media.tcp: has no value; it must be a port, or a list of ports and addresses, such as 443, 192.0.2.1, 192.0.2.1:443 or [2001:db8::1]:443" } },
+	{ GOOD "media: {tcp: 65530}\n",
+		{ "x.yaml:3: media.tcp: 127.0.0.1:65530 leaves no ports for the workers after the first, which take the next ones" } },
+	{ GOOD "media: {tcp: [7000, 127.0.0.1:7001], workers: 2}\n",
+		{ "x.yaml:3: media.tcp: 127.0.0.1:7001 is taken twice, by a worker each" } },
+	{ GOOD "media: {tcp: [7000, 127.0.0.1:7000]}\n",
+		{ "x.yaml:3: media.tcp: 127.0.0.1:7000 is taken twice, by a worker each" } },
+	{ GOOD "media: {tcp: 8079, workers: 2}\n",
+		{ "x.yaml:3: media.tcp: http.listen has 127.0.0.1:8080 already: give media another port, or another address" } },
+	{ GOOD "media: {tcp: ['0.0.0.0:8080']}\n",
+		{ "x.yaml:3: media.tcp: http.listen has 127.0.0.1:8080 already: give media another port, or another address" } },
+	{ GOOD "media: {tcp: ['224.0.0.1:80']}\n",
+		{ "x.yaml:3: media.tcp: 224.0.0.1 is no address of one machine" } },
+	{ GOOD "media: {listen: [127.0.0.1, 127.0.0.2, 127.0.0.3], tcp: [1000, 2000, 3000]}\n",
+		{ "x.yaml:3: media.tcp: stands for 9 addresses with media.listen, which are too many: at most 8" } },
+	{ "site: b\ninsecure_bench: true\nmedia: {tcp: 192.0.2.9}\n",
+		{ "x.yaml:3: media.tcp: 192.0.2.9 is not a loopback address, which insecure_bench demands: with it everybody who reaches the gateway may do everything" } },
+	{ GOOD "media: {tcp_per_address: 0}\n",
+		{ "x.yaml:3: media.tcp_per_address: must be a whole number from 1 to 4096, not \"0\"" } },
 	{ GOOD "media: {listen: [224.0.0.1, 'ff02::1']}\n",
 		{ "x.yaml:3: media.listen: 224.0.0.1 is no address of one machine, and no client would send there",
 			"x.yaml:3: media.listen: ff02::1 is no address of one machine, and no client would send there" } },
@@ -589,6 +651,7 @@ int main(void)
 		cmocka_unit_test(test_value_texts),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_kind_of_value),
+		cmocka_unit_test(test_tcp_places),
 		cmocka_unit_test(test_shipped_configs),
 		cmocka_unit_test(test_prometheus_example_is_yaml),
 		cmocka_unit_test(test_bad_files),

@@ -151,7 +151,7 @@ static gboolean on_later(gpointer arg)
 static void test_built_up_and_taken_down_in_reverse(void **state)
 {
 	struct mu_gateway *g =
-		start(BASE "state: state\nmedia: {workers: 2, port: 7000, listen: ['::1'], gather: 1ms}\n"
+		start(BASE "state: state\nmedia: {workers: 2, port: 7000, listen: ['::1'], gather: 1ms, tcp: 443}\n"
 			   "srtp: {engine: openssl, profiles: [AES128_CM_SHA1_80, AEAD_AES_128_GCM]}\n"
 			   "endpoints: {hold: 3s, second_publisher: take_over}\nconference: {loudest: 3, members: 40}\n");
 	char path[64];
@@ -164,6 +164,10 @@ static void test_built_up_and_taken_down_in_reverse(void **state)
 	assert_int_equal(fakes.media.net.workers, 2);
 	assert_int_equal(fakes.media.net.port, 7000);
 	assert_int_equal(fakes.media.net.n_listen, 1);
+	assert_int_equal(fakes.media.net.n_tcp, 1);
+	assert_int_equal(mu_addr_port(&fakes.media.net.tcp[0]), 443);
+	assert_int_equal(fakes.media.net.tcp_per_source, 512);
+	assert_in_range(fakes.media.net.tcp_connections, 16, MU_TCP_MAX);
 	assert_int_equal(fakes.media.gather_us, 1000);
 	assert_string_equal(fakes.media.srtp_engine, "openssl");
 	assert_int_equal(fakes.profiles[0], MU_SRTP_AES128_CM_SHA1_80);

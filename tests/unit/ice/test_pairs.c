@@ -291,6 +291,28 @@ static void test_forgotten_while_in_use(void **state)
 	assert_false(ice.lost);
 }
 
+/* A peer whose only connection broke has as long to make another as one that says nothing. */
+static void test_forgotten_and_nothing_left(void **state)
+{
+	struct mu_path a = connection(MU_TCP_MAX), b = connection(MU_TCP_MAX + 1);
+	struct mu_ice ice;
+
+	(void)state;
+	mu_ice_init(&ice);
+	ask(&ice, &a, true, 1000);
+	mu_ice_settle(&ice);
+	assert_false(mu_ice_forget(&ice, &a));
+	assert_int_equal(ice.n_pairs, 0);
+	assert_true(mu_ice_consent(&ice, MU_ICE_CONSENT_US));
+	assert_false(mu_ice_consent(&ice, 1000 + MU_ICE_CONSENT_US));
+	ask(&ice, &b, false, 2000); /* not chosen yet */
+	assert_true(ice.lost);
+	assert_true(mu_ice_consent(&ice, MU_ICE_CONSENT_US));
+	ask(&ice, &b, true, 3000);
+	assert_int_equal(ice.used.conn, b.conn);
+	assert_true(mu_ice_consent(&ice, 2000 + MU_ICE_CONSENT_US));
+}
+
 static void test_consent(void **state)
 {
 	struct mu_path a = path_of("192.0.2.1", 1000), b = path_of("192.0.2.2", 1000);
@@ -325,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_connections_are_told_apart),
 		cmocka_unit_test(test_forgotten_in_the_handshake),
 		cmocka_unit_test(test_forgotten_while_in_use),
+		cmocka_unit_test(test_forgotten_and_nothing_left),
 		cmocka_unit_test(test_consent),
 		cmocka_unit_test(test_path_of_the_handshake),
 		cmocka_unit_test(test_nomination_alone_moves_nothing),

@@ -55,9 +55,11 @@ static void test_too_long(void **state)
 	size_t at = 0, len;
 
 	(void)state;
-	assert_int_equal(frame_next(data, sizeof(data), &at, &got, &len), 1); /* what came before it is good */
+	assert_int_equal(
+		frame_next(data, sizeof(data), &at, &got, &len), 1); /* what came before it is good */
 	assert_int_equal(frame_next(data, sizeof(data), &at, &got, &len), -EBADMSG);
-	assert_int_equal(frame_next(data, sizeof(data) - 1, &at, &got, &len), 0); /* half a length says nothing */
+	assert_int_equal(
+		frame_next(data, sizeof(data) - 1, &at, &got, &len), 0); /* half a length says nothing */
 	at = 0;
 	assert_int_equal(frame_next((const uint8_t *)"\xff\xff", 2, &at, &got, &len), -EBADMSG);
 }

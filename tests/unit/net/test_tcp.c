@@ -1,203 +1,17 @@
-/* Connections: a worker driven by hand, peers that are plain sockets on loopback, time that the test moves. */
-#include <errno.h>
-#include <poll.h>
+/* Connections: frames in at every cut, packets out to peers that read and that do not, paths that outlive
+ * them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "net/net_internal.h"
+#include "tcp_kit.h"
 
-#define SECOND INT64_C(1000000)
-
-static struct {
-	unsigned datagrams, closed;
-	size_t bytes;
-	uint8_t data[16384]; /* all that came, end to end */
-	struct mu_path last, last_closed;
-	bool prove, echo;
-} fx;
-static struct mu_net *net;
-static struct mu_worker *worker;
-static int64_t now;
-
-/* --- the module above --- */
-
-static int on_start(struct mu_worker *w, void *arg)
-{
-	(void)w;
-	(void)arg;
-	return 0;
-}
-
-static void on_datagrams(struct mu_worker *w, const struct mu_datagram *d, size_t n, int64_t now_us)
-{
-	(void)now_us;
-	for (size_t i = 0; i < n; i++) {
-		assert_true(fx.bytes + d[i].len <= sizeof(fx.data));
-		memcpy(fx.data + fx.bytes, d[i].data, d[i].len);
-		fx.bytes += d[i].len;
-		fx.datagrams++;
-		fx.last = *d[i].path;
-		if (fx.prove)
-			mu_worker_prove(w, d[i].path);
-		if (fx.echo)
-			mu_worker_send_copy(w, d[i].path, d[i].data, d[i].len);
-	}
-}
-
-static int64_t on_flush(struct mu_worker *w, int64_t now_us)
-{
-	(void)w;
-	(void)now_us;
-	return INT64_MAX;
-}
-
-static void on_handed(struct mu_worker *w, const struct mu_hand *h, int64_t now_us)
-{
-	(void)w;
-	(void)h;
-	(void)now_us;
-}
-
-static void on_stop(struct mu_worker *w)
-{
-	(void)w;
-}
-
-static void on_discard(const struct mu_hand *h)
-{
-	(void)h;
-}
-
-static void on_closed(struct mu_worker *w, const struct mu_path *path, int64_t now_us)
-{
-	(void)w;
-	(void)now_us;
-	fx.closed++;
-	fx.last_closed = *path;
-	mu_worker_disown(w, path); /* harmless, though it is about to go */
-}
-
-static const struct mu_net_ops ops = { on_start, on_datagrams, on_flush, on_handed, on_stop, on_discard, on_closed };
-
-/* --- a worker and its peers --- */
-
-static void up(unsigned connections, unsigned per_source)
-{
-	struct mu_net_options o = { .workers = 1,
-		.n_listen = 1,
-		.n_tcp = 2,
-		.driven = true,
-		.tcp_connections = connections,
-		.tcp_per_source = per_source };
-	struct mu_error e;
-
-	memset(&fx, 0, sizeof(fx));
-	now = 1000 * SECOND;
-	mu_clock_drive(now);
-	assert_int_equal(mu_addr_parse("127.0.0.1", 0, &o.listen[0]), 0);
-	assert_int_equal(mu_addr_parse("127.0.0.3", 0, &o.tcp[0]), 0);
-	assert_int_equal(mu_addr_parse("127.0.0.1", 0, &o.tcp[1]), 0);
-	if (mu_net_new(&o, &ops, NULL, &net, &e) < 0)
-		fail_msg("%s", e.text);
-	worker = mu_net_worker(net, 0);
-}
-
-static void down(void)
-{
-	mu_net_free(net);
-	mu_clock_drive(0);
-}
-
-static const struct mu_net_stats *stats(void)
-{
-	return mu_worker_stats(worker);
-}
-
-static void pass(int64_t us)
-{
-	now += us;
-	mu_clock_drive(now);
-	mu_worker_turn(worker, 0);
-}
-
-/* Turns until it is so: loopback delivers soon, but not always before the call that sent returns. */
-#define TURN_UNTIL(cond)                                              \
-	do {                                                          \
-		for (unsigned i_ = 0; !(cond); i_++) {                \
-			assert_true(i_ < 5000);                       \
-			mu_worker_turn(worker, 0);                    \
-			if (i_ > 10)                                  \
-				poll(NULL, 0, 1);                     \
-		}                                                     \
-	} while (0)
-
-static int peer_from(const char *source)
-{
-	struct mu_addr to, from;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(mu_addr_parse("127.0.0.1", mu_net_tcp_port(net, 0, 1), &to), 0);
-	assert_int_equal(mu_addr_parse(source, 0, &from), 0);
-	assert_int_equal(bind(fd, &from.sa, mu_addr_size(&from)), 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int)); /* soon full */
-	assert_int_equal(connect(fd, &to.sa, mu_addr_size(&to)), 0);
-	return fd;
-}
-
-/* Connected, and the worker knows. */
-static int peer_known(void)
-{
-	uint64_t before = stats()->tcp_accepted;
-	int fd = peer_from("127.0.0.1");
-
-	TURN_UNTIL(stats()->tcp_accepted > before);
-	return fd;
-}
-
-static void say(int fd, const char *text)
-{
-	uint8_t frame[FRAME_MAX];
-	size_t n = frame_head(strlen(text), frame);
-	unsigned before = fx.datagrams;
-
-	memcpy(frame + FRAME_HEAD, text, strlen(text));
-	assert_int_equal(send(fd, frame, n, MSG_NOSIGNAL), n);
-	TURN_UNTIL(fx.datagrams > before);
-}
-
-/* A proven connection. */
-static int peer_proven(struct mu_path *ret)
-{
-	int fd = peer_known();
-
-	fx.prove = true;
-	say(fd, "it is me");
-	fx.prove = false;
-	*ret = fx.last;
-	return fd;
-}
-
-/* @return false: the connection is gone */
-static bool alive(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char c;
-
-	return poll(&p, 1, 0) == 0 || recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-static void await_gone(int fd)
-{
-	TURN_UNTIL(!alive(fd));
-	close(fd);
-}
-
-/* --- frames in ------------------------------------------------------------------------------------------------------------- */
+/* --- frames in
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static void send_all(int fd, const uint8_t *data, size_t len)
 {
@@ -259,8 +73,16 @@ static void test_too_long_a_frame_ends_only_its_connection(void **state)
 	good = peer_proven(&path);
 	bad = peer_known();
 	half = peer_known();
-	assert_int_equal(send(half, "\x05\xdc" "abc", 5, 0), 5);
-	assert_int_equal(send(bad, "\x05\xdd" "abc", 5, 0), 5);
+	assert_int_equal(send(half,
+				 "\x05\xdc"
+				 "abc",
+				 5, 0),
+		5);
+	assert_int_equal(send(bad,
+				 "\x05\xdd"
+				 "abc",
+				 5, 0),
+		5);
 	await_gone(bad);
 	assert_int_equal(stats()->tcp_malformed, 1);
 	fx.echo = true;
@@ -273,7 +95,9 @@ static void test_too_long_a_frame_ends_only_its_connection(void **state)
 	down();
 }
 
-/* --- packets out --------------------------------------------------------------------------------------------------------------- */
+/* --- packets out
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static size_t read_all(int fd, uint8_t *ret, size_t size)
 {
@@ -358,8 +182,8 @@ static void read_packets(struct reader *r, int fd)
 	}
 }
 
-/* A peer that does not read: nothing waits for it, it loses whole packets, and has what fits once it reads. Checks are
- * answered though media is dropped. Others notice nothing. */
+/* A peer that does not read: nothing waits for it, it loses whole packets, and has what fits once it reads.
+ * Checks are answered though media is dropped. Others notice nothing. */
 static void test_slow_reader(void **state)
 {
 	struct reader *r = calloc(1, sizeof(*r)), *other = calloc(1, sizeof(*other));
@@ -431,7 +255,8 @@ static void test_late_media_is_not_queued(void **state)
 	down();
 }
 
-/* --- paths and connections --------------------------------------------------------------------------------------------------- */
+/* --- paths and connections
+ * --------------------------------------------------------------------------------------------------- */
 
 static void test_path_outlives_its_connection(void **state)
 {
@@ -445,7 +270,7 @@ static void test_path_outlives_its_connection(void **state)
 	assert_int_equal(fx.last_closed.conn, old.conn);
 	fd = peer_proven(&new);
 	assert_int_equal(mu_path_place(&new), mu_path_place(&old)); /* the same place, */
-	assert_int_not_equal(new.conn, old.conn);		    /* another connection */
+	assert_int_not_equal(new.conn, old.conn);                   /* another connection */
 	mu_worker_send_copy(worker, &old, "lost", 4);
 	memset(mu_worker_reserve(worker), 0, 300);
 	mu_worker_send(worker, &old, 300, 100);
@@ -460,165 +285,6 @@ static void test_path_outlives_its_connection(void **state)
 	down();
 }
 
-static void test_strangers_have_ten_seconds(void **state)
-{
-	struct mu_path path;
-	int silent, noisy, good;
-
-	(void)state;
-	up(0, 0);
-	silent = peer_known();
-	noisy = peer_known();
-	good = peer_proven(&path);
-	pass(MU_TCP_PROVE_US - SECOND);
-	say(noisy, "rubbish");
-	assert_true(alive(silent));
-	pass(2 * SECOND);
-	await_gone(silent);
-	await_gone(noisy);
-	assert_int_equal(fx.closed, 2);
-	assert_int_equal(stats()->tcp_unproven, 2);
-	assert_int_equal(stats()->tcp_open, 1);
-	assert_true(alive(good));
-	pass(MU_TCP_IDLE_US - 12 * SECOND); /* 59 s after its check */
-	say(good, "that is no check");
-	assert_true(alive(good));
-	pass(2 * SECOND);
-	await_gone(good);
-	down();
-}
-
-static void test_disowned(void **state)
-{
-	struct mu_path path, again;
-	int fd, fd2;
-
-	(void)state;
-	up(0, 0);
-	fd = peer_proven(&path);
-	fd2 = peer_proven(&again);
-	mu_worker_disown(worker, &path);
-	mu_worker_disown(worker, &again);
-	mu_worker_send_copy(worker, &path, "bye", 3);
-	pass(MU_TCP_PROVE_US - SECOND);
-	mu_worker_prove(worker, &again); /* somebody else's now */
-	pass(2 * SECOND);
-	assert_int_equal(fx.closed, 1);
-	assert_int_equal(recv(fd, &(char[5]){ 0 }, 5, MSG_WAITALL), 5);
-	await_gone(fd);
-	assert_true(alive(fd2));
-	close(fd2);
-	down();
-}
-
-/* --- limits ---------------------------------------------------------------------------------------------------------------------- */
-
-static void test_limit_of_a_source(void **state)
-{
-	int fd[4];
-
-	(void)state;
-	up(0, 2);
-	for (int i = 0; i < 4; i++)
-		fd[i] = peer_from(i < 3 ? "127.0.0.1" : "127.0.0.9");
-	TURN_UNTIL(stats()->tcp_accepted == 3);
-	assert_int_equal(stats()->tcp_refused, 1);
-	await_gone(fd[2]);
-	assert_true(alive(fd[0]) && alive(fd[1]) && alive(fd[3]));
-	close(fd[0]); /* and then there is room for another */
-	TURN_UNTIL(fx.closed == 1);
-	fd[0] = peer_known();
-	for (int i = 0; i < 4; i++)
-		close(i == 2 ? -1 : fd[i]);
-	down();
-}
-
-/* Strangers have a quarter of the places, and the oldest goes; who is known stays. */
-static void test_limit_of_strangers(void **state)
-{
-	struct mu_path path;
-	int good, fd[5];
-
-	(void)state;
-	up(16, 0);
-	good = peer_proven(&path);
-	for (int i = 0; i < 5; i++)
-		fd[i] = peer_known();
-	await_gone(fd[0]);
-	assert_int_equal(stats()->tcp_refused, 1);
-	assert_int_equal(stats()->tcp_open, 5);
-	for (int i = 1; i < 5; i++) {
-		assert_true(alive(fd[i]));
-		close(fd[i]);
-	}
-	assert_true(alive(good));
-	close(good);
-	down();
-}
-
-static void test_limit_of_all(void **state)
-{
-	struct mu_path path;
-	int fd[4], more;
-
-	(void)state;
-	up(4, 0);
-	for (int i = 0; i < 4; i++)
-		fd[i] = peer_proven(&path);
-	more = peer_from("127.0.0.1");
-	await_gone(more);
-	assert_int_equal(stats()->tcp_refused, 1);
-	for (int i = 0; i < 4; i++) {
-		assert_true(alive(fd[i]));
-		close(fd[i]);
-	}
-	down();
-}
-
-/* No descriptor is free: the worker does not spin, and goes on when there are some again. */
-static void test_descriptors_run_out(void **state)
-{
-	struct rlimit all, few;
-	int fd, lowest;
-	uint64_t refused;
-
-	(void)state;
-	up(0, 0);
-	fd = peer_from("127.0.0.1");
-	lowest = dup(0);
-	close(lowest);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
-	few = all;
-	few.rlim_cur = (rlim_t)lowest;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	TURN_UNTIL(stats()->tcp_refused == 1);
-	for (int i = 0; i < 20; i++)
-		mu_worker_turn(worker, 0);
-	refused = stats()->tcp_refused;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
-	assert_int_equal(refused, 1);
-	assert_int_equal(stats()->tcp_accepted, 0);
-	pass(SECOND);
-	TURN_UNTIL(stats()->tcp_accepted == 1);
-	close(fd);
-	down();
-}
-
-static void test_port_in_use(void **state)
-{
-	struct mu_net_options o = { .workers = 1, .n_listen = 1, .n_tcp = 1, .driven = true };
-	struct mu_net *second;
-	struct mu_error e;
-
-	(void)state;
-	up(0, 0);
-	mu_addr_parse("127.0.0.1", 0, &o.listen[0]);
-	mu_addr_parse("127.0.0.1", mu_net_tcp_port(net, 0, 1), &o.tcp[0]);
-	assert_int_equal(mu_net_new(&o, &ops, NULL, &second, &e), -EADDRINUSE);
-	assert_non_null(strstr(e.text, "TCP socket for media on 127.0.0.1:"));
-	down();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -628,13 +294,6 @@ int main(void)
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_late_media_is_not_queued),
 		cmocka_unit_test(test_path_outlives_its_connection),
-		cmocka_unit_test(test_strangers_have_ten_seconds),
-		cmocka_unit_test(test_disowned),
-		cmocka_unit_test(test_limit_of_a_source),
-		cmocka_unit_test(test_limit_of_strangers),
-		cmocka_unit_test(test_limit_of_all),
-		cmocka_unit_test(test_descriptors_run_out),
-		cmocka_unit_test(test_port_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

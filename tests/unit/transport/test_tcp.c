@@ -108,7 +108,8 @@ static void test_udp_from_the_same_address(void **state)
 		other.peer.fd = own;
 		stage_end(&other);
 	}
-	/* and a keyed session's media from there, though its keys are right, is not looked at: no check came by UDP */
+	/* and a keyed session's media from there, though its keys are right, is not looked at: no check came
+	 * by UDP */
 	{
 		int own = pub.peer.fd;
 
@@ -169,7 +170,8 @@ static void test_connection_changes_hands(void **state)
 	stage_down();
 }
 
-/* The connection breaks, the peer makes another, and its nomination is enough: nobody can be at the old one. */
+/* The connection breaks, the peer makes another, and its nomination is enough: nobody can be at the old one.
+ */
 static void test_connection_comes_back(void **state)
 {
 	struct session pub, view;
@@ -186,7 +188,8 @@ static void test_connection_comes_back(void **state)
 	assert_true(lost);
 	stage_send_video(&pub, 2, false); /* nobody hears it */
 	peer_move_to_tcp(&view.peer, &stage.tcp[0]);
-	assert_int_equal(peer_check(&view.peer, 0), PEER_STUN); /* valid, not chosen: nothing goes there yet */
+	assert_int_equal(
+		peer_check(&view.peer, 0), PEER_STUN); /* valid, not chosen: nothing goes there yet */
 	stage_send_video(&pub, 3, false);
 	assert_false(stage_take(&view, 120, &h, pkt, &len));
 	assert_int_equal(peer_check(&view.peer, PEER_NOMINATE), PEER_STUN);

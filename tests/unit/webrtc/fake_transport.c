@@ -41,6 +41,12 @@ uint16_t mu_net_port(const struct mu_net *n, unsigned i, unsigned listen)
 	return (uint16_t)(50000 + i + 100 * listen);
 }
 
+uint16_t mu_net_tcp_port(const struct mu_net *n, unsigned i, unsigned listen)
+{
+	(void)n;
+	return (uint16_t)(60000 + i + 100 * listen);
+}
+
 /* --- tracks --- */
 
 struct mu_track {

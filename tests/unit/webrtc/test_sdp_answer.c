@@ -82,6 +82,43 @@ static void test_advertised(void **state)
 	assert_lacks(f->r.body, "192.0.2.1");
 }
 
+/* By TCP only passive ones, each worth less than any by UDP (RFC 6544). */
+static void test_tcp_candidates(void **state)
+{
+	struct fixture *f = *state;
+	struct mu_addr tcp[2], public;
+
+	mu_addr_parse("192.0.2.1", 443, &tcp[0]);
+	mu_addr_parse("2001:db8::1", 443, &tcp[1]);
+	f->o.tcp = tcp;
+	f->o.n_tcp = 2;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	memset(tcp, 0, sizeof(tcp)); /* it keeps a copy */
+	fake.worker = 1;
+	whip_file(f, "city/cam", "chromium-whip.sdp");
+	assert_contains(f->r.body, "a=candidate:1 1 udp 2130706431 192.0.2.1 50001 typ host\r\n");
+	assert_contains(f->r.body, "a=candidate:2 1 udp 2130706175 2001:db8::1 50101 typ host\r\n");
+	assert_contains(f->r.body, "a=candidate:3 1 tcp 1520435199 192.0.2.1 60001 typ host tcptype passive\r\n");
+	assert_contains(f->r.body, "a=candidate:4 1 tcp 1520434943 2001:db8::1 60101 typ host tcptype passive\r\n");
+	assert_int_equal(count(f->r.body, "a=candidate"), 4);
+	assert_contains(f->r.body, "c=IN IP4 192.0.2.1\r\n");
+	/* advertised: as UDP's are, where the family is listened on */
+	mu_addr_parse("198.51.100.7", 0, &public);
+	mu_addr_parse("192.0.2.1", 443, &tcp[0]);
+	f->o.advertise = &public;
+	f->o.n_advertise = 1;
+	f->o.n_tcp = 1;
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/other", "chromium-whip.sdp");
+	assert_contains(f->r.body, " udp 2130706431 198.51.100.7 50001 typ host\r\n");
+	assert_contains(f->r.body, " tcp 1520435199 198.51.100.7 60001 typ host tcptype passive\r\n");
+	assert_int_equal(count(f->r.body, "a=candidate"), 2);
+	mu_addr_parse("2001:db8::1", 443, &tcp[0]); /* nobody hears IPv4 by TCP */
+	mu_webrtc_reconfigure(f->w, &f->o);
+	whip_file(f, "city/third", "chromium-whip.sdp");
+	assert_lacks(f->r.body, " tcp ");
+}
+
 static unsigned candidates_of(const char *sdp, sa_family_t family)
 {
 	unsigned n = 0;
@@ -328,6 +365,7 @@ int main(void)
 		T(test_chromium_publisher),
 		T(test_candidates),
 		T(test_advertised),
+		T(test_tcp_candidates),
 		T(test_wildcard_is_expanded),
 		T(test_wildcards_keep_to_their_family),
 		T(test_advertised_by_family),
