@@ -31,6 +31,8 @@ struct socket {
 	guint paused, end; /* timers: read on; free it */
 	GByteArray *out;
 	guint written;                                    /* of out */
+	uint8_t pong[MU_WS_CONTROL_MAX];
+	int pong_len; /* -1: none is due */
 	int64_t pong_us, ping_us, closing_us, message_us; /* 0: not */
 	double credit;
 	int64_t credit_us;
@@ -225,11 +227,22 @@ static bool on_control(void *arg, enum mu_ws_opcode op, const uint8_t *data, siz
 {
 	struct socket *s = arg;
 
-	if (op == MU_WS_OP_PONG)
+	if (op == MU_WS_OP_PONG) {
 		s->pong_us = mu_clock_us();
-	else if (!queue(s, MU_WS_OP_PONG, data, len))
-		end(s);
+	} else {
+		memcpy(s->pong, data, len);
+		s->pong_len = (int)len;
+	}
 	return !s->end && !s->closing_us;
+}
+
+/* Only the last ping of what was read together (RFC 6455, section 5.5.3): thousands fit into one read, and an answer to each would
+ * be a system call each. */
+static void answer_ping(struct socket *s)
+{
+	if (s->pong_len >= 0 && !queue(s, MU_WS_OP_PONG, s->pong, (size_t)s->pong_len))
+		end(s);
+	s->pong_len = -1;
 }
 
 static void on_closed(void *arg, unsigned code)
@@ -263,6 +276,7 @@ static void fed(struct socket *s, const uint8_t *data, size_t len)
 	if (s->closing_us) /* it is only waited for its end */
 		return;
 	code = mu_ws_feed(&s->ws, data, len, &ops, s);
+	answer_ping(s);
 	if (code)
 		say_goodbye(s, code, words(code));
 	if (!mu_ws_unfinished(&s->ws))
@@ -395,6 +409,7 @@ static bool socket_begin(struct socket *s, struct mu_req *r, struct mu_console *
 	s->out = g_byte_array_new();
 	s->pong_us = s->ping_us = s->credit_us = mu_clock_us();
 	s->credit = BYTES_BURST;
+	s->pong_len = -1;
 	mu_list_append(&r->api->sockets, &s->link);
 	r->api->n_sockets++;
 	return true;

@@ -323,6 +323,33 @@ static void test_ping(void **state)
 	AWAIT(fake.n_consoles == 0);
 }
 
+/* Thousands of pings cost as many frames to read, and not as many answers. */
+static void test_pings_without_end(void **state)
+{
+	static uint8_t pings[2000][6], buf[20000];
+	int fd = open_socket();
+	const uint8_t *at;
+	unsigned n = 0;
+	bool closed;
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(pings); i++)
+		memcpy(pings[i], "\x89\x80\0\0\0", 6);
+	client_send(fd, (const char *)pings, sizeof(pings));
+	len = read_all(fd, buf, sizeof(buf), 200, &closed);
+	assert_false(closed);
+	at = memmem(buf, len, "\r\n\r\n", 4);
+	assert_non_null(at);
+	for (at += 4; at + 2 <= buf + len; at += 2) {
+		assert_memory_equal(at, "\x8a", 2);
+		n++;
+	}
+	assert_in_range(n, 1, 20); /* one each time something was read */
+	close(fd);
+	AWAIT(fake.n_consoles == 0);
+}
+
 /* The second's tick at a time of its own; what came before is read under the clock as it stood. */
 static void at_time(int64_t us)
 {
@@ -495,6 +522,7 @@ int main(void)
 		TEST(test_handshakes),
 		TEST(test_hostile_frames),
 		TEST(test_ping),
+		TEST(test_pings_without_end),
 		TEST(test_silence),
 		TEST(test_a_client_that_does_not_read),
 		TEST(test_a_client_that_sends_without_end),
