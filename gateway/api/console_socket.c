@@ -359,7 +359,7 @@ static bool is_stranger(const struct socket *s)
 }
 
 /* Who says nothing makes room for others. */
-static void limit_strangers(struct mu_api *a)
+static void limit_strangers(struct mu_api *a, const char *from, unsigned max)
 {
 	struct socket *oldest = NULL;
 	unsigned n = 0;
@@ -367,13 +367,13 @@ static void limit_strangers(struct mu_api *a)
 	mu_list_for_each (it, &a->sockets) {
 		struct socket *s = MU_CONTAINER_OF(it, struct socket, link);
 
-		if (!is_stranger(s))
+		if (!is_stranger(s) || (from && strcmp(s->from, from) != 0))
 			continue;
 		n++;
 		if (!oldest)
 			oldest = s;
 	}
-	if (n >= MU_SOCKETS_STRANGER) {
+	if (n > 0 && n >= max) {
 		say_goodbye(oldest, MU_WS_LATER, "too many wait to say hello");
 		lost(oldest);
 		end(oldest);
@@ -383,13 +383,23 @@ static void limit_strangers(struct mu_api *a)
 static bool has_room(struct mu_req *r)
 {
 	struct mu_api *a = r->api;
-	unsigned address = 0;
+	unsigned address = 0, strangers = 0;
 	bool full = a->n_sockets >= MU_SOCKETS_MAX;
 
-	mu_list_for_each (it, &a->sockets)
-		address += strcmp(MU_CONTAINER_OF(it, struct socket, link)->from, r->from) == 0;
+	mu_list_for_each (it, &a->sockets) {
+		const struct socket *s = MU_CONTAINER_OF(it, struct socket, link);
+
+		if (s->end || strcmp(s->from, r->from) != 0)
+			continue;
+		address++;
+		strangers += is_stranger(s);
+	}
 	if (!full && (address < MU_SOCKETS_ADDRESS || mu_conn_shared(r->msg)))
 		return true;
+	if (!full && strangers > 0) { /* behind one address there may be many: who says hello there gets in */
+		limit_strangers(a, r->from, 1);
+		return true;
+	}
 	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Retry-After", "10");
 	mu_reply_problem(r, full ? 503 : 429, "Too many consoles",
 		"%u consoles are connected%s: close some, or try again later.", full ? a->n_sockets : address,
@@ -426,7 +436,7 @@ void mu_on_console_socket(struct mu_req *r)
 		g_free(text);
 		return;
 	}
-	limit_strangers(r->api);
+	limit_strangers(r->api, NULL, MU_SOCKETS_STRANGER);
 	s = g_new0(struct socket, 1);
 	to.arg = s;
 	if (mu_console_new(r->api->webrtc, &to, r->from, &console) < 0) {

@@ -467,12 +467,21 @@ static void test_limits(void **state)
 {
 	static int fds[MU_SOCKETS_ADDRESS];
 	const struct answer *a;
+	int one;
 
 	(void)state;
 	api->conns.limits.shared_loopback = false;
 	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
 		fds[i] = open_socket();
 	assert_int_equal(api->conns.n_open, MU_SOCKETS_ADDRESS); /* they count as connections */
+	/* those of this address who say nothing make room for who does */
+	one = open_socket();
+	assert_int_equal(goodbye(fds[0]), 1013);
+	close(fds[0]);
+	fds[0] = one;
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		send_frame(fds[i], 0x81, "hello", 5);
+	AWAIT(fake.n_texts == MU_SOCKETS_ADDRESS);
 	a = ask(port, "GET", "/v1/console", NULL, NULL, NULL, UPGRADE);
 	assert_int_equal(a->status, 429);
 	assert_string_equal(header(a, "Retry-After"), "10");
