@@ -31,6 +31,8 @@ struct socket {
 	guint paused, end; /* timers: read on; free it */
 	GByteArray *out;
 	guint written;                                    /* of out */
+	uint8_t pong[MU_WS_CONTROL_MAX];
+	int pong_len; /* -1: none is due */
 	int64_t pong_us, ping_us, closing_us, message_us; /* 0: not */
 	double credit;
 	int64_t credit_us;
@@ -225,11 +227,22 @@ static bool on_control(void *arg, enum mu_ws_opcode op, const uint8_t *data, siz
 {
 	struct socket *s = arg;
 
-	if (op == MU_WS_OP_PONG)
+	if (op == MU_WS_OP_PONG) {
 		s->pong_us = mu_clock_us();
-	else if (!queue(s, MU_WS_OP_PONG, data, len))
-		end(s);
+	} else {
+		memcpy(s->pong, data, len);
+		s->pong_len = (int)len;
+	}
 	return !s->end && !s->closing_us;
+}
+
+/* Only the last ping of what was read together (RFC 6455, section 5.5.3): thousands fit into one read, and an answer to each would
+ * be a system call each. */
+static void answer_ping(struct socket *s)
+{
+	if (s->pong_len >= 0 && !queue(s, MU_WS_OP_PONG, s->pong, (size_t)s->pong_len))
+		end(s);
+	s->pong_len = -1;
 }
 
 static void on_closed(void *arg, unsigned code)
@@ -263,6 +276,7 @@ static void fed(struct socket *s, const uint8_t *data, size_t len)
 	if (s->closing_us) /* it is only waited for its end */
 		return;
 	code = mu_ws_feed(&s->ws, data, len, &ops, s);
+	answer_ping(s);
 	if (code)
 		say_goodbye(s, code, words(code));
 	if (!mu_ws_unfinished(&s->ws))
@@ -345,7 +359,7 @@ static bool is_stranger(const struct socket *s)
 }
 
 /* Who says nothing makes room for others. */
-static void limit_strangers(struct mu_api *a)
+static void limit_strangers(struct mu_api *a, const char *from, unsigned max)
 {
 	struct socket *oldest = NULL;
 	unsigned n = 0;
@@ -353,13 +367,13 @@ static void limit_strangers(struct mu_api *a)
 	mu_list_for_each (it, &a->sockets) {
 		struct socket *s = MU_CONTAINER_OF(it, struct socket, link);
 
-		if (!is_stranger(s))
+		if (!is_stranger(s) || (from && strcmp(s->from, from) != 0))
 			continue;
 		n++;
 		if (!oldest)
 			oldest = s;
 	}
-	if (n >= MU_SOCKETS_STRANGER) {
+	if (n > 0 && n >= max) {
 		say_goodbye(oldest, MU_WS_LATER, "too many wait to say hello");
 		lost(oldest);
 		end(oldest);
@@ -369,13 +383,23 @@ static void limit_strangers(struct mu_api *a)
 static bool has_room(struct mu_req *r)
 {
 	struct mu_api *a = r->api;
-	unsigned address = 0;
+	unsigned address = 0, strangers = 0;
 	bool full = a->n_sockets >= MU_SOCKETS_MAX;
 
-	mu_list_for_each (it, &a->sockets)
-		address += strcmp(MU_CONTAINER_OF(it, struct socket, link)->from, r->from) == 0;
+	mu_list_for_each (it, &a->sockets) {
+		const struct socket *s = MU_CONTAINER_OF(it, struct socket, link);
+
+		if (s->end || strcmp(s->from, r->from) != 0)
+			continue;
+		address++;
+		strangers += is_stranger(s);
+	}
 	if (!full && (address < MU_SOCKETS_ADDRESS || mu_conn_shared(r->msg)))
 		return true;
+	if (!full && strangers > 0) { /* behind one address there may be many: who says hello there gets in */
+		limit_strangers(a, r->from, 1);
+		return true;
+	}
 	soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Retry-After", "10");
 	mu_reply_problem(r, full ? 503 : 429, "Too many consoles",
 		"%u consoles are connected%s: close some, or try again later.", full ? a->n_sockets : address,
@@ -395,6 +419,7 @@ static bool socket_begin(struct socket *s, struct mu_req *r, struct mu_console *
 	s->out = g_byte_array_new();
 	s->pong_us = s->ping_us = s->credit_us = mu_clock_us();
 	s->credit = BYTES_BURST;
+	s->pong_len = -1;
 	mu_list_append(&r->api->sockets, &s->link);
 	r->api->n_sockets++;
 	return true;
@@ -411,7 +436,7 @@ void mu_on_console_socket(struct mu_req *r)
 		g_free(text);
 		return;
 	}
-	limit_strangers(r->api);
+	limit_strangers(r->api, NULL, MU_SOCKETS_STRANGER);
 	s = g_new0(struct socket, 1);
 	to.arg = s;
 	if (mu_console_new(r->api->webrtc, &to, r->from, &console) < 0) {

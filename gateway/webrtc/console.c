@@ -336,7 +336,8 @@ int mu_console_new(
 {
 	struct mu_console *l;
 
-	if (!w->host || w->draining || w->n_consoles >= w->o.max_sessions)
+	/* how many there may be is asked at the hello: those who have said none shall not keep others out */
+	if (!w->host || w->draining)
 		return -ENOSPC;
 	l = calloc(1, sizeof(*l));
 	if (!l)

@@ -209,7 +209,7 @@ static int start_section(
 	int err = 0;
 
 	if (!s) {
-		s = &up->sections[up->n_sections++]; /* as many as m-sections at most */
+		s = &up->sections[up->n_sections++]; /* all have a mid of the last offer: no more than it has m-sections */
 		memset(s, 0, sizeof(*s));
 		g_strlcpy(s->mid, mid, sizeof(s->mid));
 	}
@@ -229,6 +229,32 @@ static int start_section(
 	return err;
 }
 
+static bool is_offered(const struct plan *p, const char *mid)
+{
+	for (unsigned i = 0; i < p->offer.n_media; i++) {
+		if (strcmp(p->offer.media[i].mid, mid) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A client that uses an m-line again for something else gives it a new mid (RFC 8829, section 5.2.2): what it was before is over. */
+static void drop_missing(struct console *c, const struct plan *p)
+{
+	struct up *up = &c->up;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < up->n_sections; i++) {
+		struct up_section *s = &up->sections[i];
+
+		if (!is_offered(p, s->mid))
+			stop_section(c, s);
+		else if (n++ != i)
+			up->sections[n - 1] = *s;
+	}
+	up->n_sections = n;
+}
+
 /* Sections that are not sent any more first: another may carry what they did. */
 static int apply(struct console *c, struct plan *p, const struct offered *of)
 {
@@ -236,6 +262,7 @@ static int apply(struct console *c, struct plan *p, const struct offered *of)
 	struct mu_stream_in *in = NULL;
 	int err = 0;
 
+	drop_missing(c, p);
 	for (unsigned i = 0; i < p->offer.n_media; i++) {
 		struct up_section *s = section_of(up, p->offer.media[i].mid);
 		unsigned n = of->label[i][0] ? streams_of(p, p->offer.media[i].mid, &in) : 0;

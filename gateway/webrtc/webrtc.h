@@ -159,7 +159,7 @@ struct mu_console_socket {
 struct mu_console;
 /** A client connected; nothing is known of it yet. Consoles that sent no valid hello within 10 s are closed.
  *  @param from  its address, for log and audit
- *  @return 0, -ENOSPC (draining, no host, or the limit), -ENOMEM */
+ *  @return 0, -ENOSPC (draining, or no host), -ENOMEM */
 int mu_console_new(struct mu_webrtc *w, const struct mu_console_socket *s, const char *from, struct mu_console **ret);
 /** A text frame came. */
 void mu_console_text(struct mu_console *c, const char *text, size_t len);

@@ -7,6 +7,7 @@
  *
  * attack_main.c      options, the loop, commands from stdin
  * attack_session.c   sessions and what of theirs is counted; the window in which loss is measured
+ * attack_down.c      the down connection of a console session: what came of whom
  * attack_send.c      datagrams and sealed packets that the caller wrote, and floods of them
  * attack_tcp.c       sessions by TCP
  * attack_flood.c     floods that need fresh bytes each: forged, replayed, many SSRCs, many addresses, bad checks
@@ -47,6 +48,7 @@ struct session {
 	uint64_t n_kept;
 	struct kept got[GOT_MAX];
 	uint64_t n_got;
+	struct down *down; /* attack_down.c's */
 };
 struct attack {
 	struct load *load;
@@ -72,10 +74,15 @@ void at_rate(struct attack *a, uint64_t n, double rate, void (*one)(void *arg, u
 
 /* attack_session.c */
 struct peer *session_find(struct attack *a, json_t *in);
+/** A session that only receives, not begun. @return NULL: too many; else its "id" is in out */
 struct peer *session_add(struct attack *a, json_t *out);
 void sessions_free(struct attack *a);
 command_fn do_open, do_answer, do_await, do_state, do_mute, do_stay, do_keep, do_leave, do_begin, do_end, do_got, do_stranger,
 	do_move, do_credentials;
+
+/* attack_down.c */
+extern const struct peer_media media_slots;
+command_fn do_accept, do_flows, do_lie;
 
 /* attack_send.c */
 command_fn do_raw, do_rtp, do_rtcp;

@@ -128,6 +128,11 @@ static struct peer *make(struct attack *a, bool publishes, unsigned stream, json
 	return p;
 }
 
+struct peer *session_add(struct attack *a, json_t *out)
+{
+	return make(a, false, 0, out);
+}
+
 const char *do_open(struct attack *a, json_t *in, json_t *out)
 {
 	struct peer *p = make(a, json_is_true(json_object_get(in, "publish")),

@@ -323,6 +323,33 @@ static void test_ping(void **state)
 	AWAIT(fake.n_consoles == 0);
 }
 
+/* Thousands of pings cost as many frames to read, and not as many answers. */
+static void test_pings_without_end(void **state)
+{
+	static uint8_t pings[2000][6], buf[20000];
+	int fd = open_socket();
+	const uint8_t *at;
+	unsigned n = 0;
+	bool closed;
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(pings); i++)
+		memcpy(pings[i], "\x89\x80\0\0\0", 6);
+	client_send(fd, (const char *)pings, sizeof(pings));
+	len = read_all(fd, buf, sizeof(buf), 200, &closed);
+	assert_false(closed);
+	at = memmem(buf, len, "\r\n\r\n", 4);
+	assert_non_null(at);
+	for (at += 4; at + 2 <= buf + len; at += 2) {
+		assert_memory_equal(at, "\x8a", 2);
+		n++;
+	}
+	assert_in_range(n, 1, 20); /* one each time something was read */
+	close(fd);
+	AWAIT(fake.n_consoles == 0);
+}
+
 /* The second's tick at a time of its own; what came before is read under the clock as it stood. */
 static void at_time(int64_t us)
 {
@@ -440,12 +467,21 @@ static void test_limits(void **state)
 {
 	static int fds[MU_SOCKETS_ADDRESS];
 	const struct answer *a;
+	int one;
 
 	(void)state;
 	api->conns.limits.shared_loopback = false;
 	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
 		fds[i] = open_socket();
 	assert_int_equal(api->conns.n_open, MU_SOCKETS_ADDRESS); /* they count as connections */
+	/* those of this address who say nothing make room for who does */
+	one = open_socket();
+	assert_int_equal(goodbye(fds[0]), 1013);
+	close(fds[0]);
+	fds[0] = one;
+	for (size_t i = 0; i < MU_ARRAY_LEN(fds); i++)
+		send_frame(fds[i], 0x81, "hello", 5);
+	AWAIT(fake.n_texts == MU_SOCKETS_ADDRESS);
 	a = ask(port, "GET", "/v1/console", NULL, NULL, NULL, UPGRADE);
 	assert_int_equal(a->status, 429);
 	assert_string_equal(header(a, "Retry-After"), "10");
@@ -495,6 +531,7 @@ int main(void)
 		TEST(test_handshakes),
 		TEST(test_hostile_frames),
 		TEST(test_ping),
+		TEST(test_pings_without_end),
 		TEST(test_silence),
 		TEST(test_a_client_that_does_not_read),
 		TEST(test_a_client_that_sends_without_end),

@@ -323,6 +323,22 @@ static void test_limit(void **state)
 	assert_int_equal(b.code, 1008);
 }
 
+/* Whoever is let in counts, not whoever has only knocked. */
+static void test_strangers_take_no_session(void **state)
+{
+	struct client strangers[4];
+
+	(void)state;
+	kit.f->w->o.max_sessions = 1;
+	for (size_t i = 0; i < MU_ARRAY_LEN(strangers); i++)
+		client_open(&strangers[i]);
+	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_say(&strangers[0], "hello", "{ss}", "token", "t1,conference,city/a");
+	client_refused(&strangers[0], 503, "limit");
+	for (size_t i = 0; i < MU_ARRAY_LEN(strangers); i++)
+		client_done(&strangers[i]);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, kit_setup, teardown)
@@ -341,6 +357,7 @@ int main(void)
 		TEST(test_drain),
 		TEST(test_shown),
 		TEST(test_limit),
+		TEST(test_strangers_take_no_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

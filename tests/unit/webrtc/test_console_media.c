@@ -96,6 +96,33 @@ static void test_offer_again(void **state)
 	assert_int_equal(fake.n, 1);
 }
 
+/* A browser uses an m-line again for another track: with a new mid each time (RFC 8829, section 5.2.2). Far more often than there
+ * may be m-sections. */
+static void test_m_lines_used_again(void **state)
+{
+	struct mu_transport *t;
+
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	t = client_publish(&a);
+	for (unsigned i = 2; i < 300; i += 2) {
+		char group[32], audio[16], video[16];
+		char *sdp = sdp_load("chromium-whip.sdp");
+
+		snprintf(group, sizeof(group), "BUNDLE %u %u", i, i + 1);
+		snprintf(audio, sizeof(audio), "a=mid:%u\r", i);
+		snprintf(video, sizeof(video), "a=mid:%u\r", i + 1);
+		sdp = sdp_replace(sdp_replace(sdp, "BUNDLE 0 1", group), "a=mid:0\r", audio);
+		offer(&a, sdp_replace(sdp, "a=mid:1\r", video), false);
+		assert_non_null(client_got(&a, "answer"));
+		assert_int_equal(t->n_in, 2);
+		assert_memory_equal(t->in[0].mid, audio + 6, strlen(audio + 6) - 1);
+		client_flush(&a);
+	}
+	assert_int_equal(endpoint("city/a")->n_tracks, 2);
+	assert_int_equal(fake.n, 1);
+}
+
 static void test_stop_publishing(void **state)
 {
 	(void)state;
@@ -688,6 +715,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_publish),
 		TEST(test_offer_again),
+		TEST(test_m_lines_used_again),
 		TEST(test_stop_publishing),
 		TEST(test_simulcast),
 		TEST(test_another_certificate),
