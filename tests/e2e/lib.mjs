@@ -253,10 +253,11 @@ export async function consolePage(browser, gw, token, { language = 'en', width =
       };
     }
   }, language);
-  if (prepare) await p.evaluateOnNewDocument(prepare);
+  if (prepare) await p.evaluateOnNewDocument(...[prepare].flat());
   await p.evaluateOnNewDocument(fs.readFileSync(path.join(here, 'page.js'), 'utf8').replace('globalThis.muster = (',
     "document.addEventListener('DOMContentLoaded', () => globalThis.muster = (").replace(/\)\(\);\s*$/, ')());'));
   await p.goto(`${gw.url}${where}${token ? `#token=${token}` : ''}`);
+  p.muster = (name, ...args) => p.evaluate((n, a) => globalThis.muster[n](...a), name, args);
   p.text = (selector) => p.$eval(selector, (e) => e.textContent.replaceAll('\u00a0', ' '));
   p.says = (selector, pattern, ms = 10000) => until(() => p.$eval(selector, (e) => !e.closest('[hidden]') && e.textContent.replaceAll('\u00a0', ' '))
     .then((text) => text !== false && pattern.test(text), () => false), ms, `${selector} says ${pattern}`)

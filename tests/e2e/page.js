@@ -72,8 +72,9 @@ globalThis.muster = (() => {
     return canvas;
   }
   /** A canvas that draws `fps` numbered pictures a second. */
-  function countingCanvas({ width = 320, height = 180, fps = 20, noise = false } = {}) {
+  function countingCanvas({ width = 320, height = 180, fps = 20, noise = false, hidden = false } = {}) {
     const canvas = document.createElement('canvas');
+    canvas.hidden = hidden;
     canvas.width = width;
     canvas.height = height;
     document.body.append(canvas);
@@ -94,14 +95,63 @@ globalThis.muster = (() => {
     }, 1000 / fps);
     return source;
   }
-  function tone() {
+  /** @return a track, whose `gain` may be changed */
+  function tone(hz = 440) {
     const ctx = new AudioContext(), oscillator = ctx.createOscillator(), gain = ctx.createGain();
     const out = ctx.createMediaStreamDestination();
-    oscillator.frequency.value = 440;
+    oscillator.frequency.value = hz;
     gain.gain.value = 0.3;
     oscillator.connect(gain).connect(out);
     oscillator.start();
-    return out.stream.getAudioTracks()[0];
+    return Object.assign(out.stream.getAudioTracks()[0], { gain: gain.gain });
+  }
+
+  // --- a member's camera and microphone, and what it sees and hears on the console's page ---------------------------------------
+
+  /** What a camera and a microphone give for getUserMedia: a counting canvas, a tone. */
+  const fakeMedia = ({ video }, { camera, hz }) => new MediaStream([video ? countingCanvas({ ...camera, hidden: true }).track : tone(hz)]);
+  const looks = {};
+  /** Follow a tile's pictures from now on, whatever connection they come by: { at, n, width }, at of Date. */
+  function look(endpoint, label = 'video') {
+    const seen = looks[endpoint] = [], tile = () => document.querySelector(`[data-seat="${endpoint}"][data-label=${label}] video`);
+    let before;
+    setInterval(() => {
+      const element = tile(), track = element?.srcObject?.getVideoTracks()[0];
+      if (!track || track === before) return;
+      before = track;
+      readPictures(track, element, (p, w, h) => track === tile()?.srcObject?.getVideoTracks()[0] && seen.push({ at: Date.now(), n: readStrip(p, w, h), width: w }));
+    }, 20);
+  }
+  const ears = new Map();
+  /** The share that each of these tones has of what a player of the page plays: the most of all players. */
+  function tones(hzs) {
+    const out = Object.fromEntries(hzs.map((hz) => [hz, 0]));
+    for (const { srcObject } of document.querySelectorAll('#sounds audio')) {
+      const track = srcObject?.getAudioTracks()[0];
+      if (!track || track.readyState !== 'live') continue;
+      if (!ears.has(track)) {
+        const ctx = globalThis.ear ??= new AudioContext(), analyser = ctx.createAnalyser();
+        analyser.fftSize = 8192;
+        analyser.smoothingTimeConstant = 0;
+        ctx.createMediaStreamSource(srcObject).connect(analyser);
+        ears.set(track, analyser);
+      }
+      const analyser = ears.get(track), bins = new Float32Array(analyser.frequencyBinCount);
+      analyser.getFloatFrequencyData(bins);
+      const power = bins.map((db) => 10 ** (db / 10)), all = power.reduce((sum, x) => sum + x, 0);
+      if (!(all > 1e-7)) continue; // nothing is heard
+      for (const hz of hzs) {
+        const at = Math.round(hz * analyser.fftSize / globalThis.ear.sampleRate);
+        out[hz] = Math.max(out[hz], power.slice(at - 4, at + 5).reduce((sum, x) => sum + x, 0) / all);
+      }
+    }
+    return out;
+  }
+  /** Frames that each encoding of the picture has sent, by width. */
+  async function sentFrames(pc) {
+    const out = {};
+    for (const x of (await pc.getStats()).values()) if (x.type === 'outbound-rtp' && x.kind === 'video' && x.frameWidth) out[x.frameWidth] = (out[x.frameWidth] ?? 0) + x.framesSent;
+    return out;
   }
 
   // --- WHIP and WHEP -----------------------------------------------------------------------------------------------------
@@ -418,6 +468,6 @@ globalThis.muster = (() => {
     /** As a page that crashes or loses its network: no DELETE. */
     vanish: (name) => sessions[name].pc.close(),
     connected: (name) => connected(sessions[name].pc),
-    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, count: (name) => sessions[name].counter.count,
+    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, fakeMedia, look, looks, tones, sentFrames, count: (name) => sessions[name].counter.count,
   };
 })();
