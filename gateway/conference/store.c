@@ -29,6 +29,7 @@ struct mu_conference_db {
 	pthread_mutex_t lock; /* guards the rest */
 	pthread_cond_t wake;
 	struct job *waiting;
+	unsigned writing; /* taken out of waiting, and not on the disk yet */
 	struct mu_conference_db_stats stats;
 	bool stop, running;
 	pthread_t thread;
@@ -136,6 +137,7 @@ static bool write_waiting(struct mu_conference_db *d)
 	bool ok;
 
 	d->waiting = NULL;
+	d->writing = length(list);
 	pthread_mutex_unlock(&d->lock);
 	ok = write_all(d->db, list);
 	if (!ok) {
@@ -143,6 +145,7 @@ static bool write_waiting(struct mu_conference_db *d)
 		sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
 	}
 	pthread_mutex_lock(&d->lock);
+	d->writing = 0;
 	d->stats.saved += ok ? length(list) : 0;
 	d->stats.failed += !ok;
 	if (!ok)
@@ -214,7 +217,7 @@ struct mu_conference_db_stats mu_conference_db_stats(struct mu_conference_db *d)
 
 	pthread_mutex_lock(&d->lock);
 	ret = d->stats;
-	ret.waiting = length(d->waiting);
+	ret.waiting = length(d->waiting) + d->writing;
 	pthread_mutex_unlock(&d->lock);
 	return ret;
 }
