@@ -21,21 +21,22 @@ export const conference = async (gw, id) => (await gw.api(`/v1/conferences/${id}
 export const place = async (gw, id, endpoint) => (await conference(gw, id)).members.find((m) => m.endpoint === endpoint);
 
 /** Into a conference through the lobby. `hz`: its tone; 0: it sends nothing. */
-export async function come(browser, gw, id, endpoint, { hz = 0, camera = CAMERA, role = 'participant', rank = 5, ...options } = {}) {
+export async function come(browser, gw, id, endpoint, { hz = 0, camera = CAMERA, role = 'participant', rank = 5, prepare = [], beforeJoin, ...options } = {}) {
   const p = await consolePage(browser, gw, gw.token('conference watch', { endpoint, role, rank }), { where: PAGE,
-    prepare: [(media) => {
+    prepare: [...prepare, [(media) => {
       navigator.mediaDevices.getUserMedia = async (asked) => {
         if (!media.hz) throw new DOMException('none', 'NotFoundError');
         while (!globalThis.muster) await new Promise((yes) => setTimeout(yes, 5)); // the console's modules run before it
         return muster.fakeMedia(asked, media);
       };
-    }, { camera, hz }], ...options });
+    }, { camera, hz }]], ...options });
   const who = Object.assign(p, { kind: 'page', endpoint, hz });
   await p.waitForSelector(`[data-conference="${id}"]`);
   await p.click(`[data-conference="${id}"]`);
   if (hz && await p.evaluate(() => !document.querySelector('#ask').hidden)) await p.click('#ask');
   if (hz) await p.waitForFunction(() => document.querySelector('#preview').videoWidth > 0);
   await p.$eval('#name', (e, v) => { e.value = v; }, endpoint);
+  await beforeJoin?.(p);
   await p.click('#join');
   await p.waitForSelector('#room-view:not([hidden])');
   await p.says('#link', /^connected$/);

@@ -95,9 +95,10 @@ globalThis.muster = (() => {
     }, 1000 / fps);
     return source;
   }
+  let toneContext;
   /** @return a track, whose `gain` may be changed */
   function tone(hz = 440) {
-    const ctx = new AudioContext(), oscillator = ctx.createOscillator(), gain = ctx.createGain();
+    const ctx = toneContext ??= new AudioContext(), oscillator = ctx.createOscillator(), gain = ctx.createGain();
     const out = ctx.createMediaStreamDestination();
     oscillator.frequency.value = hz;
     gain.gain.value = 0.3;
@@ -321,12 +322,12 @@ globalThis.muster = (() => {
   const ENCODINGS = [{ rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 100000 }, { rid: 'm', scaleResolutionDownBy: 2, maxBitrate: 300000 },
     { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 1200000 }];
   /**
-   * Come into a conference. `camera`: publish a counting canvas of that kind and a tone. Whoever is viewed is in
-   * sessions[name].seen[endpoint]; view() says whom.
+   * Come into a conference. `camera`: publish a counting canvas of that kind and a tone of `hz`; `single`: in one encoding. Whoever is viewed is in
+   * sessions[name].seen[endpoint]; view() says whom. `deaf`: takes nothing, not even sound.
    */
-  async function enter({ name = 'room', url, token, endpoint, conference, camera }) {
+  async function enter({ name = 'room', url, token, endpoint, conference, camera, deaf }) {
     const ws = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/console`, 'muster.1');
-    const s = { ws, seen: {}, slots: {}, answers: new Map(), said: [], state: null, speaker: null, quality: null };
+    const s = { ws, deaf, seen: {}, slots: {}, answers: new Map(), said: [], state: null, speaker: null, quality: null };
     sessions[name] = s;
     s.ask = (type, rest = {}) => within(new Promise((yes, no) => {
       const id = s.answers.size + 1;
@@ -347,7 +348,7 @@ globalThis.muster = (() => {
       if (m.type === 'error') no?.(new Error(`${m.error.status} ${m.error.title}: ${m.error.detail}`));
       else yes?.(m);
     } else if (m.type === 'offer') {
-      await answerDown(s, m);
+      if (!s.deaf) await answerDown(s, m);
     } else if (m.type === 'tracks') {
       s.slots = Object.fromEntries(m.tracks.map((t) => [t.mid, t]));
     } else if (m.type === 'layers') {
@@ -362,8 +363,10 @@ globalThis.muster = (() => {
     s.up = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     s.counter = countingCanvas(camera);
     const stream = new MediaStream();
-    const audio = s.up.addTransceiver(tone(), { direction: 'sendonly', streams: [stream] });
-    const video = s.up.addTransceiver(s.counter.track, { direction: 'sendonly', streams: [stream], sendEncodings: ENCODINGS });
+    s.tone = tone(camera.hz);
+    const audio = s.up.addTransceiver(s.tone, { direction: 'sendonly', streams: [stream] });
+    const video = s.up.addTransceiver(s.counter.track, { direction: 'sendonly', streams: [stream],
+      sendEncodings: camera.single ? undefined : ENCODINGS });
     prefer(video, 'VP8');
     s.video = video;
     await s.up.setLocalDescription(await s.up.createOffer());
@@ -374,7 +377,7 @@ globalThis.muster = (() => {
     await connected(s.up);
   }
   async function restLayers(s, wanted) {
-    if (!s.video) return;
+    if (!s.video || s.video.sender.getParameters().encodings.length < 2) return;
     const p = s.video.sender.getParameters();
     for (const e of p.encodings) e.active = wanted.includes(e.rid);
     await s.video.sender.setParameters(p).catch((e) => s.said.push(e.message));
@@ -404,6 +407,10 @@ globalThis.muster = (() => {
   async function view(name, tiles) {
     await sessions[name].ask('view', { tracks: Object.entries(tiles).map(([endpoint, [width, height]]) =>
       ({ endpoint, label: 'video', width, height })) });
+  }
+  /** Only this one of those that entered is heard; '': none. */
+  function talk(name) {
+    for (const [n, s] of Object.entries(sessions)) if (s.tone) s.tone.gain.value = n === name ? 0.3 : 0;
   }
   /** How the sound goes on, and what came of each endpoint's pictures; pictures read are forgotten. */
   async function heard(name) {
@@ -468,6 +475,6 @@ globalThis.muster = (() => {
     /** As a page that crashes or loses its network: no DELETE. */
     vanish: (name) => sessions[name].pc.close(),
     connected: (name) => connected(sessions[name].pc),
-    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, fakeMedia, look, looks, tones, sentFrames, count: (name) => sessions[name].counter.count,
+    drawStrip, readStrip, countingCanvas, tone, exchange, enter, talk, view, heard, fakeMedia, look, looks, tones, sentFrames, count: (name) => sessions[name].counter.count,
   };
 })();
