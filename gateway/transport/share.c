@@ -372,3 +372,12 @@ struct share_sum share_spend(
 	}
 	return sum;
 }
+
+void share_depth(const struct share_stream *s, unsigned *ret_spatial, unsigned *ret_temporal)
+{
+	const struct share_point *p = &s->points[s->point];
+	const struct mu_shape *k = &s->known[p->layer];
+
+	*ret_spatial = p->spatial + 1u < k->spatials ? p->spatial : MU_SPATIAL_MAX - 1u;
+	*ret_temporal = p->temporal + 1u < k->temporals ? p->temporal : MU_TEMPORAL_MAX - 1u;
+}

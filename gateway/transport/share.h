@@ -48,5 +48,8 @@ void share_init(struct share_stream *s);
 /** Fills in what each stream gets. At most MU_STREAMS_LATER_MAX. */
 struct share_sum share_spend(
 	struct share_stream *const *s, size_t n, const struct share_budget *b, int64_t now_us);
+/** How deep into its layer a stream's point goes. Where it is all that is known of the layer it is all that there is: more may
+ * show at any moment, and where another layer stands in for one that was never seen, nothing of that one is left out. */
+void share_depth(const struct share_stream *s, unsigned *ret_spatial, unsigned *ret_temporal);
 
 #endif

@@ -58,14 +58,16 @@ static void describe(struct fit *f)
 static void follow(struct fit *f, int64_t now_us)
 {
 	const struct share_stream *s = &f->share;
-	const struct share_point *p = s->point >= 0 ? &s->points[s->point] : NULL;
+	unsigned spatial, temporal;
 
-	if (!p)
+	if (s->point < 0) {
 		fit_target(f->out, MU_PAUSED, 0, 0, s->choice, now_us);
-	else if (s->kind == MU_AUDIO)
+	} else if (s->kind == MU_AUDIO) {
 		fit_target(f->out, 0, 0, 0, s->choice, now_us);
-	else
-		fit_target(f->out, p->layer, p->spatial, p->temporal, s->choice, now_us);
+	} else {
+		share_depth(s, &spatial, &temporal);
+		fit_target(f->out, s->points[s->point].layer, spatial, temporal, s->choice, now_us);
+	}
 }
 
 static void deal(struct steer *s, int64_t now_us)

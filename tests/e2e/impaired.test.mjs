@@ -47,7 +47,7 @@ describe('behind a bad link', { skip: missing, timeout: 400000 }, () => {
     const made = await gw.api('/v1/conferences', { method: 'POST', body: { id, title: id } });
     assert.equal(made.status, 201, made.text);
     const seen = `city/${id}-seen`, sees = `city/${id}-sees`;
-    const at = `${gw.url}/healthz`, pub = await page(browser, { at }), view = await page(browser, { at, link });
+    const pub = await page(browser, { of: gw }), view = await page(browser, { link, of: gw });
     const come = (p, endpoint, more) => p.muster('enter', { url: gw.url, token: gw.token('conference', { endpoint }), endpoint,
       conference: id, ...more });
     await come(pub, seen, { camera });

@@ -173,14 +173,13 @@ const blankUrl = () => (blank ??= new Promise((yes) => {
   s.listen(0, '127.0.0.1', () => yes(`http://127.0.0.1:${s.address().port}/`));
 }));
 /** A page in a window of its own (a hidden one draws nothing), with page.js in it. page.muster(name, ...args) calls it.
- *  `link`: of impair(), what its peer connections go over. `at`: where it is, where that matters: a console's WebSocket is
- *  for pages of the gateway's own origin alone. */
-export async function page(browser, { link, at } = {}) {
+ *  `link`: of impair(), what its peer connections go over. `of`: the gateway whose origin it has: a console is refused to others. */
+export async function page(browser, { link, of } = {}) {
   const firefoxIs = /firefox/i.test(await browser.version());
   const p = firefoxIs ? await browser.newPage({ type: 'window' }) : await (await browser.createBrowserContext()).newPage();
-  await p.goto(at ?? await blankUrl());
+  await p.goto(of ? `${of.url}/healthz` : await blankUrl());
   if (link) await p.evaluate(...link.detour);
-  await p.addScriptTag({ content: fs.readFileSync(path.join(here, 'page.js'), 'utf8') });
+  await p.evaluate(fs.readFileSync(path.join(here, 'page.js'), 'utf8').replace(/\)\(\);\s*$/, ')();0'));
   p.on('pageerror', (e) => console.error('page:', e.message));
   p.muster = (name, ...args) => p.evaluate((n, a) => globalThis.muster[n](...a), name, args);
   return p;
@@ -254,10 +253,11 @@ export async function consolePage(browser, gw, token, { language = 'en', width =
       };
     }
   }, language);
-  if (prepare) await p.evaluateOnNewDocument(prepare);
+  for (const script of Array.isArray(prepare) ? prepare : prepare ? [[prepare]] : []) await p.evaluateOnNewDocument(...script);
   await p.evaluateOnNewDocument(fs.readFileSync(path.join(here, 'page.js'), 'utf8').replace('globalThis.muster = (',
     "document.addEventListener('DOMContentLoaded', () => globalThis.muster = (").replace(/\)\(\);\s*$/, ')());'));
   await p.goto(`${gw.url}${where}${token ? `#token=${token}` : ''}`);
+  p.muster = (name, ...args) => p.evaluate((n, a) => globalThis.muster[n](...a), name, args);
   p.text = (selector) => p.$eval(selector, (e) => e.textContent.replaceAll('\u00a0', ' '));
   p.says = (selector, pattern, ms = 10000) => until(() => p.$eval(selector, (e) => !e.closest('[hidden]') && e.textContent.replaceAll('\u00a0', ' '))
     .then((text) => text !== false && pattern.test(text), () => false), ms, `${selector} says ${pattern}`)
@@ -291,6 +291,18 @@ export async function compare(pub, view, ms = 5000) {
 
 // --- a bad link -------------------------------------------------------------------------------------------------------------
 
+/** To be run in a page: what the gateway says of port `from` is `to`. */
+export const detour = (from, to) => [(from, to) => {
+  const bend = (text) => text?.replace(new RegExp(`^((?:a=)?candidate:\\S+ \\d+ udp \\d+ 127\\.0\\.0\\.1) ${from} `, 'gim'), `$1 ${to} `);
+  const its = RTCPeerConnection.prototype, { setRemoteDescription, addIceCandidate } = its;
+  its.setRemoteDescription = function (d) {
+    return setRemoteDescription.call(this, { type: d.type, sdp: bend(d.sdp) });
+  };
+  its.addIceCandidate = function (c) {
+    return addIceCandidate.call(this, c?.candidate ? { ...(c.toJSON?.() ?? c), candidate: bend(c.candidate) } : c);
+  };
+}, from, to];
+
 /**
  * A link of its own between pages and the gateway, changed while it runs: link.set('down rate=500 queue=3000') and what else
  * tests/tools/impair takes; link.figures(): what passed each way since the last time. A page goes over it by page(browser, { link });
@@ -316,16 +328,7 @@ export async function impair(gw, way = '', { seed = 1 } = {}) {
   return {
     port, set: ask, figures: () => ask('figures'),
     /** To be run in a page before its first peer connection: the gateway's candidates name the link's port. */
-    detour: [(from, to) => {
-      const bend = (text) => text?.replace(new RegExp(`^((?:a=)?candidate:\\S+ \\d+ udp \\d+ 127\\.0\\.0\\.1) ${from} `, 'gim'), `$1 ${to} `);
-      const its = RTCPeerConnection.prototype, { setRemoteDescription, addIceCandidate } = its;
-      its.setRemoteDescription = function (d) {
-        return setRemoteDescription.call(this, { type: d.type, sdp: bend(d.sdp) });
-      };
-      its.addIceCandidate = function (c) {
-        return addIceCandidate.call(this, c?.candidate ? { ...(c.toJSON?.() ?? c), candidate: bend(c.candidate) } : c);
-      };
-    }, gw.config.media.port, port],
+    detour: detour(gw.config.media.port, port),
     stop() {
       child.stdin.end();
       return endChild(child);
@@ -360,4 +363,32 @@ export async function cameraView(gw, id, { codec, seconds = 5, token = gw.token(
   clearTimeout(timer);
   if (!out) throw new Error(`no report: ${err}`);
   return { ...JSON.parse(out.trim().split('\n').at(-1)), err };
+}
+
+/** A NAT before UDP port `to`, one outer port for each client, which it forgets when it moves: then all have others. */
+export async function movingNat(to) {
+  const inside = dgram.createSocket('udp4'), outer = new Map(), stats = { in: 0, out: 0 };
+  const forget = () => {
+    for (const s of outer.values()) s.close();
+    outer.clear();
+  };
+  inside.on('message', (data, from) => {
+    const key = `${from.address}:${from.port}`;
+    let s = outer.get(key);
+    if (!s) {
+      s = dgram.createSocket('udp4').on('message', (d) => {
+        stats.out++;
+        inside.send(d, from.port, from.address);
+      });
+      outer.set(key, s);
+    }
+    stats.in++;
+    s.send(data, to, '127.0.0.1');
+  });
+  await new Promise((yes) => inside.bind(0, '127.0.0.1', yes));
+  return { port: inside.address().port, stats: () => ({ ...stats }), move: forget,
+    close() {
+      forget();
+      inside.close();
+    } };
 }

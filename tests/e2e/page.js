@@ -72,8 +72,9 @@ globalThis.muster = (() => {
     return canvas;
   }
   /** A canvas that draws `fps` numbered pictures a second. */
-  function countingCanvas({ width = 320, height = 180, fps = 20, noise = false } = {}) {
+  function countingCanvas({ width = 320, height = 180, fps = 20, noise = false, hidden = false } = {}) {
     const canvas = document.createElement('canvas');
+    canvas.hidden = hidden;
     canvas.width = width;
     canvas.height = height;
     document.body.append(canvas);
@@ -94,14 +95,64 @@ globalThis.muster = (() => {
     }, 1000 / fps);
     return source;
   }
-  function tone() {
-    const ctx = new AudioContext(), oscillator = ctx.createOscillator(), gain = ctx.createGain();
+  let toneContext;
+  /** @return a track, whose `gain` may be changed */
+  function tone(hz = 440) {
+    const ctx = toneContext ??= new AudioContext(), oscillator = ctx.createOscillator(), gain = ctx.createGain();
     const out = ctx.createMediaStreamDestination();
-    oscillator.frequency.value = 440;
+    oscillator.frequency.value = hz;
     gain.gain.value = 0.3;
     oscillator.connect(gain).connect(out);
     oscillator.start();
-    return out.stream.getAudioTracks()[0];
+    return Object.assign(out.stream.getAudioTracks()[0], { gain: gain.gain });
+  }
+
+  // --- a member's camera and microphone, and what it sees and hears on the console's page ---------------------------------------
+
+  /** What a camera and a microphone give for getUserMedia: a counting canvas, a tone. */
+  const fakeMedia = ({ video }, { camera, hz }) => new MediaStream([video ? countingCanvas({ ...camera, hidden: true }).track : tone(hz)]);
+  const looks = {};
+  /** Follow a tile's pictures from now on, whatever connection they come by: { at, n, width }, at of Date. */
+  function look(endpoint, label = 'video') {
+    const seen = looks[endpoint] = [], tile = () => document.querySelector(`[data-seat="${endpoint}"][data-label=${label}] video`);
+    let before;
+    setInterval(() => {
+      const element = tile(), track = element?.srcObject?.getVideoTracks()[0];
+      if (!track || track === before) return;
+      before = track;
+      readPictures(track, element, (p, w, h) => track === tile()?.srcObject?.getVideoTracks()[0] && seen.push({ at: Date.now(), n: readStrip(p, w, h), width: w }));
+    }, 20);
+  }
+  const ears = new Map();
+  /** The share that each of these tones has of what a player of the page plays: the most of all players. */
+  function tones(hzs) {
+    const out = Object.fromEntries(hzs.map((hz) => [hz, 0]));
+    for (const { srcObject } of document.querySelectorAll('#sounds audio')) {
+      const track = srcObject?.getAudioTracks()[0];
+      if (!track || track.readyState !== 'live') continue;
+      if (!ears.has(track)) {
+        const ctx = globalThis.ear ??= new AudioContext(), analyser = ctx.createAnalyser();
+        analyser.fftSize = 8192;
+        analyser.smoothingTimeConstant = 0;
+        ctx.createMediaStreamSource(srcObject).connect(analyser);
+        ears.set(track, analyser);
+      }
+      const analyser = ears.get(track), bins = new Float32Array(analyser.frequencyBinCount);
+      analyser.getFloatFrequencyData(bins);
+      const power = bins.map((db) => 10 ** (db / 10)), all = power.reduce((sum, x) => sum + x, 0);
+      if (!(all > 1e-7)) continue; // nothing is heard
+      for (const hz of hzs) {
+        const at = Math.round(hz * analyser.fftSize / globalThis.ear.sampleRate);
+        out[hz] = Math.max(out[hz], power.slice(at - 4, at + 5).reduce((sum, x) => sum + x, 0) / all);
+      }
+    }
+    return out;
+  }
+  /** Frames that each encoding of the picture has sent, by width. */
+  async function sentFrames(pc) {
+    const out = {};
+    for (const x of (await pc.getStats()).values()) if (x.type === 'outbound-rtp' && x.kind === 'video' && x.frameWidth) out[x.frameWidth] = (out[x.frameWidth] ?? 0) + x.framesSent;
+    return out;
   }
 
   // --- WHIP and WHEP -----------------------------------------------------------------------------------------------------
@@ -279,12 +330,12 @@ globalThis.muster = (() => {
   const ENCODINGS = [{ rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 100000 }, { rid: 'm', scaleResolutionDownBy: 2, maxBitrate: 300000 },
     { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 1200000 }];
   /**
-   * Come into a conference. `camera`: publish a counting canvas of that kind and a tone. Whoever is viewed is in
-   * sessions[name].seen[endpoint]; view() says whom.
+   * Come into a conference. `camera`: publish a counting canvas of that kind and a tone of `hz`; `single`: in one encoding. Whoever is viewed is in
+   * sessions[name].seen[endpoint]; view() says whom. `deaf`: takes nothing, not even sound.
    */
-  async function enter({ name = 'room', url, token, endpoint, conference, camera }) {
+  async function enter({ name = 'room', url, token, endpoint, conference, camera, deaf }) {
     const ws = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/console`, 'muster.1');
-    const s = { ws, seen: {}, slots: {}, answers: new Map(), said: [], state: null, speaker: null, quality: null };
+    const s = { ws, deaf, seen: {}, slots: {}, answers: new Map(), said: [], state: null, speaker: null, quality: null };
     sessions[name] = s;
     s.ask = (type, rest = {}) => within(new Promise((yes, no) => {
       const id = s.answers.size + 1;
@@ -305,7 +356,7 @@ globalThis.muster = (() => {
       if (m.type === 'error') no?.(new Error(`${m.error.status} ${m.error.title}: ${m.error.detail}`));
       else yes?.(m);
     } else if (m.type === 'offer') {
-      await answerDown(s, m);
+      if (!s.deaf) await answerDown(s, m);
     } else if (m.type === 'tracks') {
       s.slots = Object.fromEntries(m.tracks.map((t) => [t.mid, t]));
     } else if (m.type === 'layers') {
@@ -321,8 +372,10 @@ globalThis.muster = (() => {
     s.counter = countingCanvas(camera);
     s.counter.track.contentHint = 'motion'; // of a screen the browser sends fewer encodings
     const stream = new MediaStream();
-    const audio = s.up.addTransceiver(tone(), { direction: 'sendonly', streams: [stream] });
-    const video = s.up.addTransceiver(s.counter.track, { direction: 'sendonly', streams: [stream], sendEncodings: ENCODINGS });
+    s.tone = tone(camera.hz);
+    const audio = s.up.addTransceiver(s.tone, { direction: 'sendonly', streams: [stream] });
+    const video = s.up.addTransceiver(s.counter.track, { direction: 'sendonly', streams: [stream],
+      sendEncodings: camera.single ? undefined : ENCODINGS });
     prefer(video, 'VP8');
     s.video = video;
     await s.up.setLocalDescription(await s.up.createOffer());
@@ -333,7 +386,7 @@ globalThis.muster = (() => {
     await connected(s.up);
   }
   async function restLayers(s, wanted) {
-    if (!s.video) return;
+    if (!s.video || s.video.sender.getParameters().encodings.length < 2) return;
     const p = s.video.sender.getParameters();
     for (const e of p.encodings) e.active = wanted.includes(e.rid);
     await s.video.sender.setParameters(p).catch((e) => s.said.push(e.message));
@@ -368,6 +421,10 @@ globalThis.muster = (() => {
   async function view(name, tiles) {
     await sessions[name].ask('view', { tracks: Object.entries(tiles).map(([endpoint, [width, height]]) =>
       ({ endpoint, label: 'video', width, height })) });
+  }
+  /** Only this one of those that entered is heard; '': none. */
+  function talk(name) {
+    for (const [n, s] of Object.entries(sessions)) if (s.tone) s.tone.gain.value = n === name ? 0.3 : 0;
   }
   /** How the sound goes on, and what came of each endpoint's pictures; pictures read are forgotten. */
   async function heard(name) {
@@ -435,6 +492,6 @@ globalThis.muster = (() => {
     /** As a page that crashes or loses its network: no DELETE. */
     vanish: (name) => sessions[name].pc.close(),
     connected: (name) => connected(sessions[name].pc),
-    drawStrip, readStrip, countingCanvas, tone, exchange, enter, view, heard, sent, only,
+    drawStrip, readStrip, countingCanvas, tone, exchange, enter, talk, view, heard, fakeMedia, look, looks, tones, sentFrames, count: (name) => sessions[name].counter.count, sent, only,
   };
 })();

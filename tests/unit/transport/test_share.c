@@ -220,6 +220,39 @@ static void test_temporal_and_spatial(void **state)
 	assert_int_equal(v.choice, MU_CHOICE_TILE);
 }
 
+/* All that is known of a layer is all that comes: it is not held at what its first packets showed. */
+static void test_depth(void **state)
+{
+	static const struct {
+		uint32_t bps;
+		unsigned spatial, temporal;
+	} rows[] = { { 130000, 0, 0 }, { 190000, 0, 1 }, { 900000, 0, MU_TEMPORAL_MAX - 1 },
+		{ 10 * S, MU_SPATIAL_MAX - 1, MU_TEMPORAL_MAX - 1 } };
+	struct share_stream v, *all[] = { &v };
+	unsigned spatial, temporal;
+
+	(void)state;
+	share_init(&v);
+	v.kind = MU_VIDEO;
+	v.n_layers = 1;
+	v.source[0] = &source_a;
+	spend(all, 1, 10 * S, S); /* nothing is known */
+	share_depth(&v, &spatial, &temporal);
+	assert_int_equal(spatial, MU_SPATIAL_MAX - 1);
+	assert_int_equal(temporal, MU_TEMPORAL_MAX - 1);
+	v.shapes[0] = (struct mu_shape){ .flows = true,
+		.spatials = 2,
+		.temporals = 3,
+		.bps = { { 100000, 150000, 200000 }, { 500000, 700000, 1000000 } },
+		.fps = { 7, 15, 30 } };
+	for (unsigned i = 0; i < MU_ARRAY_LEN(rows); i++) {
+		spend(all, 1, rows[i].bps, (int64_t)(i + 1) * 10 * S);
+		share_depth(&v, &spatial, &temporal);
+		assert_int_equal(spatial, rows[i].spatial);
+		assert_int_equal(temporal, rows[i].temporal);
+	}
+}
+
 /* A publisher rests layers that nobody takes: they are known from before, or guessed. */
 static void test_layers_that_rest(void **state)
 {
@@ -379,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_audio_first),
 		cmocka_unit_test(test_loss_and_copies_are_kept_back),
 		cmocka_unit_test(test_temporal_and_spatial),
+		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_layers_that_rest),
 		cmocka_unit_test(test_layer_that_does_not_come),
 		cmocka_unit_test(test_dead_source),
