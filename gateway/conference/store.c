@@ -256,7 +256,7 @@ struct mu_conference_db_stats mu_conference_db_stats(struct mu_conference_db *d)
 
 	pthread_mutex_lock(&d->lock);
 	ret = d->stats;
-	ret.waiting = length(d->waiting) + d->writing;
+	ret.waiting = length(d->waiting) + length(d->writing);
 	pthread_mutex_unlock(&d->lock);
 	return ret;
 }
