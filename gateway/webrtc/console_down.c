@@ -211,12 +211,25 @@ static bool check_sections(const struct down *d, const struct mu_sdp *a, struct 
 		reply_refuse(r, 400, "the answer has %u m-sections, the offer %u", a->n_media, n);
 }
 
+/* There is one transport: a section that is taken out of the group (RFC 8843, section 7.3.3) has none. */
+static bool check_bundled(const struct mu_sdp *a, struct mu_web_reply *r)
+{
+	bool taken[MU_SDP_MEDIA_MAX] = { false };
+	struct mu_error e = { "" };
+	int status;
+
+	for (unsigned i = 0; i < a->n_media; i++)
+		taken[i] = a->media[i].port != 0;
+	status = sdp_transport_check(a, taken, &e);
+	return status == 0 || reply_refuse(r, status, "SDP answer, %s", e.text);
+}
+
 static bool check_answer(struct console *c, const struct mu_sdp *a, struct mu_web_reply *r)
 {
 	const struct down *d = &c->down;
 	const struct mu_sdp_media *m = tagged_of(a);
 
-	if (!check_sections(d, a, r))
+	if (!check_sections(d, a, r) || !check_bundled(a, r))
 		return false;
 	if (!m) /* the client refuses all of it */
 		return true;

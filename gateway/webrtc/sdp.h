@@ -129,13 +129,16 @@ char *sdp_frag_write(const char *ufrag, const char *pwd, const char *mid, const 
 	const struct sdp_candidates *c);
 void sdp_candidates_write(GString *t, const struct sdp_candidates *c);
 
-/* --- what any offer to us must be --- */
+/* --- what any offer to us must be, and any answer --- */
 
 /** Check what WHIP and WHEP ask of every offer, and find the section that carries the transport.
  *  @param wanted whether a section is to be answered
  *  @return 0 and the section's index; else the HTTP status, told in e */
 int sdp_offer_check(const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX], unsigned *ret_tagged,
 	struct mu_error *e);
+/** Whether all of these sections, of an offer or an answer, go over one transport, RTCP with them.
+ *  @return 0; else the HTTP status, told in e */
+int sdp_transport_check(const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX], struct mu_error *e);
 /** Whether two a=msid name one MediaStream, or one of them none (RFC 8830). */
 bool sdp_same_stream(const char *a, const char *b);
 /** Whether the offerer means a section: its port is not 0, or it is bundle-only (RFC 8843, section 6). */

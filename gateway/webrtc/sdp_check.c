@@ -69,20 +69,33 @@ static int check_bundle(const struct mu_sdp *s, const bool *wanted, struct mu_er
 	return 0;
 }
 
+/* It is said of the transport, and so need not be said by more than the section that speaks for that (RFC 8829, section
+ * 5.2.1; RFC 8859). */
 static int check_mux(const struct mu_sdp *s, const bool *wanted, struct mu_error *e)
 {
-	for (unsigned i = 0; i < s->n_media; i++) {
-		/* RFC 8843, section 9.3: bundled means multiplexed, but a sender may leave it out where it is
-		 * bundle-only */
-		if (!wanted[i] || s->media[i].rtcp_mux || s->media[i].rtcp_mux_only ||
-			s->media[i].bundle_only)
+	unsigned line = 0;
+
+	for (unsigned i = s->n_media; i > 0; i--) {
+		const struct mu_sdp_media *m = &s->media[i - 1];
+
+		if (!wanted[i - 1])
 			continue;
-		mu_error_set(e, 0,
-			"m-line %u (%s) lacks a=rtcp-mux: RTP and RTCP share one port here (RFC 8834)", i + 1,
-			s->media[i].type);
-		return 400;
+		if (m->rtcp_mux || m->rtcp_mux_only)
+			return 0;
+		line = i;
 	}
-	return 0;
+	if (line == 0)
+		return 0;
+	mu_error_set(e, 0, "m-line %u (%s) lacks a=rtcp-mux: RTP and RTCP share one port here (RFC 8834)", line,
+		s->media[line - 1].type);
+	return 400;
+}
+
+int sdp_transport_check(const struct mu_sdp *s, const bool wanted[MU_SDP_MEDIA_MAX], struct mu_error *e)
+{
+	int status = check_bundle(s, wanted, e);
+
+	return status == 0 ? check_mux(s, wanted, e) : status;
 }
 
 /* RFC 8843, section 7.2: the first of the group speaks for the transport; a bundle-only section says nothing
@@ -127,9 +140,7 @@ int sdp_offer_check(
 	int tagged, status = check_proto(s, e);
 
 	if (status == 0)
-		status = check_bundle(s, wanted, e);
-	if (status == 0)
-		status = check_mux(s, wanted, e);
+		status = sdp_transport_check(s, wanted, e);
 	if (status != 0)
 		return status;
 	tagged = find_tagged(s, wanted);

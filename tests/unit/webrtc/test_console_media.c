@@ -538,6 +538,56 @@ static void test_answers_refused(void **state)
 	json_decref(o);
 }
 
+/* One transport there is: what is answered for another is refused, with the reason. */
+static void test_answers_apart(void **state)
+{
+	static const struct {
+		const char *from, *to, *part;
+	} table[] = {
+		{ "a=group:BUNDLE", "a=group:LS", "BUNDLE" },
+		{ "a=group:BUNDLE 0 1", "a=group:BUNDLE 0", "BUNDLE" },
+		{ "a=rtcp-mux\r\n", "", "rtcp-mux" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < MU_ARRAY_LEN(table); i++) {
+		const json_t *o;
+		char *sdp;
+
+		client_enter(&a, "t1,conference,city/a", "city/a");
+		client_join(&a);
+		o = client_got(&a, "offer");
+		assert_non_null(o);
+		sdp = sdp_replace(answer_to(text_of(o, "sdp"), NULL, NULL, "active", 10), table[i].from, table[i].to);
+		client_say(&a, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp", sdp);
+		free(sdp);
+		client_refused(&a, 400, table[i].part);
+		assert_int_equal(fake.n, 0);
+		client_done(&a);
+	}
+}
+
+/* RFC 8829, section 5.2.1: what is said of the transport stands in the section that speaks for it, and need not in others. */
+static void test_transport_attributes_once(void **state)
+{
+	const json_t *o;
+	char *sdp;
+
+	(void)state;
+	client_enter(&a, "t1,publish conference,city/a", "city/a");
+	sdp = sdp_replace(sdp_load("chromium-whip.sdp"), "a=rtcp-mux\r\n", "");
+	offer(&a, sdp_replace(sdp, "a=mid:0\r\n", "a=mid:0\r\na=rtcp-mux\r\n"), false);
+	assert_non_null(client_got(&a, "answer"));
+	client_join(&a);
+	o = client_got(&a, "offer");
+	assert_non_null(o);
+	sdp = sdp_replace(answer_to(text_of(o, "sdp"), NULL, NULL, "active", 10), "a=rtcp-mux\r\n", "");
+	sdp = sdp_replace(sdp, "a=mid:0\r\n", "a=mid:0\r\na=rtcp-mux\r\n");
+	client_say(&a, "answer", "{sI ss}", "n", json_integer_value(json_object_get(o, "n")), "sdp", sdp);
+	client_ok(&a);
+	free(sdp);
+}
+
 static void test_passive_client(void **state)
 {
 	json_t *o;
@@ -730,6 +780,8 @@ int main(void)
 		TEST(test_codec_not_taken),
 		TEST(test_slot_refused),
 		TEST(test_answers_refused),
+		TEST(test_answers_apart),
+		TEST(test_transport_attributes_once),
 		TEST(test_passive_client),
 		TEST(test_another_certificate_in_an_answer),
 		TEST(test_one_offer_at_a_time),
