@@ -8,6 +8,7 @@
 #define HELLO_MS      10000
 #define RATE_A_SECOND 50
 #define BURST         200
+#define TOLD_COSTS    5 /* messages: everybody in the conference is told of it, and there may be hundreds */
 #define OVER_MAX      1000 /* whoever does not heed that many refusals is no client of this kind */
 
 /* RFC 6455, section 7.4.1 */
@@ -266,7 +267,14 @@ static void act_on(struct console *c, const struct mu_signal *m)
 	}
 }
 
-static bool has_credit(struct mu_console *l)
+static double cost_of(const struct mu_signal *m, int err)
+{
+	bool told = m->type == MU_SIGNAL_ACT || m->type == MU_SIGNAL_JOIN || m->type == MU_SIGNAL_LEAVE;
+
+	return err == 0 && told ? TOLD_COSTS : 1;
+}
+
+static bool has_credit(struct mu_console *l, double cost)
 {
 	int64_t now_us = l->w->now_us();
 
@@ -274,11 +282,11 @@ static bool has_credit(struct mu_console *l)
 	l->credit_us = now_us;
 	if (l->credit >= BURST - 1)
 		l->over = 0;
-	if (l->credit < 1) {
+	if (l->credit < cost) {
 		l->over++;
 		return false;
 	}
-	l->credit--;
+	l->credit -= cost;
 	return true;
 }
 
@@ -309,10 +317,11 @@ void mu_console_text(struct mu_console *l, const char *text, size_t len)
 	if (!m)
 		return;
 	err = mu_signal_parse(text, len, m, &e);
-	if (has_credit(l))
+	if (has_credit(l, cost_of(m, err)))
 		take(l, m, err, &e);
 	else
-		refuse(l, m->id, 429, "more than %d messages a second: wait", RATE_A_SECOND);
+		refuse(l, m->id, 429, "more than %d messages, or %d acts, a second: wait a second", RATE_A_SECOND,
+			RATE_A_SECOND / TOLD_COSTS);
 	if (err == 0)
 		mu_signal_done(m);
 	free(m);

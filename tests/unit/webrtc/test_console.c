@@ -135,6 +135,33 @@ static void test_rate(void **state)
 	client_enter(&b, "t2,conference,city/y", "city/y"); /* nobody else's business */
 }
 
+/* What a whole conference is told of may be said less often. */
+static void test_rate_of_acts(void **state)
+{
+	unsigned ok = 0;
+
+	(void)state;
+	client_enter(&a, "t1,conference,city/x", "city/x");
+	client_join(&a);
+	fake_pass(5000);
+	client_flush(&a);
+	for (int i = 0; i < 100; i++)
+		client_say(&a, "act", "{ss}", "act", i % 2 ? "floor.release" : "floor.request");
+	while (client_got(&a, "ok"))
+		ok++;
+	assert_int_equal(ok, 40);
+	client_say(&a, "act", "{ss}", "act", "floor.release");
+	client_refused(&a, 429, "10 acts");
+	fake_pass(1000);
+	client_flush(&a);
+	for (int i = 0; i < 20; i++)
+		client_say(&a, "act", "{ss}", "act", "floor.release");
+	for (ok = 0; client_got(&a, "ok");)
+		ok++;
+	assert_int_equal(ok, 10);
+	assert_int_equal(a.code, 0);
+}
+
 static void test_resume(void **state)
 {
 	char session[32];
@@ -348,6 +375,7 @@ int main(void)
 		TEST(test_silence_before_hello),
 		TEST(test_malformed),
 		TEST(test_rate),
+		TEST(test_rate_of_acts),
 		TEST(test_resume),
 		TEST(test_resume_of_a_half_open_one),
 		TEST(test_resume_by_another),
