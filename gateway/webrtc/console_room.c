@@ -399,6 +399,6 @@ void console_absent(struct console *c)
 		return;
 	conference = c->room->conference;
 	leave_room(c);
-	if (!c->s->w->draining) /* floor and screen are kept for after the restart */
+	if (!c->s->w->closing) /* else the conferences are kept as they are, for the next start */
 		mu_conference_absent(conference, c->s->ep->id);
 }

@@ -148,6 +148,19 @@ static struct mu_endpoint *take_endpoint(struct mu_webrtc *w, const char *id, st
 	return ep;
 }
 
+/* A client that comes back and does not know its session any more, as a tab that crashed: what is left of that makes way. Its
+ * WebSocket is lost, so nobody is put out who is there. */
+static void end_abandoned(struct mu_webrtc *w, const struct mu_token *who, const char *endpoint)
+{
+	mu_list_for_each_safe (it, next, &w->sessions) {
+		struct session *s = MU_CONTAINER_OF(it, struct session, link);
+
+		if (s->kind == SESSION_CONSOLE && !s->ended && !s->console->link && mu_token_same(&s->token, who) &&
+			strcmp(s->ep->id, endpoint) == 0)
+			session_end(s, SESSION_LOST, "its client came back and began anew");
+	}
+}
+
 /* Sessions of this token that wait for their client: the oldest makes room. */
 static void limit_awaited(struct mu_webrtc *w, const struct mu_token *who)
 {
@@ -174,6 +187,7 @@ struct console *console_new(
 	struct mu_endpoint *ep;
 	struct console *c;
 
+	end_abandoned(w, who, endpoint);
 	limit_awaited(w, who);
 	if (!session_may_begin(w, SESSION_CONSOLE, who, r))
 		return NULL;

@@ -453,6 +453,7 @@ bool mu_webrtc_draining(const struct mu_webrtc *w)
 
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why)
 {
+	w->closing = true;
 	mu_list_for_each_safe (it, next, &w->sessions)
 		session_end(MU_CONTAINER_OF(it, struct session, link), SESSION_MEANT, why);
 }

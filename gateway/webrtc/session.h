@@ -48,7 +48,7 @@ struct mu_webrtc {
 	struct mu_list sessions;
 	unsigned n_sessions;
 	uint64_t last_number;
-	bool draining;
+	bool draining, closing;
 	GHashTable *holds; /* lost endpoint -> struct hold */
 	/* consoles */
 	struct mu_console_host *host; /* NULL: none may come */

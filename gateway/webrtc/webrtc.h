@@ -103,6 +103,7 @@ void mu_webrtc_expire(struct mu_webrtc *w, int64_t now_s);
  *  and their members' places, floor and screen stay as they are. */
 void mu_webrtc_drain(struct mu_webrtc *w);
 bool mu_webrtc_draining(const struct mu_webrtc *w);
+/** End all sessions, as the gateway stops: members of conferences keep the floor and all else for when they come back. */
 void mu_webrtc_close_all(struct mu_webrtc *w, const char *why);
 unsigned mu_webrtc_sessions(const struct mu_webrtc *w);
 /** Ask every session's transport for its figures; they show in struct mu_session_info from then on. Call every second. */

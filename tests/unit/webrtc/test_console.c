@@ -233,10 +233,54 @@ static void test_awaited_sessions_are_few(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 30; i++) {
-		client_enter(&a, "t1,conference,city/hall", "city/hall");
+		char endpoint[32];
+
+		snprintf(endpoint, sizeof(endpoint), "city/unit-%d", i);
+		client_enter(&a, "t1,conference,city/*", endpoint);
 		client_done(&a);
 	}
-	assert_in_range(sessions(), 1, 9);
+	assert_int_equal(sessions(), 8);
+}
+
+/* A tab that crashed knows no session, and is not kept out by what is left of its own. */
+static void test_a_crashed_client_begins_anew(void **state)
+{
+	char first[32];
+
+	(void)state;
+	kit.f->w->o.max_sessions_per_token = 1;
+	client_enter(&a, "t1,conference,city/hall", "city/hall");
+	client_join(&a);
+	client_publish(&a);
+	memcpy(first, a.session, sizeof(first));
+	client_lose(&a);
+	client_flush(&a);
+	client_open(&b); /* another's token is another's */
+	client_say(&b, "hello", "{ss ss}", "token", "t2,conference,city/hall", "endpoint", "city/hall");
+	assert_non_null(client_got(&b, "welcome"));
+	client_done(&b);
+	assert_non_null(session_find(kit.f->w, first));
+	client_enter(&a, "t1,conference,city/hall", "city/hall");
+	assert_null(session_find(kit.f->w, first));
+	assert_int_equal(mu_directory_find(kit.f->d, "city/hall")->state, MU_ENDPOINT_LOST); /* held */
+	client_publish(&a);
+	client_join(&a);
+	assert_true(mu_conference_member(kit.c, "city/hall")->present);
+	fake_pass(30100); /* the first one's time is over, and changes nothing */
+	assert_true(mu_conference_member(kit.c, "city/hall")->present);
+	assert_int_equal(mu_directory_find(kit.f->d, "city/hall")->state, MU_ENDPOINT_LIVE);
+}
+
+/* One that is there is not put out by another page of its own: that one is refused what it has. */
+static void test_a_second_page_ends_nothing(void **state)
+{
+	(void)state;
+	client_enter(&a, "t1,conference,city/hall", "city/hall");
+	client_publish(&a);
+	client_enter(&b, "t1,conference,city/hall", "city/hall");
+	assert_int_equal(sessions(), 2);
+	client_say(&b, "offer", "{so}", "sdp", sdp_json("chromium-whip.sdp"));
+	client_refused(&b, 409, "published already");
 }
 
 static void test_ends(void **state)
@@ -380,6 +424,8 @@ int main(void)
 		TEST(test_resume_of_a_half_open_one),
 		TEST(test_resume_by_another),
 		TEST(test_awaited_sessions_are_few),
+		TEST(test_a_crashed_client_begins_anew),
+		TEST(test_a_second_page_ends_nothing),
 		TEST(test_ends),
 		TEST(test_key_withdrawn),
 		TEST(test_drain),

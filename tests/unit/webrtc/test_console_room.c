@@ -264,6 +264,27 @@ static void test_ended(void **state)
 }
 
 /* Ten states a second at most, however much happens. */
+/* The gateway is started anew: nobody loses what it has. */
+static void test_the_gateway_stops(void **state)
+{
+	json_t *now;
+
+	(void)state;
+	client_enter(&a, "t1,conference,city/a", "city/a");
+	client_join(&a);
+	client_say(&a, "act", "{ss}", "act", "floor.request");
+	client_ok(&a);
+	client_say(&a, "act", "{ss}", "act", "screen.start");
+	client_ok(&a);
+	mu_webrtc_drain(kit.f->w);
+	mu_webrtc_close_all(kit.f->w, "the gateway stops");
+	assert_non_null(client_got(&a, "bye"));
+	now = mu_conference_json(kit.c); /* as the store keeps it */
+	assert_string_equal(text_of(now, "floor"), "city/a");
+	assert_string_equal(text_of(now, "screen"), "city/a");
+	json_decref(now);
+}
+
 static void test_states_are_coalesced(void **state)
 {
 	unsigned n = 0;
@@ -434,6 +455,7 @@ int main(void)
 		TEST(test_heard),
 		TEST(test_removed),
 		TEST(test_ended),
+		TEST(test_the_gateway_stops),
 		TEST(test_states_are_coalesced),
 		TEST(test_speaker),
 		TEST(test_loudest),
