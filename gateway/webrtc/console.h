@@ -61,6 +61,8 @@ struct up {
 	unsigned n_fingerprints;
 	bool active; /* we are the DTLS client */
 	char ufrag[257], pwd[257]; /* the client's */
+	uint64_t sdp_id;	   /* of our answers, which are one description (RFC 3264, section 8) */
+	uint32_t sdp_version;
 	struct up_section sections[MU_SDP_MEDIA_MAX];
 	unsigned n_sections;
 };

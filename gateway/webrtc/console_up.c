@@ -103,9 +103,31 @@ static int open_transport(struct console *c, const struct plan *p)
 	up->n_fingerprints = spec->n_fingerprints;
 	memcpy(up->fingerprints, spec->fingerprints, sizeof(up->fingerprints));
 	up->active = p->answer.active;
+	mu_random(&up->sdp_id, sizeof(up->sdp_id));
+	up->sdp_version = 0;
 	err = pc_new(c, true, spec, &up->pc);
 	free(spec);
 	return err;
+}
+
+/* Whether the connection there is may take this offer. */
+static bool may_connect(struct console *c, const struct plan *p, struct mu_web_reply *r)
+{
+	const struct up *up = &c->up;
+
+	if (!up->pc)
+		return true;
+	if (!same_fingerprints(up, &p->spec)) {
+		console_audit(
+			c, "console.offer", c->s->ep->id, "denied", "another certificate's fingerprint");
+		return reply_refuse(r, 403,
+			"the offer names another certificate than before: one of a new connection says 'fresh' true");
+	}
+	if (c->s->ep->n_tracks > 0 && c->s->ep->home != up->worker) /* another publisher's, on another worker */
+		return reply_refuse(r, 409,
+			"%s was published by another meanwhile: offer a new connection ('fresh' true)",
+			c->s->ep->id);
+	return true;
 }
 
 static bool connect_up(struct console *c, struct plan *p, struct mu_web_reply *r)
@@ -114,21 +136,10 @@ static bool connect_up(struct console *c, struct plan *p, struct mu_web_reply *r
 	const struct mu_sdp_media *m = &p->offer.media[p->tagged];
 	bool changed = strcmp(up->ufrag, m->ufrag) != 0 || strcmp(up->pwd, m->pwd) != 0;
 
-	if (up->pc && !same_fingerprints(up, &p->spec)) {
-		console_audit(
-			c, "console.offer", c->s->ep->id, "denied", "another certificate's fingerprint");
-		return reply_refuse(r, 403,
-			"the offer names another certificate than before: one of a new connection says 'fresh' true");
-	}
-	if (up->pc && c->s->ep->n_tracks > 0 &&
-		c->s->ep->home != up->worker) /* another publisher's, on another worker */
-		return reply_refuse(r, 409,
-			"%s was published by another meanwhile: offer a new connection ('fresh' true)",
-			c->s->ep->id);
 	if (!up->pc && open_transport(c, p) < 0)
 		return reply_refuse(r, 503, "no transport for %s could be made: try again", c->s->ep->id);
 	if (up->ufrag[0] && changed && mu_transport_restart_ice(up->pc->t) < 0)
-		return reply_refuse(r, 409, "ICE cannot be restarted now");
+		return reply_refuse(r, 409, "ICE cannot be restarted now: offer a new connection ('fresh' true)");
 	memcpy(up->ufrag, m->ufrag, sizeof(up->ufrag));
 	memcpy(up->pwd, m->pwd, sizeof(up->pwd));
 	p->answer.active = up->active; /* RFC 8842: the side stays */
@@ -318,6 +329,8 @@ static char *write_answer(struct console *c, struct plan *p)
 
 	p->answer.ufrag = mu_transport_ufrag(up->pc->t);
 	p->answer.pwd = mu_transport_pwd(up->pc->t);
+	p->answer.id = up->sdp_id;
+	p->answer.version = ++up->sdp_version;
 	p->answer.fingerprint = mu_identity_fingerprint(mu_media_identity(c->s->w->o.media));
 	candidates_gather(c->s->w, up->worker, &p->answer.candidates);
 	return sdp_answer_write(&p->answer);
@@ -335,7 +348,8 @@ static void answer(struct console *c, const struct mu_signal *m, struct plan *p)
 static bool take_offer(struct console *c, const struct mu_signal *m, struct plan *p, struct mu_web_reply *r)
 {
 	struct offered *of = malloc(sizeof(*of));
-	bool ok = of && read_labels(m, &p->offer, of, r) && take_sections(p, of, r);
+	bool ok = of && read_labels(m, &p->offer, of, r) && take_sections(p, of, r) &&
+		(m->fresh || may_connect(c, p, r)); /* before another publisher makes way */
 
 	if (ok && of->n > 0)
 		ok = claim(c, r);
@@ -349,7 +363,7 @@ static bool take_offer(struct console *c, const struct mu_signal *m, struct plan
 		show(c, of);
 	else if (!of)
 		reply_refuse(r, 503, "out of memory for the offer: try again later");
-	if (!ok && !c->up.pc) /* it had the endpoint, or just got it, and publishes nothing */
+	if (!ok && !publishes(&c->up)) /* it had the endpoint, or just got it */
 		whip_ended(c->s, SESSION_LOST, "its offer could not be taken");
 	free(of);
 	return ok;

@@ -116,6 +116,8 @@ struct sdp_section {
 };
 struct sdp_answer {
 	const struct mu_sdp *offer;
+	uint64_t id;	  /* of all answers on this connection; 0: there is but this one */
+	uint32_t version; /* rises with each of those */
 	struct sdp_section sections[MU_SDP_MEDIA_MAX];
 	const char *ufrag, *pwd;
 	const uint8_t *fingerprint;

@@ -31,11 +31,13 @@ static void line(GString *t, const char *fmt, ...)
 static void write_session(GString *t, const struct sdp_answer *a)
 {
 	const struct mu_sdp *o = a->offer;
-	uint64_t id;
+	uint64_t id = a->id;
 
-	mu_random(&id, sizeof(id));
+	if (!id)
+		mu_random(&id, sizeof(id));
 	line(t, "v=0");
-	line(t, "o=- %llu 1 IN IP4 127.0.0.1", (unsigned long long)(id >> 2)); /* RFC 8829: below 2^63 - 1 */
+	line(t, "o=- %llu %u IN IP4 127.0.0.1", (unsigned long long)(id >> 2), /* RFC 8829: below 2^63 - 1 */
+		a->id ? a->version : 1);
 	line(t, "s=-");
 	line(t, "t=0 0");
 	line(t, "a=ice-lite");

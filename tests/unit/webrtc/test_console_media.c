@@ -227,6 +227,49 @@ static void test_another_certificate(void **state)
 	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE); /* viewers see no seam */
 }
 
+/* An offer that cannot be taken takes nothing from anybody, and keeps nothing. */
+static void test_a_refused_offer_claims_nothing(void **state)
+{
+	(void)state;
+	kit.f->w->o.second = MU_SECOND_TAKE_OVER;
+	client_enter(&b, "t2,publish,city/a", "city/a");
+	client_publish(&b);
+	offer(&b, sdp_replace(sdp_load("chromium-whip.sdp"), "a=sendonly", "a=inactive"), false);
+	offer(&b, sdp_replace(sdp_load("chromium-whip.sdp"), "9C:EF:80", "9C:EF:81"), false);
+	client_refused(&b, 403, "certificate");
+	assert_string_equal(endpoint("city/a")->session, "");
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	client_publish(&a);
+	offer(&b, sdp_replace(sdp_load("chromium-whip.sdp"), "9C:EF:80", "9C:EF:81"), false);
+	client_refused(&b, 403, "certificate");
+	assert_string_equal(endpoint("city/a")->session, a.session);
+	assert_null(client_got(&a, "closed"));
+	fake.refuse_transports = true;
+	offer(&a, sdp_load("chromium-whip.sdp"), true);
+	client_refused(&a, 503, "try again");
+	assert_string_equal(endpoint("city/a")->session, "");
+	assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LOST); /* its viewers wait for it */
+}
+
+/* RFC 3264, section 8: one description that changes, not another each time. */
+static void test_answers_are_one_description(void **state)
+{
+	unsigned long long id[2];
+	unsigned version[2];
+
+	(void)state;
+	client_enter(&a, "t1,publish,city/a", "city/a");
+	for (int i = 0; i < 2; i++) {
+		const char *sdp;
+
+		offer(&a, sdp_load("chromium-whip.sdp"), false);
+		sdp = text_of(client_got(&a, "answer"), "sdp");
+		assert_int_equal(sscanf(strstr(sdp, "o=-"), "o=- %llu %u ", &id[i], &version[i]), 2);
+	}
+	assert_true(id[0] == id[1]);
+	assert_int_equal(version[1], version[0] + 1);
+}
+
 static void test_offers_refused(void **state)
 {
 	static const struct {
@@ -769,6 +812,8 @@ int main(void)
 		TEST(test_stop_publishing),
 		TEST(test_simulcast),
 		TEST(test_another_certificate),
+		TEST(test_a_refused_offer_claims_nothing),
+		TEST(test_answers_are_one_description),
 		TEST(test_offers_refused),
 		TEST(test_hostile_descriptions),
 		TEST(test_hostile_names),
