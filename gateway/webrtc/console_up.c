@@ -310,6 +310,15 @@ static bool claim(struct console *c, struct mu_web_reply *r)
 	return true;
 }
 
+static bool publishes(const struct up *up)
+{
+	for (unsigned i = 0; i < up->n_sections; i++) {
+		if (up->sections[i].n_in > 0)
+			return true;
+	}
+	return false;
+}
+
 static void show(struct console *c, const struct offered *of)
 {
 	struct up *up = &c->up;
