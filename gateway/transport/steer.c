@@ -7,6 +7,7 @@
 #define NEWS        0.05 /* an estimate that differs by so much is dealt out before the next tick */
 #define SHORT_US    4000000
 #define SHORT_LEAST 0.8
+#define DEARER      1.1 /* as much as spend.c wants to spare: nothing rises by it */
 #define WAITS_US    150000
 #define GO_ON_US    150000 /* pictures that were given up go on when no more than this waits */
 
@@ -75,18 +76,17 @@ static void follow(struct fit *f, int64_t now_us)
  * frame: while nothing waits, neither on the link nor here, what is sent goes on for a while. */
 static uint32_t budget(struct steer *s, int64_t now_us)
 {
-	uint32_t bps = rate_bps(s->rate);
+	uint32_t bps = rate_bps(s->rate), spent = s->sum.spent_bps;
 
-	if (bps >= s->sum.spent_bps) {
+	if (bps >= spent)
 		s->short_us = 0;
-		return bps;
-	}
-	if (s->short_us == 0)
+	else if (s->short_us == 0)
 		s->short_us = now_us;
-	if (now_us - s->short_us > SHORT_US || bps < s->sum.spent_bps * SHORT_LEAST ||
+	if ((s->short_us && now_us - s->short_us > SHORT_US) || bps < spent * SHORT_LEAST ||
 		mu_estimate_queue_us(s->rate->estimate) > WAITS_US || leave_wait_us(s) > WAITS_US)
 		return bps;
-	return s->sum.spent_bps;
+	return MU_MAX(
+		bps, (uint32_t)(spent * DEARER)); /* a key frame makes dearer, too, what is there already */
 }
 
 static void set_pace(struct steer *s, int64_t now_us)
