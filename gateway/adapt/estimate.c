@@ -240,14 +240,19 @@ static double emptying(const struct mu_estimate *e)
 
 static void take_probe(struct mu_estimate *e, double proven, int64_t now_us)
 {
-	if (proven > e->delay_bps * 1.05) {
+	bool much = proven > e->delay_bps * 1.05;
+
+	/* a little more counts as well: while little is sent nothing else raises it, and the little may be
+	 * what is lacking */
+	if (proven > e->delay_bps) {
 		e->delay_bps = clamp(e, proven);
 		e->loss_bps = MU_MAX(e->loss_bps, e->delay_bps);
 		e->why = MU_LIMIT_PROBE;
 		e->increased_us = now_us;
 		if (e->capacity_bps > 0 && !near_capacity(e, proven))
 			e->capacity_bps = 0;
-		probe_judged(&e->prober, true);
+		if (much)
+			probe_judged(&e->prober, true);
 	}
 }
 

@@ -10,7 +10,9 @@
 #define PACE_MOST        2.5
 #define PACE_LEAST       1.05
 #define PACE_UNKNOWN_BPS 10000000 /* before the first feedback: a picture should not wait for it */
-#define PROBE_LATE_US    20000    /* a probe that falls behind by this leaves no faster for it */
+#define WANTED_SPARE     1.15
+#define WANTED_WIDE      2.0
+#define PROBE_LATE_US    20000 /* a probe that falls behind by this leaves no faster for it */
 
 /* The least carries a voice and our own reports; it begins where the middle layer of a camera fits. */
 static const struct mu_estimate_limits limits = {
@@ -108,14 +110,15 @@ uint32_t rate_pace_bps(const struct rate *r, uint32_t wanted_bps)
 
 /* --- probes --- */
 
-/* Room is looked for beyond what is wanted, too, unless the link is known to end here: what is paced at a
- * multiple of the estimate then does not wait. */
+/* Room is looked for beyond what is wanted: a layer is taken only where some is to spare (spend.c), and what
+ * is paced at a multiple of the estimate does not wait, but that is not looked for where the link is known to
+ * end here. */
 bool rate_probe_begin(struct rate *r, uint32_t wanted_bps, int64_t now_us)
 {
-	uint64_t wanted = (uint64_t)wanted_bps * (mu_estimate_tight(r->estimate) ? 1 : 2);
+	double factor = mu_estimate_tight(r->estimate) ? WANTED_SPARE : WANTED_WIDE;
+	double wanted = MU_MIN(wanted_bps * factor, (double)UINT32_MAX);
 
-	if (r->probe.packets ||
-		!mu_estimate_probe(r->estimate, (uint32_t)MU_MIN(wanted, UINT32_MAX), now_us, &r->probe))
+	if (r->probe.packets || !mu_estimate_probe(r->estimate, (uint32_t)wanted, now_us, &r->probe))
 		return false;
 	r->probe_due_us = now_us;
 	r->probes++;

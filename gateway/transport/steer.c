@@ -3,9 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define TICK_US  100000
-#define NEWS     0.05   /* an estimate that differs by so much is dealt out before the next tick */
-#define GO_ON_US 150000 /* pictures that were given up go on when no more than this waits */
+#define TICK_US     100000
+#define NEWS        0.05 /* an estimate that differs by so much is dealt out before the next tick */
+#define SHORT_US    4000000
+#define SHORT_LEAST 0.8
+#define DEARER      1.1 /* as much as spend.c wants to spare: nothing rises by it */
+#define WAITS_US    150000
+#define GO_ON_US    150000 /* pictures that were given up go on when no more than this waits */
 
 static struct steer *steer_of(const struct mu_transport *t)
 {
@@ -70,13 +74,38 @@ static void follow(struct fit *f, int64_t now_us)
 	}
 }
 
+/* A moment's queue takes a seventh off the estimate, and another layer is dear, for it begins with a key
+ * frame: while nothing waits, neither on the link nor here, what is sent goes on for a while. */
+static uint32_t budget(struct steer *s, int64_t now_us)
+{
+	uint32_t bps = rate_bps(s->rate), spent = s->sum.spent_bps;
+
+	if (bps >= spent)
+		s->short_us = 0;
+	else if (s->short_us == 0)
+		s->short_us = now_us;
+	if ((s->short_us && now_us - s->short_us > SHORT_US) || bps < spent * SHORT_LEAST ||
+		mu_estimate_queue_us(s->rate->estimate) > WAITS_US || leave_wait_us(s) > WAITS_US)
+		return bps;
+	return MU_MAX(
+		bps, (uint32_t)(spent * DEARER)); /* a key frame makes dearer, too, what is there already */
+}
+
+static void set_pace(struct steer *s, int64_t now_us)
+{
+	uint32_t bps = rate_pace_bps(s->rate, s->sum.wanted_bps);
+
+	pace_set(&s->leave.pace, MU_MAX(bps, s->budget_bps), now_us);
+	leave_plan(s, now_us);
+}
+
 static void deal(struct steer *s, int64_t now_us)
 {
 	struct share_stream *streams[MU_STREAMS_LATER_MAX];
 	struct mu_transport *t = s->t;
 	unsigned n = MU_MIN(t->n_out, (unsigned)MU_ARRAY_LEN(streams));
 	struct share_budget b = {
-		.bps = rate_bps(s->rate), .loss = mu_estimate_loss(s->rate->estimate), .copies = s->copies
+		.bps = budget(s, now_us), .loss = mu_estimate_loss(s->rate->estimate), .copies = s->copies
 	};
 
 	for (unsigned i = 0; i < n; i++) {
@@ -85,7 +114,8 @@ static void deal(struct steer *s, int64_t now_us)
 	}
 	s->sum = share_spend(streams, n, &b, now_us);
 	s->shared_us = now_us;
-	s->shared_bps = b.bps;
+	s->shared_bps = rate_bps(s->rate);
+	s->budget_bps = b.bps;
 	for (unsigned i = 0; i < n; i++)
 		follow(t->out[i]->fit, now_us);
 }
@@ -165,8 +195,7 @@ static void tick(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 	go_on(s, now_us);
 	if (can_probe(t) && rate_probe_begin(s->rate, s->sum.wanted_bps, now_us))
 		s->leave.probe_back = 0;
-	pace_set(&s->leave.pace, rate_pace_bps(s->rate, s->sum.wanted_bps), now_us);
-	leave_plan(s, now_us);
+	set_pace(s, now_us);
 }
 
 /* --- feedback --- */
@@ -193,8 +222,7 @@ void steer_feedback(struct mu_transport *t, const uint8_t *fci, size_t len, int6
 	before = s->shared_bps;
 	if (bps < before * (1 - NEWS) || bps > before * (1 + NEWS))
 		deal(s, now_us);
-	pace_set(&s->leave.pace, rate_pace_bps(s->rate, s->sum.wanted_bps), now_us);
-	leave_plan(s, now_us);
+	set_pace(s, now_us);
 }
 
 /* --- made and ended --- */
@@ -225,7 +253,7 @@ void steer_begin(struct mu_transport *t, int64_t now_us)
 
 	if (!s || !t->key_out)
 		return;
-	pace_set(&s->leave.pace, rate_pace_bps(s->rate, s->sum.wanted_bps), now_us);
+	set_pace(s, now_us);
 	steer_fed(t, now_us);
 }
 

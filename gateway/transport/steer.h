@@ -35,6 +35,8 @@ struct steer {
 	unsigned copies; /* of audio; the most that any stream has */
 	int64_t shared_us;
 	uint32_t shared_bps; /* the estimate then */
+	uint32_t budget_bps; /* what was dealt out then: at times a little more */
+	int64_t short_us;    /* since when the estimate is below what is spent; 0: it is not */
 };
 
 /* steer.c */

@@ -402,6 +402,47 @@ static void test_nothing_known_of_sizes(void **state)
 	assert_int_equal(v.point, 1); /* guessed */
 }
 
+/* What was never seen is taken for what the seen ones are not, whatever the order in the feed. */
+static void test_one_layer_known(void **state)
+{
+	struct share_stream v, *all[] = { &v };
+
+	(void)state;
+	simulcast(&v, &source_a, 3);
+	v.shapes[1] = v.shapes[2] = (struct mu_shape){ 0 };
+	spend(all, 1, 300000, S);
+	assert_int_equal(v.n_points, 3);
+	assert_int_equal(v.points[2].layer, 0);
+	assert_true(v.points[0].bps < 200000);
+	assert_int_equal(v.point, 0); /* so it is asked for */
+}
+
+/* A layer that has just come shows its key frame, and what was measured before it rested may have been just
+ * that: for two seconds it costs what its size says. */
+static void test_new_layer_costs_what_its_size_says(void **state)
+{
+	struct share_stream v, *all[] = { &v };
+	int64_t now = S;
+	uint32_t before;
+
+	(void)state;
+	simulcast(&v, &source_a, 3);
+	v.shapes[0].flows = false;
+	v.shapes[0].bps[0][0] = 4000000; /* of before */
+	spend(all, 1, 2000000, now);
+	before = v.points[2].bps;
+	assert_in_range(before, 1300000, 1700000);
+	assert_int_equal(layer_of(&v), 0);
+	v.shapes[0].flows = true;
+	for (int i = 0; i < 19; i++)
+		spend(all, 1, 2000000, now += S / 10);
+	assert_int_equal(v.points[2].bps, before);
+	for (int i = 0; i < 40; i++) /* it was no key frame */
+		spend(all, 1, 2000000, now += S / 10);
+	assert_true(v.points[2].bps > 3500000);
+	assert_int_equal(layer_of(&v), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +461,8 @@ int main(void)
 		cmocka_unit_test(test_another_source_begins_anew),
 		cmocka_unit_test(test_rates_are_smoothed),
 		cmocka_unit_test(test_nothing_known_of_sizes),
+		cmocka_unit_test(test_one_layer_known),
+		cmocka_unit_test(test_new_layer_costs_what_its_size_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
