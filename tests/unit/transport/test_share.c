@@ -245,8 +245,10 @@ static void test_depth(void **state)
 		.temporals = 3,
 		.bps = { { 100000, 150000, 200000 }, { 500000, 700000, 1000000 } },
 		.fps = { 7, 15, 30 } };
+	for (unsigned i = 2; i < 5; i++) /* until its price is learned */
+		spend(all, 1, 10 * S, (int64_t)i * 10 * S);
 	for (unsigned i = 0; i < MU_ARRAY_LEN(rows); i++) {
-		spend(all, 1, rows[i].bps, (int64_t)(i + 1) * 10 * S);
+		spend(all, 1, rows[i].bps, (int64_t)(i + 5) * 10 * S);
 		share_depth(&v, &spatial, &temporal);
 		assert_int_equal(spatial, rows[i].spatial);
 		assert_int_equal(temporal, rows[i].temporal);

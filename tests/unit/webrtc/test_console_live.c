@@ -362,7 +362,7 @@ static void receive(struct person *p)
 		if (what != PEER_RTP || mu_rtp_parse(buf, len, &h) < 0)
 			continue;
 		p->rtp[h.pt != 111]++;
-		if (h.pt != 111)
+		if (h.pt == 96) /* and not its repair, which probes too */
 			p->ssrc = h.ssrc;
 	}
 }
