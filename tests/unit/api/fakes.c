@@ -120,6 +120,8 @@ void mu_web_reply_done(struct mu_web_reply *r)
 {
 	free(r->body);
 	free(r->location);
+	for (unsigned i = 0; i < r->n_links; i++)
+		free(r->links[i]);
 	memset(r, 0, sizeof(*r));
 }
 

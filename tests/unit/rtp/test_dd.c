@@ -13,7 +13,7 @@ struct out {
 static void put(struct out *o, unsigned bits, uint32_t v)
 {
 	for (; bits > 0; bits--, o->at++)
-		o->data[o->at / 8] |= (uint8_t)((v >> (bits - 1) & 1) << (7 - o->at % 8));
+		o->data[o->at / 8] |= (uint8_t)(((uint64_t)v >> (bits - 1) & 1) << (7 - o->at % 8)); /* of at most 64 */
 }
 static size_t bytes(const struct out *o)
 {
