@@ -323,6 +323,28 @@ static void test_ping(void **state)
 	AWAIT(fake.n_consoles == 0);
 }
 
+/* A client that does not wait for the answer to its handshake: what it said is heard, and then there is nothing more to do. */
+static void test_said_with_the_handshake(void **state)
+{
+	static const char text[] = "GET /v1/console HTTP/1.1\r\nHost: h\r\n" UPGRADE "\r\n"
+				   "\x81\x82\0\0\0\0{}"
+				   "\x81\x85\0\0\0\0he";
+	int fd = client_open(port);
+	unsigned busy = 0;
+
+	(void)state;
+	client_send(fd, text, sizeof(text) - 1);
+	AWAIT(fake.n_texts == 1);
+	client_turn(20);
+	for (unsigned i = 0; i < 200; i++)
+		busy += g_main_context_iteration(NULL, FALSE);
+	assert_in_range(busy, 0, 20);
+	client_send(fd, "llo", 3);
+	AWAIT(fake.n_texts == 2);
+	close(fd);
+	AWAIT(fake.n_consoles == 0);
+}
+
 /* Thousands of pings cost as many frames to read, and not as many answers. */
 static void test_pings_without_end(void **state)
 {
@@ -532,6 +554,7 @@ int main(void)
 		TEST(test_hostile_frames),
 		TEST(test_ping),
 		TEST(test_pings_without_end),
+		TEST(test_said_with_the_handshake),
 		TEST(test_silence),
 		TEST(test_a_client_that_does_not_read),
 		TEST(test_a_client_that_sends_without_end),
