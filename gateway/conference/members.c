@@ -67,7 +67,21 @@ const struct mu_member *mu_conference_member_at(const struct mu_conference *c, s
 	return c->members[i];
 }
 
-/* How long the character at s is; 0: it is none, or one that steers a terminal. */
+/* C1 controls, and what turns the direction of the text around it or ends a line: in a list of members such a name could look like
+ * another's. */
+static bool steers(const unsigned char *s)
+{
+	if (s[0] == 0xc2)
+		return s[1] < 0xa0;
+	if (s[0] == 0xd8)
+		return s[1] == 0x9c; /* U+061C */
+	if (s[0] != 0xe2)
+		return false;
+	return s[1] == 0x80 ? s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae) /* U+200E, 200F, 2028 to 202E */
+			    : s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9;			/* U+2066 to 2069 */
+}
+
+/* How long the character at s is; 0: it is none, or one that steers what is shown around it. */
 static size_t character(const char *s)
 {
 	unsigned char c = (unsigned char)s[0];
@@ -83,7 +97,7 @@ static size_t character(const char *s)
 		if (((unsigned char)s[i] & 0xc0) != 0x80)
 			return 0;
 	}
-	return n;
+	return n > 1 && steers((const unsigned char *)s) ? 0 : n;
 }
 
 void set_name(struct mu_member *m, const char *name)
@@ -134,7 +148,7 @@ int mu_conference_join(struct mu_conference *c, const char *endpoint, const char
 	}
 	if (name && name[0])
 		set_name(m, name);
-	else if (!m->name[0])
+	if (!m->name[0]) /* none was given, or nothing of it can be shown */
 		set_name(m, endpoint);
 	set_present(m, true);
 	changed(c, "joined", endpoint, NULL);
