@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "api/console_socket.h"
+#include "api/listener.h"
 #include "fakes.h"
 
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
@@ -345,6 +346,27 @@ static void test_said_with_the_handshake(void **state)
 	AWAIT(fake.n_consoles == 0);
 }
 
+/* How long an answer may take is no limit of a console's, nor does it make room for others. */
+static void test_no_answer_to_take(void **state)
+{
+	static uint8_t buf[1000];
+	unsigned evicted;
+	bool closed;
+	int fd;
+
+	(void)state;
+	api->conns.limits.answer_ms = 100;
+	fd = open_socket();
+	read_all(fd, buf, sizeof(buf), 300, &closed);
+	assert_false(closed);
+	evicted = (unsigned)api->conns.n_evicted;
+	mu_conns_make_room(&api->conns);
+	assert_int_equal(api->conns.n_evicted, evicted);
+	assert_int_equal(fake.n_consoles, 1);
+	close(fd);
+	AWAIT(fake.n_consoles == 0);
+}
+
 /* Thousands of pings cost as many frames to read, and not as many answers. */
 static void test_pings_without_end(void **state)
 {
@@ -554,6 +576,7 @@ int main(void)
 		TEST(test_hostile_frames),
 		TEST(test_ping),
 		TEST(test_pings_without_end),
+		TEST(test_no_answer_to_take),
 		TEST(test_said_with_the_handshake),
 		TEST(test_silence),
 		TEST(test_a_client_that_does_not_read),
