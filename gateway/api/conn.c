@@ -34,6 +34,7 @@ struct conn {
 	enum conn_state state;
 	int64_t since_us; /* in this state */
 	bool is_cut;
+	bool is_stream; /* has no answer that a client could be slow to take; until the next request */
 	guint timer;
 };
 static const char key[] = "mu-conn";
@@ -263,8 +264,10 @@ static void got_headers(SoupServerMessage *msg, gpointer arg)
 	struct conn *c = conn_of(msg);
 
 	(void)arg;
-	if (c)
-		arm(c, c->all->limits.body_ms);
+	if (!c)
+		return;
+	c->is_stream = false;
+	arm(c, c->all->limits.body_ms);
 }
 
 static void got_body(SoupServerMessage *msg, gpointer arg)
@@ -272,7 +275,7 @@ static void got_body(SoupServerMessage *msg, gpointer arg)
 	struct conn *c = conn_of(msg);
 
 	(void)arg;
-	if (!c)
+	if (!c || c->is_stream) /* the handler ran before this: it had this signal first */
 		return;
 	if (!c->is_cut)
 		set_state(c, ANSWERING);
@@ -307,14 +310,19 @@ void mu_conn_cut(SoupServerMessage *msg)
 		cut(c);
 }
 
+static void begin_stream(struct conn *c)
+{
+	c->is_stream = true;
+	arm(c, 0);
+	set_state(c, LOOSE);
+}
+
 void mu_conn_stream(SoupServerMessage *msg)
 {
 	struct conn *c = conn_of(msg);
 
-	if (!c)
-		return;
-	arm(c, 0);
-	set_state(c, LOOSE);
+	if (c)
+		begin_stream(c);
 }
 
 bool mu_conn_shared(SoupServerMessage *msg)
@@ -337,8 +345,7 @@ GIOStream *mu_conn_take(SoupServerMessage *msg, GObject **ret_hold, GSocket **re
 
 	if (!c || c->is_cut)
 		return NULL;
-	arm(c, 0);
-	set_state(c, LOOSE);
+	begin_stream(c);
 	*ret_socket = g_object_ref(c->socket);
 	*ret_hold = g_object_ref(G_OBJECT(c->remote));
 	return soup_server_message_steal_connection(msg);

@@ -319,9 +319,11 @@ static gboolean on_readable(GObject *stream, gpointer arg)
 	guint wait_ms;
 
 	(void)stream;
+	drop_source(&s->readable); /* what made it ready may have been bytes that had come with the handshake: of such it stays so */
 	if (n < 0 && g_error_matches(e, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK)) {
 		g_error_free(e);
-		return G_SOURCE_CONTINUE;
+		wait_readable(s);
+		return G_SOURCE_REMOVE;
 	}
 	g_clear_error(&e);
 	if (n <= 0) {
@@ -330,14 +332,11 @@ static gboolean on_readable(GObject *stream, gpointer arg)
 	}
 	wait_ms = pay(s, (size_t)n);
 	fed(s, data, (size_t)n);
-	if (s->end)
-		return G_SOURCE_REMOVE;
-	if (wait_ms > 0) {
-		drop_source(&s->readable);
+	if (wait_ms > 0 && !s->end)
 		s->paused = g_timeout_add(wait_ms, read_on, s);
-		return G_SOURCE_REMOVE;
-	}
-	return G_SOURCE_CONTINUE;
+	else
+		wait_readable(s);
+	return G_SOURCE_REMOVE;
 }
 
 static void wait_readable(struct socket *s)

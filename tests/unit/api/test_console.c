@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "api/console_socket.h"
+#include "api/listener.h"
 #include "fakes.h"
 
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
@@ -323,6 +324,49 @@ static void test_ping(void **state)
 	AWAIT(fake.n_consoles == 0);
 }
 
+/* A client that does not wait for the answer to its handshake: what it said is heard, and then there is nothing more to do. */
+static void test_said_with_the_handshake(void **state)
+{
+	static const char text[] = "GET /v1/console HTTP/1.1\r\nHost: h\r\n" UPGRADE "\r\n"
+				   "\x81\x82\0\0\0\0{}"
+				   "\x81\x85\0\0\0\0he";
+	int fd = client_open(port);
+	unsigned busy = 0;
+
+	(void)state;
+	client_send(fd, text, sizeof(text) - 1);
+	AWAIT(fake.n_texts == 1);
+	client_turn(20);
+	for (unsigned i = 0; i < 200; i++)
+		busy += g_main_context_iteration(NULL, FALSE);
+	assert_in_range(busy, 0, 20);
+	client_send(fd, "llo", 3);
+	AWAIT(fake.n_texts == 2);
+	close(fd);
+	AWAIT(fake.n_consoles == 0);
+}
+
+/* How long an answer may take is no limit of a console's, nor does it make room for others. */
+static void test_no_answer_to_take(void **state)
+{
+	static uint8_t buf[1000];
+	unsigned evicted;
+	bool closed;
+	int fd;
+
+	(void)state;
+	api->conns.limits.answer_ms = 100;
+	fd = open_socket();
+	read_all(fd, buf, sizeof(buf), 300, &closed);
+	assert_false(closed);
+	evicted = (unsigned)api->conns.n_evicted;
+	mu_conns_make_room(&api->conns);
+	assert_int_equal(api->conns.n_evicted, evicted);
+	assert_int_equal(fake.n_consoles, 1);
+	close(fd);
+	AWAIT(fake.n_consoles == 0);
+}
+
 /* Thousands of pings cost as many frames to read, and not as many answers. */
 static void test_pings_without_end(void **state)
 {
@@ -532,6 +576,8 @@ int main(void)
 		TEST(test_hostile_frames),
 		TEST(test_ping),
 		TEST(test_pings_without_end),
+		TEST(test_no_answer_to_take),
+		TEST(test_said_with_the_handshake),
 		TEST(test_silence),
 		TEST(test_a_client_that_does_not_read),
 		TEST(test_a_client_that_sends_without_end),

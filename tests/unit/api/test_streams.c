@@ -102,6 +102,21 @@ static void open_streams(int *fds, unsigned n, const char *subject, const char *
 	}
 }
 
+/* Nor is a stream's beginning an answer that takes too long. */
+static void test_streams_have_no_deadline(void **state)
+{
+	int fd;
+
+	(void)state;
+	api->conns.limits.answer_ms = 100;
+	open_streams(&fd, 1, "eve", "watch");
+	for (int64_t until_us = mu_clock_us() + 300000; mu_clock_us() < until_us;)
+		client_turn(1);
+	assert_int_equal(api->n_readers, 1);
+	assert_int_equal(api->conns.n_timed_out, 0);
+	close(fd);
+}
+
 static void test_streams_of_one_subject(void **state)
 {
 	int fds[MU_READERS_SUBJECT];
@@ -234,7 +249,8 @@ static void test_slow_reader_is_dropped(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_events), T(test_streams_of_one_subject),
+	const struct CMUnitTest tests[] = { T(test_events), T(test_streams_have_no_deadline),
+		T(test_streams_of_one_subject),
 		T(test_streams_of_one_address), T(test_streams_kept_for_operators),
 		T(test_events_end_with_their_token), T(test_events_end_when_their_token_does),
 		T(test_events_end_with_the_key_of_their_token), T(test_slow_reader_is_dropped) };

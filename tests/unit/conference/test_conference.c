@@ -267,6 +267,11 @@ static void test_names_are_whole_characters(void **state)
 	assert_int_equal(strlen(mu_conference_member(w->c, EAST)->name), 126);
 	mu_conference_join(w->c, EAST, "a\x1b[2J\nb\xff\xc3", MU_ROLE_LISTENER, 0, &w->e);
 	assert_string_equal(mu_conference_member(w->c, EAST)->name, "a[2Jb");
+	/* C1, and what turns a line around */
+	mu_conference_join(w->c, EAST, "a\xc2\x9b" "31m\xe2\x80\xaetsae\xe2\x81\xa6\xe2\x80\xa8\xd8\x9c\xc2\xa0\xe2\x82\xac", MU_ROLE_LISTENER, 0, &w->e);
+	assert_string_equal(mu_conference_member(w->c, EAST)->name, "a31mtsae\xc2\xa0\xe2\x82\xac");
+	mu_conference_join(w->c, EAST, "\x1b\xe2\x80\xae", MU_ROLE_LISTENER, 0, &w->e);
+	assert_string_equal(mu_conference_member(w->c, EAST)->name, EAST);
 }
 
 static void test_mutes(void **state)
