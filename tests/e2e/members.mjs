@@ -26,6 +26,17 @@ export const place = async (gw, id, endpoint) => (await conference(gw, id)).memb
 export async function come(browser, gw, id, endpoint, { hz = 0, camera = CAMERA, role = 'participant', rank = 5, prepare = [], beforeJoin, ...options } = {}) {
   const p = await consolePage(browser, gw, gw.token('conference watch', { endpoint, role, rank }), { where: PAGE,
     prepare: [...prepare, [(media) => {
+      globalThis.links = []; // what the gateway found of the link, each second
+      const Socket = globalThis.WebSocket;
+      globalThis.WebSocket = class extends Socket {
+        constructor(...args) {
+          super(...args);
+          this.addEventListener('message', ({ data }) => {
+            const m = JSON.parse(data);
+            if (m.type === 'quality' && m.link) links.push([m.link.estimate, m.link.sent, m.link.limit, ...m.down.filter((d) => d.label === 'video').map((d) => `${d.width} ${d.why}`)].join());
+          });
+        }
+      };
       const its = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
       navigator.mediaDevices.getUserMedia = async (asked) => {
         if (media.own && asked.audio) return its({ audio: true });
@@ -129,7 +140,8 @@ export async function allWhole(members, ms = 15000) {
     await until(async () => {
       last = await m.$$eval('[data-seat] .bars', (bars) => bars.map((b) => [b.closest('[data-seat]').dataset.seat, b.dataset.grade]));
       return last.length && last.every(([, grade]) => grade === 'good');
-    }, ms - (Date.now() - began), `${m.endpoint} gets whole pictures`).catch((e) => { throw new Error(`${e.message}: ${JSON.stringify(last)}`); });
+    }, ms - (Date.now() - began), `${m.endpoint} gets whole pictures`)
+      .catch(async (e) => { throw new Error(`${e.message}: ${JSON.stringify(last)} ${JSON.stringify(await m.evaluate(() => links))}`); });
   }
   return Date.now() - began;
 }

@@ -1,14 +1,14 @@
 // Chromium, Firefox and webrtcbin in one conference; and a machine whose address changes while it is in one.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
+import os from 'node:os';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { chromium, firefox, missing, ownAddress, pause, startGateway, until } from './lib.mjs';
 import { FOX_HZ, allSeeAndHear, allWhole, come, compareFrames, conference, hold, place, webrtcbin } from './members.mjs';
 
 const [HALL, FOX, CAR] = ['city/hall', 'city/fox', 'city/car'];
 /** An address more for the gateway, in a network that is nobody else's (scripts/test). */
-const OWN = fs.existsSync('/sys/class/net/mu0'), SECOND = '198.18.0.9', THIRD = '198.18.0.7';
+const OWN = !!os.networkInterfaces().mu0, SECOND = '198.18.0.9', THIRD = '198.18.0.7';
 const ip = (...args) => execFileSync('ip', args);
 
 describe('a conference of three stacks', { skip: missing, timeout: 170000 }, () => {
@@ -54,5 +54,23 @@ describe('a conference of three stacks', { skip: missing, timeout: 170000 }, () 
     assert.equal((await place(gw, id, HALL)).role, 'chair');
     await here[1].keyboard.press('m');
     await allSeeAndHear(here, 5000 - (Date.now() - ready), ready);
+  });
+
+  test('the address of a machine changes: it sees, hears, is seen and heard again without a click', { skip: OWN ? false : 'needs a network of its own' }, async () => {
+    const id = 'moved';
+    await hold(gw, id);
+    await enter(chrome, gw, id, HALL, { hz: 500, role: 'chair', rank: 1 });
+    await enter(fox, gw, id, FOX, { hz: FOX_HZ });
+    await allSeeAndHear(here, 20000);
+    const { remote } = (await gw.api('/v1/sessions')).json.sessions.find((s) => s.endpoint === FOX);
+    assert.match(remote, /^198\.18\.0\.1:/);
+    ip('addr', 'add', `${THIRD}/24`, 'dev', 'mu0');
+    ip('addr', 'del', '198.18.0.1/24', 'dev', 'mu0');
+    ip('addr', 'replace', `${SECOND}/24`, 'dev', 'mu0'); // it goes with the one it came after
+    ip('route', 'replace', 'default', 'via', '198.18.0.2');
+    const since = Date.now();
+    console.log('moved', await allSeeAndHear(here, 30000, since + 500));
+    const now = (await gw.api('/v1/sessions')).json.sessions.find((s) => s.endpoint === FOX);
+    console.log(now.remote);
   });
 });
