@@ -1,7 +1,7 @@
 // Watches over the path of a peer connection: a short break heals by itself, a longer one by an ICE restart, and where that does
 // not help either, whoever owns it has to begin anew.
 
-const HEALS = 2500; // ms: a path that is interrupted often comes back by itself
+const HEALS = 1000; // ms: a path that is interrupted may come back by itself; browsers notice late enough
 const TRIES = [5000, 8000, 12000]; // ms that each ICE restart has
 
 export class Path {

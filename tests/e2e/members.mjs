@@ -10,6 +10,8 @@ import { build, consolePage, endChild, pause, until } from './lib.mjs';
 
 const PAGE = '/console/conference.html';
 export const CAMERA = { width: 480, height: 270, fps: 15 };
+/** Of Firefox's own microphone: without a sound card it has no other tone. */
+export const FOX_HZ = 1000;
 const CLEAR = 0.15; // of a player's sound: who speaks has one of his own
 const memberProgram = path.join(build, 'tests/tools/muster-member');
 
@@ -24,12 +26,25 @@ export const place = async (gw, id, endpoint) => (await conference(gw, id)).memb
 export async function come(browser, gw, id, endpoint, { hz = 0, camera = CAMERA, role = 'participant', rank = 5, prepare = [], beforeJoin, ...options } = {}) {
   const p = await consolePage(browser, gw, gw.token('conference watch', { endpoint, role, rank }), { where: PAGE,
     prepare: [...prepare, [(media) => {
+      globalThis.links = []; // what the gateway found of the link, each second
+      const Socket = globalThis.WebSocket;
+      globalThis.WebSocket = class extends Socket {
+        constructor(...args) {
+          super(...args);
+          this.addEventListener('message', ({ data }) => {
+            const m = JSON.parse(data);
+            if (m.type === 'quality' && m.link) links.push([m.link.estimate, m.link.sent, m.link.limit, ...m.down.filter((d) => d.label === 'video').map((d) => `${d.width} ${d.why}`)].join());
+          });
+        }
+      };
+      const its = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
       navigator.mediaDevices.getUserMedia = async (asked) => {
+        if (media.own && asked.audio) return its({ audio: true });
         if (!media.hz) throw new DOMException('none', 'NotFoundError');
         while (!globalThis.muster) await new Promise((yes) => setTimeout(yes, 5)); // the console's modules run before it
         return muster.fakeMedia(asked, media);
       };
-    }, { camera, hz }]], ...options });
+    }, { camera, hz, own: hz === FOX_HZ }]], ...options });
   const who = Object.assign(p, { kind: 'page', endpoint, hz });
   await p.waitForSelector(`[data-conference="${id}"]`);
   await p.click(`[data-conference="${id}"]`);
@@ -125,7 +140,8 @@ export async function allWhole(members, ms = 15000) {
     await until(async () => {
       last = await m.$$eval('[data-seat] .bars', (bars) => bars.map((b) => [b.closest('[data-seat]').dataset.seat, b.dataset.grade]));
       return last.length && last.every(([, grade]) => grade === 'good');
-    }, ms - (Date.now() - began), `${m.endpoint} gets whole pictures`).catch((e) => { throw new Error(`${e.message}: ${JSON.stringify(last)}`); });
+    }, ms - (Date.now() - began), `${m.endpoint} gets whole pictures`)
+      .catch(async (e) => { throw new Error(`${e.message}: ${JSON.stringify(last)} ${JSON.stringify(await m.evaluate(() => links))}`); });
   }
   return Date.now() - began;
 }

@@ -110,7 +110,9 @@ globalThis.muster = (() => {
   // --- a member's camera and microphone, and what it sees and hears on the console's page ---------------------------------------
 
   /** What a camera and a microphone give for getUserMedia: a counting canvas, a tone. */
-  const fakeMedia = ({ video }, { camera, hz }) => new MediaStream([video ? countingCanvas({ ...camera, hidden: true }).track : tone(hz)]);
+  function fakeMedia({ video }, { camera, hz }) {
+    return new MediaStream([video ? countingCanvas({ ...camera, hidden: true }).track : tone(hz)]);
+  }
   const looks = {};
   /** Follow a tile's pictures from now on, whatever connection they come by: { at, n, width }, at of Date. */
   function look(endpoint, label = 'video') {
@@ -124,29 +126,48 @@ globalThis.muster = (() => {
     }, 20);
   }
   const ears = new Map();
-  /** The share that each of these tones has of what a player of the page plays: the most of all players. */
-  function tones(hzs) {
-    const out = Object.fromEntries(hzs.map((hz) => [hz, 0]));
-    for (const { srcObject } of document.querySelectorAll('#sounds audio')) {
-      const track = srcObject?.getAudioTracks()[0];
-      if (!track || track.readyState !== 'live') continue;
-      if (!ears.has(track)) {
-        const ctx = globalThis.ear ??= new AudioContext(), analyser = ctx.createAnalyser();
-        analyser.fftSize = 8192;
-        analyser.smoothingTimeConstant = 0;
-        ctx.createMediaStreamSource(srcObject).connect(analyser);
-        ears.set(track, analyser);
-      }
-      const analyser = ears.get(track), bins = new Float32Array(analyser.frequencyBinCount);
-      analyser.getFloatFrequencyData(bins);
-      const power = bins.map((db) => 10 ** (db / 10)), all = power.reduce((sum, x) => sum + x, 0);
-      if (!(all > 1e-7)) continue; // nothing is heard
-      for (const hz of hzs) {
-        const at = Math.round(hz * analyser.fftSize / globalThis.ear.sampleRate);
-        out[hz] = Math.max(out[hz], power.slice(at - 4, at + 5).reduce((sum, x) => sum + x, 0) / all);
-      }
+  /** The strength of each of these tones in some sound, as a share of all of it; silence: 0. */
+  function spectrum(track, hzs) {
+    if (!ears.has(track)) {
+      const analyser = ear.createAnalyser();
+      analyser.fftSize = 8192;
+      analyser.smoothingTimeConstant = 0;
+      ear.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+      ears.set(track, analyser);
     }
-    return out;
+    const analyser = ears.get(track), bins = new Float32Array(analyser.frequencyBinCount);
+    analyser.getFloatFrequencyData(bins);
+    const power = bins.map((db) => 10 ** (db / 10)), all = power.reduce((sum, x) => sum + x, 0);
+    return hzs.map((hz) => {
+      const at = Math.round(hz * analyser.fftSize / ear.sampleRate);
+      return all > 1e-7 ? power.slice(at - 4, at + 5).reduce((sum, x) => sum + x, 0) / all : 0;
+    });
+  }
+  /** The same of a browser that plays nothing, as Firefox on a machine without a sound card: recorded, decoded. */
+  async function recorded(track, hzs) {
+    const recorder = new MediaRecorder(new MediaStream([track])), parts = [];
+    const stopped = new Promise((yes) => { recorder.onstop = yes; });
+    recorder.ondataavailable = (e) => parts.push(e.data);
+    recorder.start();
+    setTimeout(() => recorder.stop(), 400);
+    await stopped;
+    const sound = await new OfflineAudioContext(1, 48000, 48000).decodeAudioData(await new Blob(parts).arrayBuffer()).catch(() => null);
+    const samples = sound?.getChannelData(0).slice(-9600) ?? [], all = samples.reduce((sum, x) => sum + x * x, 0);
+    return hzs.map((hz) => { // Goertzel
+      const factor = 2 * Math.cos(2 * Math.PI * hz / 48000);
+      let s1 = 0, s2 = 0;
+      for (const x of samples) [s1, s2] = [x + factor * s1 - s2, s1];
+      return all > 1e-5 * samples.length ? 2 * (s1 * s1 + s2 * s2 - factor * s1 * s2) / (samples.length * all) : 0;
+    });
+  }
+  let ear, plays;
+  /** The share that each of these tones has of what a player of the page plays: the most of all players. */
+  async function tones(hzs) {
+    ear ??= new AudioContext();
+    plays ??= await Promise.race([ear.resume().then(() => true), new Promise((yes) => setTimeout(() => yes(false), 500))]);
+    const tracks = [...document.querySelectorAll('#sounds audio')].map((a) => a.srcObject?.getAudioTracks()[0]).filter((t) => t?.readyState === 'live');
+    const all = await Promise.all(tracks.map((t) => plays ? spectrum(t, hzs) : recorded(t, hzs)));
+    return Object.fromEntries(hzs.map((hz, i) => [hz, Math.max(0, ...all.map((row) => row[i]))]));
   }
   /** Frames that each encoding of the picture has sent, by width. */
   async function sentFrames(pc) {
