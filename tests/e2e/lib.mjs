@@ -140,6 +140,51 @@ function yaml(value, indent = '') {
     : `${indent}${k}: ${typeof v === 'string' && /^[\w./-]+$/.test(v) ? v : JSON.stringify(v)}\n`).join('');
 }
 
+// --- coturn -----------------------------------------------------------------------------------------------------------------
+
+const turnserver = '/usr/bin/turnserver';
+/** Why there is no TURN server, or false: for node:test's skip. */
+export const missingTurn = fs.existsSync(turnserver) ? false : `${turnserver} is not installed`;
+
+/**
+ * coturn as configs/coturn/turnserver.conf has it, on loopback: what names a place is changed, and each such line must be there.
+ * turn.credentials(user, seconds, secret): as coturn's manual says they are made.
+ */
+export async function startTurn() {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'muster-turn-')), port = await freeTcp();
+  const secret = crypto.randomBytes(32).toString('hex');
+  const here127 = { 'listening-ip': '127.0.0.1', 'relay-ip': '127.0.0.1', 'listening-port': port, 'static-auth-secret': secret,
+    'allowed-peer-ip': '127.0.0.1', 'tls-listening-port': null, cert: null, pkey: null };
+  let conf = fs.readFileSync(path.join(here, '../../configs/coturn/turnserver.conf'), 'utf8');
+  for (const [key, value] of Object.entries(here127)) {
+    const line = new RegExp(`^${key}=.*\n`, 'm');
+    if (!line.test(conf)) throw new Error(`turnserver.conf has no ${key}`);
+    conf = conf.replace(line, value === null ? '' : `${key}=${value}\n`);
+  }
+  conf += `no-tls\nno-dtls\nallow-loopback-peers\nlog-file=stdout\npidfile=${dir}/pid\nuserdb=${dir}/turndb\nverbose\n`;
+  fs.writeFileSync(path.join(dir, 'turnserver.conf'), conf, { mode: 0o600 });
+  fs.writeFileSync(path.join(dir, 'secret'), `${secret}\n`, { mode: 0o600 });
+  const turn = { port, dir, log: '', secretFile: path.join(dir, 'secret') };
+  turn.url = (transport) => `turn:127.0.0.1:${port}?transport=${transport}`;
+  turn.credentials = (user, seconds, key = secret) => {
+    const username = `${Math.floor(Date.now() / 1000) + seconds}:${user}`;
+    return { username, credential: crypto.createHmac('sha1', key).update(username).digest('base64') };
+  };
+  turn.child = spawn(turnserver, ['-c', path.join(dir, 'turnserver.conf')], { stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const out of [turn.child.stdout, turn.child.stderr]) out.on('data', (d) => { turn.log += d; });
+  turn.stop = async () => {
+    await endChild(turn.child, 5000);
+    fs.rmSync(dir, { recursive: true, force: true });
+  };
+  await until(async () => {
+    if (turn.child.exitCode !== null) throw new Error(`turnserver ended with ${turn.child.exitCode}:\n${turn.log}`);
+    return new Promise((yes) => {
+      const s = net.connect(port, '127.0.0.1', () => { s.destroy(); yes(true); }).once('error', () => yes(false));
+    });
+  }, 10000, 'the TURN server').catch(async (e) => { await turn.stop(); throw e; });
+  return turn;
+}
+
 // --- browsers --------------------------------------------------------------------------------------------------------------
 
 const CHROMIUM = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',

@@ -183,7 +183,35 @@ globalThis.muster = (() => {
     const r = await fetch(url, { method, headers, body });
     const text = await r.text();
     return { status: r.status, text, type: r.headers.get('content-type') || '', etag: r.headers.get('etag'),
-      location: r.headers.get('location') };
+      location: r.headers.get('location'), link: r.headers.get('link') };
+  }
+  /** The TURN servers of a Link header (RFC 9725, section 4.6), written apart from the console's own reader. */
+  function turnServers(link) {
+    return (link ?? '').split(/,\s*(?=<)/).filter((l) => l.startsWith('<turn')).map((l) => {
+      const p = Object.fromEntries([...l.matchAll(/; ([\w-]+)="([^"]*)"/g)].map((m) => [m[1], m[2]]));
+      return { urls: l.slice(1, l.indexOf('>')), username: p.username, credential: p.credential };
+    });
+  }
+  /** Offer at once, gather when the answer has named the servers, and by them only. */
+  async function exchangeByRelay(pc, url, token) {
+    const offer = await pc.createOffer();
+    const r = await request('POST', url, token, { 'Content-Type': 'application/sdp' }, offer.sdp);
+    if (r.status !== 201) throw new Error(`POST ${r.status} ${r.text}`);
+    pc.setConfiguration({ ...pc.getConfiguration(), iceTransportPolicy: 'relay', iceServers: turnServers(r.link) });
+    await pc.setLocalDescription(offer);
+    await pc.setRemoteDescription({ type: 'answer', sdp: r.text });
+    return { pc, token, url: new URL(r.location, url).href, etag: r.etag, answer: r.text };
+  }
+  /** What these servers give a connection that may use nothing else: kinds of candidates, and codes of errors. */
+  async function gather(iceServers) {
+    const pc = new RTCPeerConnection({ iceTransportPolicy: 'relay', iceServers }), got = { types: [], errors: [] };
+    pc.onicecandidate = (e) => e.candidate?.candidate && got.types.push(e.candidate.type);
+    pc.onicecandidateerror = (e) => got.errors.push(e.errorCode);
+    pc.addTransceiver('video', { direction: 'recvonly' });
+    await pc.setLocalDescription(await pc.createOffer());
+    await within(on(pc, 'icegatheringstatechange', () => pc.iceGatheringState === 'complete'), 15000, 'gathering');
+    pc.close();
+    return got;
   }
   let way = {}; // candidates of another protocol are kept from the browser; `port`: the way to the gateway's own
   const only = (protocol, port) => { way = { protocol, port }; };
@@ -259,7 +287,7 @@ globalThis.muster = (() => {
     transceiver.getHeaderExtensionsToNegotiate().map((e) => ({ ...e,
       direction: /dependency-descriptor/.test(e.uri) ? 'sendrecv' : e.direction })));
   /** Publish under a name of the page's own. source: 'canvas', or 'screen': this tab as the browser shows it, filled by the canvas */
-  async function publish({ name = 'pub', url, token, codec, source = 'canvas', audio = 'tone', trickle: late, encodings, descriptors, hint, ...size }) {
+  async function publish({ name = 'pub', url, token, codec, source = 'canvas', audio = 'tone', trickle: late, encodings, descriptors, hint, relay, ...size }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }), stream = new MediaStream();
     const counter = sessions[name]?.counter || countingCanvas(size);
     let video = counter.track;
@@ -277,7 +305,7 @@ globalThis.muster = (() => {
       const fake = await navigator.mediaDevices.getUserMedia({ audio: true });
       pc.addTransceiver(fake.getAudioTracks()[0], { direction: 'sendonly', streams: [stream] });
     }
-    const s = await exchange(pc, url, token, late);
+    const s = relay ? await exchangeByRelay(pc, url, token) : await exchange(pc, url, token, late);
     s.counter = counter;
     sessions[name] = s;
     if (!late) await connected(pc);
@@ -317,7 +345,7 @@ globalThis.muster = (() => {
     element.requestVideoFrameCallback(next);
   }
   /** Watch: decoded pictures are read as they come. */
-  async function watch({ name = 'view', url, token, codec, descriptors }) {
+  async function watch({ name = 'view', url, token, codec, descriptors, relay }) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     const t = pc.addTransceiver('video', { direction: 'recvonly' });
     if (codec) prefer(t, codec);
@@ -337,7 +365,7 @@ globalThis.muster = (() => {
         seen.firstMs ??= performance.now() - began;
       });
     };
-    const s = await exchange(pc, url, token);
+    const s = relay ? await exchangeByRelay(pc, url, token) : await exchange(pc, url, token);
     s.seen = seen;
     s.element = element;
     sessions[name] = s;
@@ -503,11 +531,15 @@ globalThis.muster = (() => {
         out.audioEnergy = x.totalAudioEnergy;
       }
       if (x.type === 'transport' && x.srtpCipher) out.srtp = x.srtpCipher;
+      if (x.type === 'transport' && x.selectedCandidatePairId) {
+        const pair = stats.get(x.selectedCandidatePairId), local = stats.get(pair.localCandidateId);
+        out.path = `${local.candidateType} ${local.protocol}`; // a relay's protocol is the one it relays
+      }
     }
     return out;
   }
   return {
-    sessions, request, patch, fragmentOf, publish, send, watch, trickle: (name) => trickle(sessions[name]),
+    gather, turnServers, sessions, request, patch, fragmentOf, publish, send, watch, trickle: (name) => trickle(sessions[name]),
     restartIce: (name) => restartIce(sessions[name]), end: (name) => end(sessions[name]), pictures, forget, seen, figures,
     state: (name) => sessions[name].pc.connectionState,
     /** As a page that crashes or loses its network: no DELETE. */
