@@ -394,8 +394,8 @@ def conference_table(b, t, must=True):
     t.row(f"conference of {n}: failures", b.value(key, "failures"), 0)
     for e in CONFERENCE_ERRORS:
         if b.value(key, e):
-            t.row(f"  {e}", b.value(key, e), 0)
-    t.row("  errors of any kind", conference_errors(b), 0)
+            t.row(f"  {e}", b.value(key, e), bound(0))
+    t.row("  errors of any kind", conference_errors(b), bound(0))
     t.row("  packets that nothing repaired", b.value(key, "loss_percent"), 0, unit=" %")
     t.row("  frames whole", b.value(key, "whole_percent"), bound(99.9), more=True, unit=" %")
     t.row("  forwarding delay p50", b.value(cost, "latency_ms", "p50"), bound(2), unit=" ms")
