@@ -35,6 +35,7 @@ struct down {
 	bool lies;   /* its feedback is the caller's business */
 	bool is_rtx[128];
 	uint8_t ext_twcc;
+	uint16_t last_twcc;
 	uint64_t unknown, last_ns;
 	uint32_t ssrc;
 	struct mu_twcc_rx *twcc;
@@ -124,13 +125,14 @@ static void read_offer(struct down *d, const char *sdp)
 
 /* --- what comes --- */
 
-static struct flow *flow_of(struct down *d, const struct stamp *st)
+/* What is sent again, be it only to fill a probe, begins none. */
+static struct flow *flow_of(struct down *d, const struct stamp *st, bool rtx)
 {
 	for (unsigned i = 0; i < d->n_flows; i++) {
 		if (d->flow[i].stream == st->stream && d->flow[i].media == st->media)
 			return &d->flow[i];
 	}
-	if (d->n_flows == FLOWS_MAX)
+	if (rtx || d->n_flows == FLOWS_MAX)
 		return NULL;
 	d->flow[d->n_flows] = (struct flow){ .stream = st->stream, .media = st->media, .first = st->number,
 		.top = st->number,
@@ -138,9 +140,9 @@ static struct flow *flow_of(struct down *d, const struct stamp *st)
 	return &d->flow[d->n_flows++];
 }
 
-static void count(struct down *d, const struct stamp *st)
+static void count(struct down *d, const struct stamp *st, bool rtx)
 {
-	struct flow *f = flow_of(d, st);
+	struct flow *f = flow_of(d, st, rtx);
 	uint64_t *word, bit = 1ull << st->number % 64;
 
 	if (!f || st->number < f->first)
@@ -180,7 +182,8 @@ static void note_twcc(struct down *d, const uint8_t *data, size_t hlen, uint64_t
 			continue;
 		}
 		if (data[at] >> 4 == d->ext_twcc && len == 2 && at + 3 <= hlen)
-			mu_twcc_rx_packet(d->twcc, mu_get16(data + at + 1), (int64_t)(ns / 1000));
+			mu_twcc_rx_packet(
+				d->twcc, d->last_twcc = mu_get16(data + at + 1), (int64_t)(ns / 1000));
 		at += 1 + len;
 	}
 }
@@ -231,7 +234,7 @@ static void rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
 	if (!s || stamp_read(plain + at, (size_t)n - at, &st) < 0)
 		d->unknown++;
 	else
-		count(d, &st);
+		count(d, &st, rtx);
 }
 
 /* --- reports and requests --- */
@@ -296,7 +299,8 @@ const struct peer_media media_slots = {
 
 /* --- commands --- */
 
-/* "sdp": the gateway's offer, the first of a connection or, with "id", a later one; "passive": we are the DTLS server. */
+/* "sdp": the gateway's offer, the first of a connection or, with "id", a later one; "passive": we are the DTLS server; "lie": no
+ * feedback on the link goes out but the caller's own. */
 const char *do_accept(struct attack *a, json_t *in, json_t *out)
 {
 	const char *sdp = json_string_value(json_object_get(in, "sdp"));
@@ -322,22 +326,24 @@ const char *do_accept(struct attack *a, json_t *in, json_t *out)
 		return "the offer is of no use";
 	if (json_is_true(json_object_get(in, "passive")))
 		p->remote.active = true;
+	if (json_is_true(json_object_get(in, "lie")))
+		down_of(p)->lies = true;
 	answer = sdp_answer(p, sdp);
 	json_object_set_new(out, "answer", json_string(answer));
 	free(answer);
 	return NULL;
 }
 
-/* Whether its feedback on the link is sent at all. */
-const char *do_lie(struct attack *a, json_t *in, json_t *out)
+/* Where the first few gaps are, from the first number on. */
+static json_t *gaps_json(const struct flow *f)
 {
-	struct peer *p = session_find(a, in);
+	json_t *list = json_array();
 
-	(void)out;
-	if (!p || !down_of(p))
-		return "no down connection";
-	down_of(p)->lies = true;
-	return NULL;
+	for (uint64_t n = MU_MAX(f->first, f->top > SEEN ? f->top - SEEN + 1 : 0); n <= f->mark && json_array_size(list) < 8; n++) {
+		if (!(f->seen[n % SEEN / 64] >> n % 64 & 1))
+			json_array_append_new(list, json_integer((json_int_t)(n - f->first)));
+	}
+	return list;
 }
 
 static json_t *flows_json(const struct down *d)
@@ -348,8 +354,8 @@ static json_t *flows_json(const struct down *d)
 		const struct flow *f = &d->flow[i];
 
 		json_array_append_new(list,
-			json_pack("{s:i, s:s, s:I, s:I, s:I}", "stream", (int)f->stream, "media",
-				f->media == VIDEO ? "video" : "audio", "n", (json_int_t)f->n, "lost",
+			json_pack("{s:i, s:s, s:o, s:I, s:I, s:I}", "stream", (int)f->stream, "media",
+				f->media == VIDEO ? "video" : "audio", "gaps", gaps_json(f), "n", (json_int_t)f->n, "lost",
 				(json_int_t)(f->mark - f->first + 1 - (f->n - f->n_late)), "repeated", (json_int_t)f->repeated));
 	}
 	return list;
@@ -398,6 +404,7 @@ const char *do_flows(struct attack *a, json_t *in, json_t *out)
 		turn(a, until);
 	json_object_set_new(out, "flows", flows_json(d));
 	json_object_set_new(out, "slots", slots_json(d));
+	json_object_set_new(out, "twcc", json_integer(d->last_twcc));
 	json_object_set_new(out, "unknown", json_integer((json_int_t)d->unknown));
 	json_object_set_new(out, "silent_ms",
 		json_integer(d->last_ns ? (json_int_t)((now_ns() - d->last_ns) / 1000000) : -1));

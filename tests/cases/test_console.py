@@ -1,5 +1,6 @@
 """RELIABILITY S11, S13 to S17, P3, P7 to P9 for consoles (docs/signalling.md): hostile clients and members, beside two good ones
 of the same conference who lose nothing."""
+import http.client
 import json
 import os
 import re
@@ -204,30 +205,37 @@ def twcc(base, count, fb, symbol=1, delta=0, time=0):
     return struct.pack(">BBHI", 0x80, 201, 1, 1) + struct.pack(">BBHII", 0x8F, 205, 2 + len(fci) // 4, 1, 2) + fci
 
 
+# number of the last packet that came, number of the feedback -> what is said of it
 LIES = {
-    "all at once": lambda i: twcc(40 * i, 300, i, 1, 0, i),
-    "ever faster": lambda i: twcc(20 * i, 100, i, 2, -4, i),
-    "all lost": lambda i: twcc(20 * i, 100, i, 0, 0, i),
-    "an hour late": lambda i: twcc(20 * i, 100, i, 2, 32767, i),
-    "never sent": lambda i: twcc(30000 + i, 500, i, 1, 1, i),
-    "65,535 packets": lambda i: twcc(0, 65535, i, 0),
-    "nonsense": lambda i: struct.pack(">BBHI", 0x80, 201, 1, 1) + struct.pack(">BBHII", 0x8F, 205, 5, 1, 2) + os.urandom(12),
+    "all at once": lambda last, i: twcc(last - 50, 51, i, 1, 0, i),
+    "ever faster": lambda last, i: twcc(last - 20, 21, i, 2, -4, i),
+    "all lost": lambda last, i: twcc(last - 20, 21, i, 0, 0, i),
+    "hours late": lambda last, i: twcc(last - 20, 21, i, 2, 32767, i * 100000),
+    "hours early": lambda last, i: twcc(last - 20, 21, i, 2, -32768, 0x7FFFFF - i * 100000),
+    "never sent": lambda last, i: twcc(last + 20000, 500, i, 1, 1, i),
+    "65,535 packets": lambda last, i: twcc(last, 65535, i, 0),
+    "nonsense": lambda last, i: struct.pack(">BBHI", 0x80, 201, 1, 1) + struct.pack(">BBHII", 0x8F, 205, 5, 1, 2) + os.urandom(12),
 }
 
 
 def test_s13_forged_link_feedback(g):
     """The estimate stays within its limits, whatever is claimed; the liar's own pictures are its own affair."""
-    m = watcher(g, 12)
-    g.evil.do("lie", id=m.down)
+    m = watcher(g, 12, lies=True)
     for what, lie in LIES.items():
         with g.pair:
-            for i in range(100):
-                g.evil.do("rtcp", id=m.down, hex=lie(i).hex(), n=1, rate=10000)
+            for i in range(25):
+                last = m.flows()["twcc"]
+                g.evil.do("rtcp", id=m.down, hex=lie(last, i).hex(), n=3, rate=1000)
+                time.sleep(0.015)
             m.console.waiting.clear()
-            link = m.console.wait(lambda q: q["type"] == "quality" and q["link"], 4, "figures")["link"]
+            q = m.console.wait(lambda q: q["type"] == "quality", 4, "figures")
+        link = q["link"]
+        if not link:  # none of them has yet been taken for true
+            assert what == next(iter(LIES)), what
+            continue
         assert 50000 <= link["estimate"] <= 100000000, (what, link)
         assert 0 <= link["loss"] <= 1, (what, link)
-        assert link["sent"] < 20 * RATE, (what, link)  # not probed without end
+        assert link["sent"] < 40 * RATE, (what, link)  # not probed without end
 
 
 # --- S14, S15: an authorised publisher ---
@@ -813,7 +821,7 @@ def restless(g, stop, n=3):
                 g.http("DELETE", f"/v1/conferences/c{i}")
             made += 1
             c.drop()
-    except (OSError, AssertionError):
+    except (OSError, AssertionError, http.client.HTTPException):
         pass
     return made
 
