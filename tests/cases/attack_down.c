@@ -1,5 +1,6 @@
-/* The down connection of a console session (docs/signalling.md): offered by the gateway, many slots. Whose packets came is
- * known by their stamps, whatever was said of it; what of a source is missing, by their numbers. */
+/* The down connection of a console session (docs/signalling.md): offered by the gateway, many slots. Whose
+ * packets came is known by their stamps, whatever was said of it; what of a source is missing, by their
+ * numbers. */
 #include "attack.h"
 
 #include <errno.h>
@@ -134,7 +135,9 @@ static struct flow *flow_of(struct down *d, const struct stamp *st, bool rtx)
 	}
 	if (rtx || d->n_flows == FLOWS_MAX)
 		return NULL;
-	d->flow[d->n_flows] = (struct flow){ .stream = st->stream, .media = st->media, .first = st->number,
+	d->flow[d->n_flows] = (struct flow){ .stream = st->stream,
+		.media = st->media,
+		.first = st->number,
 		.top = st->number,
 		.mark = st->number };
 	return &d->flow[d->n_flows++];
@@ -188,7 +191,8 @@ static void note_twcc(struct down *d, const uint8_t *data, size_t hlen, uint64_t
 	}
 }
 
-static void numbered(struct slot *s, const struct mu_rtp_header *h, bool rtx, const uint8_t *payload, size_t len, int64_t now_us)
+static void numbered(struct slot *s, const struct mu_rtp_header *h, bool rtx, const uint8_t *payload,
+	size_t len, int64_t now_us)
 {
 	uint64_t seq = mu_rtp_rx_packet(&s->rx, rtx ? mu_get16(payload) : h->seq, h->ts, len, rtx, now_us);
 
@@ -299,8 +303,8 @@ const struct peer_media media_slots = {
 
 /* --- commands --- */
 
-/* "sdp": the gateway's offer, the first of a connection or, with "id", a later one; "passive": we are the DTLS server; "lie": no
- * feedback on the link goes out but the caller's own. */
+/* "sdp": the gateway's offer, the first of a connection or, with "id", a later one; "passive": we are the
+ * DTLS server; "lie": no feedback on the link goes out but the caller's own. */
 const char *do_accept(struct attack *a, json_t *in, json_t *out)
 {
 	const char *sdp = json_string_value(json_object_get(in, "sdp"));
@@ -339,7 +343,8 @@ static json_t *gaps_json(const struct flow *f)
 {
 	json_t *list = json_array();
 
-	for (uint64_t n = MU_MAX(f->first, f->top > SEEN ? f->top - SEEN + 1 : 0); n <= f->mark && json_array_size(list) < 8; n++) {
+	for (uint64_t n = MU_MAX(f->first, f->top > SEEN ? f->top - SEEN + 1 : 0);
+		n <= f->mark && json_array_size(list) < 8; n++) {
 		if (!(f->seen[n % SEEN / 64] >> n % 64 & 1))
 			json_array_append_new(list, json_integer((json_int_t)(n - f->first)));
 	}
@@ -355,8 +360,10 @@ static json_t *flows_json(const struct down *d)
 
 		json_array_append_new(list,
 			json_pack("{s:i, s:s, s:o, s:I, s:I, s:I}", "stream", (int)f->stream, "media",
-				f->media == VIDEO ? "video" : "audio", "gaps", gaps_json(f), "n", (json_int_t)f->n, "lost",
-				(json_int_t)(f->mark - f->first + 1 - (f->n - f->n_late)), "repeated", (json_int_t)f->repeated));
+				f->media == VIDEO ? "video" : "audio", "gaps", gaps_json(f), "n",
+				(json_int_t)f->n, "lost",
+				(json_int_t)(f->mark - f->first + 1 - (f->n - f->n_late)), "repeated",
+				(json_int_t)f->repeated));
 	}
 	return list;
 }
@@ -369,7 +376,8 @@ static json_t *slots_json(const struct down *d)
 		const struct slot *s = &d->slot[i];
 
 		json_array_append_new(list,
-			json_pack("{s:I, s:I, s:i}", "ssrc", (json_int_t)s->ssrc, "n", (json_int_t)s->n, "seq", (int)s->seq));
+			json_pack("{s:I, s:I, s:i}", "ssrc", (json_int_t)s->ssrc, "n", (json_int_t)s->n,
+				"seq", (int)s->seq));
 	}
 	return list;
 }
@@ -388,8 +396,8 @@ static void freeze(struct attack *a, bool frozen)
 	}
 }
 
-/* What came of whom since the last time it was asked with "reset". "settle": what is on its way to any session still counts;
- * "settled": as it stood when another was asked with "settle". */
+/* What came of whom since the last time it was asked with "reset". "settle": what is on its way to any
+ * session still counts; "settled": as it stood when another was asked with "settle". */
 const char *do_flows(struct attack *a, json_t *in, json_t *out)
 {
 	struct peer *p = session_find(a, in);
