@@ -315,7 +315,7 @@ static void test_limit(void **state)
 /* Whoever is let in counts, not whoever has only knocked. */
 static void test_strangers_take_no_session(void **state)
 {
-	struct client strangers[4];
+	struct client strangers[4] = { 0 };
 
 	(void)state;
 	kit.f->w->o.max_sessions = 1;
