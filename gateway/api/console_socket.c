@@ -1,6 +1,6 @@
 /* WebSockets of consoles: taken from the HTTP server after the handshake, read and written without blocking.
  *
- * A client costs at most one message in the making (MU_CONSOLE_MESSAGE_MAX), a queue (QUEUE_MAX) and as much
+ * A client costs at most one message in the making (MU_CONSOLE_MESSAGE_MAX; before the hello far less), a queue (QUEUE_MAX) and as much
  * work as it may send bytes a second: past that it is not read from until its time has come. One that does
  * not answer, does not read, or breaks a rule is closed with a code that says so.
  */
@@ -9,6 +9,7 @@
 
 #include "api/console_socket.h"
 
+#define HELLO_MAX      16384 /* bytes of a message of whom nothing is known: a token has 4 KiB at most */
 #define QUEUE_MAX      (1 << 20) /* bytes that wait for the client */
 #define READ_MAX       16384     /* in one turn of the loop */
 #define BYTES_A_SECOND 262144    /* it may send */
@@ -220,6 +221,8 @@ static bool on_text(void *arg, const char *text, size_t len)
 	s->message_us = 0;
 	if (s->console)
 		mu_console_text(s->console, text, len);
+	if (s->console && mu_console_known(s->console))
+		s->ws.max = MU_CONSOLE_MESSAGE_MAX;
 	return !s->end && !s->closing_us;
 }
 
@@ -263,7 +266,7 @@ static const char *words(unsigned code)
 	case MU_WS_NO_UTF8:
 		return "text has to be UTF-8";
 	case MU_WS_TOO_LARGE:
-		return "a message may have 262144 bytes";
+		return "a message may have 262144 bytes, the hello 16384";
 	default:
 		return "no sound frame of RFC 6455";
 	}
@@ -414,7 +417,7 @@ static bool socket_begin(struct socket *s, struct mu_req *r, struct mu_console *
 	s->api = r->api;
 	s->console = console;
 	g_strlcpy(s->from, r->from, sizeof(s->from));
-	s->ws.max = MU_CONSOLE_MESSAGE_MAX;
+	s->ws.max = HELLO_MAX;
 	s->out = g_byte_array_new();
 	s->pong_us = s->ping_us = s->credit_us = mu_clock_us();
 	s->credit = BYTES_BURST;

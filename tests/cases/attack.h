@@ -82,7 +82,7 @@ command_fn do_open, do_answer, do_await, do_state, do_mute, do_stay, do_keep, do
 
 /* attack_down.c */
 extern const struct peer_media media_slots;
-command_fn do_accept, do_flows, do_lie;
+command_fn do_accept, do_flows;
 
 /* attack_send.c */
 command_fn do_raw, do_rtp, do_rtcp;

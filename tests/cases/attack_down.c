@@ -1,5 +1,6 @@
-/* The down connection of a console session (docs/signalling.md): offered by the gateway, many slots. Whose packets came is
- * known by their stamps, whatever was said of it; what of a source is missing, by their numbers. */
+/* The down connection of a console session (docs/signalling.md): offered by the gateway, many slots. Whose
+ * packets came is known by their stamps, whatever was said of it; what of a source is missing, by their
+ * numbers. */
 #include "attack.h"
 
 #include <errno.h>
@@ -31,10 +32,11 @@ struct down {
 	unsigned n_slots;
 	struct flow flow[FLOWS_MAX];
 	unsigned n_flows;
-	bool frozen; /* what comes fills gaps; newer numbers are for the next time */
+	bool frozen; /* marks were set: newer numbers are counted apart */
 	bool lies;   /* its feedback is the caller's business */
 	bool is_rtx[128];
 	uint8_t ext_twcc;
+	uint16_t last_twcc;
 	uint64_t unknown, last_ns;
 	uint32_t ssrc;
 	struct mu_twcc_rx *twcc;
@@ -124,23 +126,26 @@ static void read_offer(struct down *d, const char *sdp)
 
 /* --- what comes --- */
 
-static struct flow *flow_of(struct down *d, const struct stamp *st)
+/* What is sent again, be it only to fill a probe, begins none. */
+static struct flow *flow_of(struct down *d, const struct stamp *st, bool rtx)
 {
 	for (unsigned i = 0; i < d->n_flows; i++) {
 		if (d->flow[i].stream == st->stream && d->flow[i].media == st->media)
 			return &d->flow[i];
 	}
-	if (d->n_flows == FLOWS_MAX)
+	if (rtx || d->n_flows == FLOWS_MAX)
 		return NULL;
-	d->flow[d->n_flows] = (struct flow){ .stream = st->stream, .media = st->media, .first = st->number,
+	d->flow[d->n_flows] = (struct flow){ .stream = st->stream,
+		.media = st->media,
+		.first = st->number,
 		.top = st->number,
 		.mark = st->number };
 	return &d->flow[d->n_flows++];
 }
 
-static void count(struct down *d, const struct stamp *st)
+static void count(struct down *d, const struct stamp *st, bool rtx)
 {
-	struct flow *f = flow_of(d, st);
+	struct flow *f = flow_of(d, st, rtx);
 	uint64_t *word, bit = 1ull << st->number % 64;
 
 	if (!f || st->number < f->first)
@@ -180,12 +185,14 @@ static void note_twcc(struct down *d, const uint8_t *data, size_t hlen, uint64_t
 			continue;
 		}
 		if (data[at] >> 4 == d->ext_twcc && len == 2 && at + 3 <= hlen)
-			mu_twcc_rx_packet(d->twcc, mu_get16(data + at + 1), (int64_t)(ns / 1000));
+			mu_twcc_rx_packet(
+				d->twcc, d->last_twcc = mu_get16(data + at + 1), (int64_t)(ns / 1000));
 		at += 1 + len;
 	}
 }
 
-static void numbered(struct slot *s, const struct mu_rtp_header *h, bool rtx, const uint8_t *payload, size_t len, int64_t now_us)
+static void numbered(struct slot *s, const struct mu_rtp_header *h, bool rtx, const uint8_t *payload,
+	size_t len, int64_t now_us)
 {
 	uint64_t seq = mu_rtp_rx_packet(&s->rx, rtx ? mu_get16(payload) : h->seq, h->ts, len, rtx, now_us);
 
@@ -231,7 +238,7 @@ static void rtp(struct peer *p, const uint8_t *data, size_t len, uint64_t ns)
 	if (!s || stamp_read(plain + at, (size_t)n - at, &st) < 0)
 		d->unknown++;
 	else
-		count(d, &st);
+		count(d, &st, rtx);
 }
 
 /* --- reports and requests --- */
@@ -296,7 +303,8 @@ const struct peer_media media_slots = {
 
 /* --- commands --- */
 
-/* "sdp": the gateway's offer, the first of a connection or, with "id", a later one; "passive": we are the DTLS server. */
+/* "sdp": the gateway's offer, the first of a connection or, with "id", a later one; "passive": we are the
+ * DTLS server; "lie": no feedback on the link goes out but the caller's own. */
 const char *do_accept(struct attack *a, json_t *in, json_t *out)
 {
 	const char *sdp = json_string_value(json_object_get(in, "sdp"));
@@ -322,22 +330,25 @@ const char *do_accept(struct attack *a, json_t *in, json_t *out)
 		return "the offer is of no use";
 	if (json_is_true(json_object_get(in, "passive")))
 		p->remote.active = true;
+	if (json_is_true(json_object_get(in, "lie")))
+		down_of(p)->lies = true;
 	answer = sdp_answer(p, sdp);
 	json_object_set_new(out, "answer", json_string(answer));
 	free(answer);
 	return NULL;
 }
 
-/* Whether its feedback on the link is sent at all. */
-const char *do_lie(struct attack *a, json_t *in, json_t *out)
+/* Where the first few gaps are, from the first number on. */
+static json_t *gaps_json(const struct flow *f)
 {
-	struct peer *p = session_find(a, in);
+	json_t *list = json_array();
 
-	(void)out;
-	if (!p || !down_of(p))
-		return "no down connection";
-	down_of(p)->lies = true;
-	return NULL;
+	for (uint64_t n = MU_MAX(f->first, f->top > SEEN ? f->top - SEEN + 1 : 0);
+		n <= f->mark && json_array_size(list) < 8; n++) {
+		if (!(f->seen[n % SEEN / 64] >> n % 64 & 1))
+			json_array_append_new(list, json_integer((json_int_t)(n - f->first)));
+	}
+	return list;
 }
 
 static json_t *flows_json(const struct down *d)
@@ -348,9 +359,11 @@ static json_t *flows_json(const struct down *d)
 		const struct flow *f = &d->flow[i];
 
 		json_array_append_new(list,
-			json_pack("{s:i, s:s, s:I, s:I, s:I}", "stream", (int)f->stream, "media",
-				f->media == VIDEO ? "video" : "audio", "n", (json_int_t)f->n, "lost",
-				(json_int_t)(f->mark - f->first + 1 - (f->n - f->n_late)), "repeated", (json_int_t)f->repeated));
+			json_pack("{s:i, s:s, s:o, s:I, s:I, s:I}", "stream", (int)f->stream, "media",
+				f->media == VIDEO ? "video" : "audio", "gaps", gaps_json(f), "n",
+				(json_int_t)f->n, "lost",
+				(json_int_t)(f->mark - f->first + 1 - (f->n - f->n_late)), "repeated",
+				(json_int_t)f->repeated));
 	}
 	return list;
 }
@@ -363,12 +376,28 @@ static json_t *slots_json(const struct down *d)
 		const struct slot *s = &d->slot[i];
 
 		json_array_append_new(list,
-			json_pack("{s:I, s:I, s:i}", "ssrc", (json_int_t)s->ssrc, "n", (json_int_t)s->n, "seq", (int)s->seq));
+			json_pack("{s:I, s:I, s:i}", "ssrc", (json_int_t)s->ssrc, "n", (json_int_t)s->n,
+				"seq", (int)s->seq));
 	}
 	return list;
 }
 
-/* What came of whom since the last time it was asked with "reset". "settle": what is on its way still counts. */
+static void freeze(struct attack *a, bool frozen)
+{
+	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+		struct down *d = a->session[i] ? down_of(a->session[i]) : NULL;
+
+		for (unsigned k = 0; d && frozen && k < d->n_flows; k++) {
+			d->flow[k].mark = d->flow[k].top;
+			d->flow[k].n_late = 0;
+		}
+		if (d)
+			d->frozen = frozen;
+	}
+}
+
+/* What came of whom since the last time it was asked with "reset". "settle": what is on its way to any
+ * session still counts; "settled": as it stood when another was asked with "settle". */
 const char *do_flows(struct attack *a, json_t *in, json_t *out)
 {
 	struct peer *p = session_find(a, in);
@@ -377,16 +406,13 @@ const char *do_flows(struct attack *a, json_t *in, json_t *out)
 
 	if (!d)
 		return "no down connection";
-	for (unsigned i = 0; i < d->n_flows; i++) {
-		d->flow[i].mark = d->flow[i].top;
-		d->flow[i].n_late = 0;
-	}
-	d->frozen = true;
+	if (!json_is_true(json_object_get(in, "settled")))
+		freeze(a, true);
 	while (now_ns() < until)
 		turn(a, until);
-	d->frozen = false;
 	json_object_set_new(out, "flows", flows_json(d));
 	json_object_set_new(out, "slots", slots_json(d));
+	json_object_set_new(out, "twcc", json_integer(d->last_twcc));
 	json_object_set_new(out, "unknown", json_integer((json_int_t)d->unknown));
 	json_object_set_new(out, "silent_ms",
 		json_integer(d->last_ns ? (json_int_t)((now_ns() - d->last_ns) / 1000000) : -1));

@@ -34,7 +34,6 @@ static const struct {
 	{ "credentials", do_credentials },
 	{ "accept", do_accept },
 	{ "flows", do_flows },
-	{ "lie", do_lie },
 	{ "raw", do_raw },
 	{ "rtp", do_rtp },
 	{ "rtcp", do_rtcp },

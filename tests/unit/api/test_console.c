@@ -121,8 +121,10 @@ static void test_a_real_client(void **state)
 	soup_websocket_connection_send_text(b.conn, "\xe4\xb8\x9c");
 	AWAIT(b.n == 1);
 	assert_string_equal(b.heard, "{\"heard\":\"\xe4\xb8\x9c\"}");
-	soup_websocket_connection_send_text(b.conn, big);
+	soup_websocket_connection_send_text(b.conn, "hello");
 	AWAIT(b.n == 2);
+	soup_websocket_connection_send_text(b.conn, big);
+	AWAIT(b.n == 3);
 	assert_int_equal(fake.consoles[0].last_len, 200000);
 	soup_websocket_connection_send_text(b.conn, "close");
 	AWAIT(b.closed);
@@ -285,6 +287,7 @@ static void test_hostile_frames(void **state)
 		{ 0x80, "", 0, 1002 },
 		{ 0x83, "", 0, 1002 },
 		{ 0x81, big, sizeof(big), 1009 },
+		{ 0x81, big, 16385, 1009 }, /* of whom nothing is known */
 		{ 0x88, "\x03\xe8", 2, 1000 },
 		{ 0x88, "\x03", 1, 1002 },
 	};
@@ -465,6 +468,9 @@ static void test_a_client_that_sends_without_end(void **state)
 
 	(void)state;
 	memset(big, 'x', sizeof(big));
+	send_frame(fd, 0x81, "hello", 5);
+	AWAIT(fake.n_texts == 1);
+	fake.n_texts = 0;
 	while (mu_clock_us() < until) {
 		uint8_t head[14] = { 0x81, 0xff };
 
