@@ -3,14 +3,16 @@
 
 #include "relay/relay_internal.h"
 
-#define CATCH_UP_TURN	   64	  /* packets a joiner gets a turn, so that others get theirs */
-#define CATCH_UP_TURN_US   1000
-#define CATCH_UP_FRESH_US  MU_KEY_INTERVAL_US /* a key frame younger than this serves a joiner without asking the source */
-#define CATCH_UP_FACTOR	   4	  /* times the rate since the key frame */
-#define CATCH_UP_FLOOR	   1000	  /* bytes a millisecond: 8 Mbit/s */
-#define CATCH_UP_SPAN_US   250000
-#define CATCH_UP_SLACK_US  20000  /* of the pace that may go at once */
-#define HISTORY_US	   100000 /* a key frame that came longer ago than this is followed by much already */
+#define CATCH_UP_TURN    64 /* packets a joiner gets a turn, so that others get theirs */
+#define CATCH_UP_TURN_US 1000
+#define CATCH_UP_FRESH_US                                                                                   \
+	700000 /* a key frame younger than this serves a joiner without asking the source: of many who join \
+		* within a second, only the first of each such time make it ask */
+#define CATCH_UP_FACTOR   4    /* times the rate since the key frame */
+#define CATCH_UP_FLOOR    1000 /* bytes a millisecond: 8 Mbit/s */
+#define CATCH_UP_SPAN_US  250000
+#define CATCH_UP_SLACK_US 20000  /* of the pace that may go at once */
+#define HISTORY_US        100000 /* a key frame that came longer ago than this is followed by much already */
 
 void branch_mark_dirty(struct branch *b)
 {
@@ -20,7 +22,8 @@ void branch_mark_dirty(struct branch *b)
 	mu_list_append(&relay_of(b->worker)->dirty, &b->dirty);
 }
 
-/* --- giving to sinks -------------------------------------------------------------------------------------------------- */
+/* --- giving to sinks
+ * -------------------------------------------------------------------------------------------------- */
 
 void branch_settle(struct branch *b)
 {
@@ -98,7 +101,7 @@ static void give_lead(struct branch *b, const struct mu_packet *key, int64_t now
 		}
 		if (b->burst.n == 0)
 			return;
-		mu_list_for_each_safe(it, next, &b->sinks) {
+		mu_list_for_each_safe (it, next, &b->sinks) {
 			struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
 			if (s->waiting_key)
@@ -108,7 +111,8 @@ static void give_lead(struct branch *b, const struct mu_packet *key, int64_t now
 	}
 }
 
-/* The network put the frame's first packet behind others of it: these went by while nobody knew that a key frame begins. */
+/* The network put the frame's first packet behind others of it: these went by while nobody knew that a key
+ * frame begins. */
 static bool was_overtaken(const struct branch *b, const struct mu_packet *key)
 {
 	for (uint64_t seq = key->seq + 1; seq < b->cache.high; seq++) {
@@ -120,14 +124,15 @@ static bool was_overtaken(const struct branch *b, const struct mu_packet *key)
 	return false;
 }
 
-/* A branch that begins with the GOP of home's cache gets all of it in a turn: then they begin by catching up. */
+/* A branch that begins with the GOP of home's cache gets all of it in a turn: then they begin by catching up.
+ */
 static void begin_at_key(struct branch *b, const struct mu_packet *key, int64_t now_us)
 {
 	bool old = now_us - key->arrival_us > HISTORY_US, history = old || was_overtaken(b, key);
 	bool whole = key->lead == 0 || cache_get(&b->cache, key_start(key));
 	unsigned n = 0;
 
-	mu_list_for_each(it, &b->sinks) {
+	mu_list_for_each (it, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
 		if (!s->waiting_key || (s->afresh && old))
@@ -143,7 +148,7 @@ static void begin_at_key(struct branch *b, const struct mu_packet *key, int64_t 
 	}
 	if (!history)
 		give_lead(b, key, now_us);
-	mu_list_for_each(it, &b->sinks) {
+	mu_list_for_each (it, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
 		if (s->waiting_key && s->afresh && old)
@@ -167,7 +172,7 @@ void branch_deliver(struct branch *b, int64_t now_us)
 	b->burst.n = b->n_held = b->n_pending;
 	b->n_pending = 0;
 	b->marker = false;
-	mu_list_for_each_safe(it, next, &b->sinks) {
+	mu_list_for_each_safe (it, next, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
 		if (!s->waiting_key && !s->catching_up)
@@ -185,10 +190,12 @@ static void deliver_and_drain(struct branch *b, int64_t now_us)
 	relay_of(b->worker)->drain(b->worker, now_us);
 }
 
-/* --- catching up ------------------------------------------------------------------------------------------------------ */
+/* --- catching up
+ * ------------------------------------------------------------------------------------------------------ */
 
-/* A joiner's own line is not known yet and must take this beside the other joiners': so faster than the source by a factor
- * and not as fast as we can. While a key frame is young its size says nothing about the rate yet. */
+/* A joiner's own line is not known yet and must take this beside the other joiners': so faster than the
+ * source by a factor and not as fast as we can. While a key frame is young its size says nothing about the
+ * rate yet. */
 static uint32_t pace(const struct branch *b, int64_t now_us)
 {
 	const struct mu_packet *key = b->cache.have_gop ? cache_get(&b->cache, b->cache.gop) : NULL;
@@ -199,7 +206,8 @@ static uint32_t pace(const struct branch *b, int64_t now_us)
 	return (uint32_t)MU_MAX((int64_t)b->cache.gop_bytes * 1000 / span * CATCH_UP_FACTOR, CATCH_UP_FLOOR);
 }
 
-/* The next packets of the cache for one sink, as its pace allows; each burst is drained before the next is built. */
+/* The next packets of the cache for one sink, as its pace allows; each burst is drained before the next is
+ * built. */
 static void feed(struct branch *b, struct mu_sink *s, int64_t now_us)
 {
 	unsigned left = CATCH_UP_TURN;
@@ -232,7 +240,7 @@ static int64_t next_feed(const struct branch *b)
 {
 	int64_t next = INT64_MAX;
 
-	mu_list_for_each(it, &b->sinks) {
+	mu_list_for_each (it, &b->sinks) {
 		const struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
 		if (s->catching_up)
@@ -249,7 +257,7 @@ int64_t branch_catch_up(struct branch *b, int64_t now_us)
 		return next;
 	/* what waits is in the cache as well: who gets it from there must not get it again */
 	deliver_and_drain(b, now_us);
-	mu_list_for_each_safe(it, nx, &b->sinks) {
+	mu_list_for_each_safe (it, nx, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
 		if (s->catching_up && s->paid_us <= now_us)
@@ -259,7 +267,8 @@ int64_t branch_catch_up(struct branch *b, int64_t now_us)
 	return next == INT64_MAX ? next : MU_MAX(next, now_us + CATCH_UP_TURN_US);
 }
 
-/* --- packets come --------------------------------------------------------------------------------------------------- */
+/* --- packets come
+ * --------------------------------------------------------------------------------------------------- */
 
 /* The cache's packets are of the formats before: nobody may be fed them under the new ones. */
 void branch_set_formats(struct branch *b, struct formats *f, int64_t now_us)
@@ -270,7 +279,7 @@ void branch_set_formats(struct branch *b, struct formats *f, int64_t now_us)
 	formats_unref(b->formats);
 	b->formats = formats_ref(f);
 	b->cache.have_gop = false;
-	mu_list_for_each(it, &b->sinks) {
+	mu_list_for_each (it, &b->sinks) {
 		struct mu_sink *s = MU_CONTAINER_OF(it, struct mu_sink, link);
 
 		if (!s->catching_up)
@@ -305,7 +314,8 @@ void branch_queue(struct branch *b, struct mu_packet *p, int64_t now_us)
 	branch_mark_dirty(b);
 }
 
-/* --- notes to home --------------------------------------------------------------------------------------------------- */
+/* --- notes to home
+ * --------------------------------------------------------------------------------------------------- */
 
 static void post(struct branch *b, struct note *n)
 {
@@ -323,7 +333,17 @@ static void set_wanted(struct branch *b, bool on)
 	post(b, &b->wanted_note);
 }
 
-/* --- sinks --------------------------------------------------------------------------------------------------------- */
+static void wish_key(struct branch *b, int64_t now_us)
+{
+	if (b->worker == b->track->home)
+		home_wish_key(b->track, now_us);
+	else
+		post(b, &b->wish_note);
+}
+
+/* --- sinks
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static bool key_frame_serves(const struct branch *b, int64_t now_us)
 {
@@ -338,7 +358,10 @@ static void begin_video(struct branch *b, struct mu_sink *s, int64_t now_us)
 		begin_catch_up(b, s, b->cache.gop, now_us);
 	} else {
 		s->waiting_key = true;
-		mu_track_ask_key(b->track, b->worker, now_us);
+		if (s->afresh)
+			wish_key(b, now_us);
+		else
+			mu_track_ask_key(b->track, b->worker, now_us);
 	}
 }
 

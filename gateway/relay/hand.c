@@ -109,11 +109,19 @@ void hand_ask_key(struct mu_track *t)
 	mark(t);
 }
 
+void hand_wish_key(struct mu_track *t)
+{
+	t->key_wished_afar = true;
+	mark(t);
+}
+
 int64_t hand_flush(struct mu_track *t, int64_t now_us)
 {
 	if (t->key_asked_afar)
 		home_ask_key(t, now_us);
-	t->key_asked_afar = false;
+	if (t->key_wished_afar)
+		home_wish_key(t, now_us);
+	t->key_asked_afar = t->key_wished_afar = false;
 	if (t->n_gathered > 0)
 		give_gathered(t);
 	for (uint32_t bits = t->behind; bits; bits &= bits - 1)

@@ -4,9 +4,12 @@
 
 #include "relay/relay_internal.h"
 
-/* --- source ------------------------------------------------------------------------------------------------------------ */
+/* --- source
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
-int mu_track_set_source(struct mu_track *t, struct mu_source *s, const struct mu_format *formats, size_t n, int64_t now_us)
+int mu_track_set_source(
+	struct mu_track *t, struct mu_source *s, const struct mu_format *formats, size_t n, int64_t now_us)
 {
 	struct branch *b = branch_of(t, t->home);
 	struct formats *f;
@@ -22,8 +25,9 @@ int mu_track_set_source(struct mu_track *t, struct mu_source *s, const struct mu
 	s->track = mu_track_ref(t);
 	t->source = s;
 	t->source_started = false;
-	t->asked_us = INT64_MIN / 2;
-	if (t->kind == MU_VIDEO && (t->wanted || b->n_sinks > 0)) /* viewers of the source before want a picture */
+	t->asked_us = t->asked_before_us = INT64_MIN / 2;
+	if (t->kind == MU_VIDEO &&
+		(t->wanted || b->n_sinks > 0)) /* viewers of the source before want a picture */
 		home_ask_key(t, now_us);
 	return 0;
 }
@@ -38,7 +42,9 @@ void mu_track_clear_source(struct mu_track *t, struct mu_source *s)
 	mu_track_unref(t);
 }
 
-/* --- numbering ------------------------------------------------------------------------------------------------------------ */
+/* --- numbering
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t clock_of(const struct mu_track *t, unsigned codec)
 {
@@ -47,12 +53,13 @@ static uint32_t clock_of(const struct mu_track *t, unsigned codec)
 	return f && codec < f->n ? mu_codec_clock(f->f[codec].codec) : 90000;
 }
 
-/* The first packet of a source sets how its numbers map to the track's: the next number, and a time that went on by what
- * passed on the clock since the last source's last packet. */
+/* The first packet of a source sets how its numbers map to the track's: the next number, and a time that went
+ * on by what passed on the clock since the last source's last packet. */
 static void start_numbering(struct mu_track *t, const struct mu_packet *p, uint64_t wire_seq, int64_t now_us)
 {
 	uint64_t next = t->highest ? t->highest + 1 : SEQ_START;
-	uint32_t gap = t->highest ? (uint32_t)((now_us - t->last_ts_us) * clock_of(t, p->codec) / 1000000) : 0;
+	uint32_t gap =
+		t->highest ? (uint32_t)((now_us - t->last_ts_us) * clock_of(t, p->codec) / 1000000) : 0;
 
 	t->seq_offset = next - wire_seq;
 	t->source_first = next;
@@ -67,17 +74,19 @@ static bool of_frame(const struct frame_start *f, const struct mu_packet *p)
 	return f->known && f->ts == p->ts;
 }
 
-/* Parameter sets and the picture may come in packets of their own. The sets are where a decoder begins, but only the picture
- * shows that it is a key frame: there are cameras that repeat the sets before any. So the picture's packet is marked, and says
- * how far back the frame began; packets before it are shared already. */
-static void look_for_key(struct mu_track *t, struct branch *b, struct mu_packet *p, const struct mu_payload_info *info)
+/* Parameter sets and the picture may come in packets of their own. The sets are where a decoder begins, but
+ * only the picture shows that it is a key frame: there are cameras that repeat the sets before any. So the
+ * picture's packet is marked, and says how far back the frame began; packets before it are shared already. */
+static void look_for_key(
+	struct mu_track *t, struct branch *b, struct mu_packet *p, const struct mu_payload_info *info)
 {
 	bool set = info->params && !of_frame(&t->params, p);
 
 	if (set)
 		t->params = (struct frame_start){ true, p->ts, p->seq };
 	if (of_frame(&t->key, p)) {
-		/* the sets came after the picture, swapped or repaired: the frame begins with them all the same */
+		/* the sets came after the picture, swapped or repaired: the frame begins with them all the
+		 * same */
 		if (set && p->seq < t->key.seq) {
 			p->flags |= MU_PACKET_KEY;
 			t->key.seq = p->seq;
@@ -111,8 +120,8 @@ static void look_at_descriptor(struct mu_track *t, const struct mu_packet *p, st
 
 static void look_at_layers(struct mu_track *t, struct mu_packet *p, enum mu_codec codec)
 {
-	struct mu_payload_layers l = mu_payload_layers(codec, p->data + p->hlen, (size_t)p->len - p->hlen - p->pad,
-		p->flags & MU_PACKET_FRAME, p->flags & MU_PACKET_MARKER);
+	struct mu_payload_layers l = mu_payload_layers(codec, p->data + p->hlen,
+		(size_t)p->len - p->hlen - p->pad, p->flags & MU_PACKET_FRAME, p->flags & MU_PACKET_MARKER);
 
 	look_at_descriptor(t, p, &l);
 	p->spatial = l.spatial;
@@ -144,8 +153,9 @@ static void look(struct mu_track *t, struct branch *b, struct mu_packet *p, int6
 	}
 }
 
-/* A sender cuts a frame "about equally": packets that differ by a byte would each begin a new segmented send. Padding to a
- * multiple makes them equal. It is part of the packet before anyone sees it, so a retransmission is the same bytes. */
+/* A sender cuts a frame "about equally": packets that differ by a byte would each begin a new segmented send.
+ * Padding to a multiple makes them equal. It is part of the packet before anyone sees it, so a retransmission
+ * is the same bytes. */
 #define LEVEL_STEP 16
 #define LEVEL_FROM 480
 #define LEVEL_TO   1200
@@ -177,7 +187,8 @@ void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, i
 		mu_packet_unref(p);
 		return;
 	}
-	/* Only what is new counts: a probe may send an old key frame again, which is not the one that viewers wait for. */
+	/* Only what is new counts: a probe may send an old key frame again, which is not the one that viewers
+	 * wait for. */
 	if (!branch_keep(b, p)) {
 		mu_packet_unref(p);
 		return;
@@ -197,7 +208,9 @@ void mu_track_push(struct mu_track *t, struct mu_packet *p, uint64_t wire_seq, i
 	branch_queue(b, p, now_us);
 }
 
-/* --- clock ----------------------------------------------------------------------------------------------------------------- */
+/* --- clock
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 struct clock_msg {
 	struct mu_msg msg;
@@ -230,7 +243,9 @@ static void post_clock(struct mu_track *t, struct mu_worker *to, const struct mu
 
 void mu_track_set_clock(struct mu_track *t, uint64_t ntp, uint32_t wire_rtp, int64_t now_us)
 {
-	struct mu_rtp_clock c = { .valid = true, .rtp = wire_rtp + t->ts_offset, .ntp = ntp, .arrival_us = now_us };
+	struct mu_rtp_clock c = {
+		.valid = true, .rtp = wire_rtp + t->ts_offset, .ntp = ntp, .arrival_us = now_us
+	};
 
 	if (!t->source_started)
 		return; /* the offset is not known before the first packet */
@@ -239,7 +254,9 @@ void mu_track_set_clock(struct mu_track *t, uint64_t ntp, uint32_t wire_rtp, int
 		post_clock(t, t->branches[__builtin_ctz(bits)].worker, &c);
 }
 
-/* --- key frames ------------------------------------------------------------------------------------------------------------- */
+/* --- key frames
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static void key_timer(struct mu_timer *timer, struct mu_worker *w, int64_t now_us)
 {
@@ -248,34 +265,58 @@ static void key_timer(struct mu_timer *timer, struct mu_worker *w, int64_t now_u
 	(void)w;
 	if (t->key_wanted)
 		home_ask_key(t, now_us);
+	else if (t->key_wished)
+		home_wish_key(t, now_us);
+}
+
+static void ask_source(struct mu_track *t, int64_t now_us)
+{
+	t->asked_before_us = t->asked_us;
+	t->asked_us = now_us;
+	t->key_wanted = true;
+	branch_of(t, t->home)->stats.key_asked++;
+	t->source->ask_key(t->source, now_us);
+}
+
+/* Asked just before: this asker may have missed what came; ask again when the interval is over, and go on
+ * until a key frame comes. */
+static void ask_when_due(struct mu_track *t, int64_t due_us, int64_t now_us)
+{
+	if (!t->source || !t->source->ask_key)
+		return;
+	if (now_us >= due_us) {
+		ask_source(t, now_us);
+		due_us = now_us + MU_KEY_INTERVAL_US;
+	}
+	t->key_timer.fn = key_timer;
+	mu_timer_set(t->home, &t->key_timer, due_us);
 }
 
 void home_ask_key(struct mu_track *t, int64_t now_us)
 {
-	struct branch *b = branch_of(t, t->home);
-
-	b->stats.key_requests++;
+	branch_of(t, t->home)->stats.key_requests++;
 	t->key_wanted = true;
-	if (!t->source || !t->source->ask_key)
-		return;
-	t->key_timer.fn = key_timer;
-	if (now_us - t->asked_us >= MU_KEY_INTERVAL_US) {
-		t->asked_us = now_us;
-		b->stats.key_asked++;
-		t->source->ask_key(t->source, now_us);
-	}
-	/* asked just before: this asker may have missed what came; ask again when the interval is over, and go on until a
-	 * key frame comes */
-	mu_timer_set(t->home, &t->key_timer, t->asked_us + MU_KEY_INTERVAL_US);
+	ask_when_due(t, t->asked_us + MU_KEY_INTERVAL_US, now_us);
+}
+
+void home_wish_key(struct mu_track *t, int64_t now_us)
+{
+	int64_t due_us = MU_MAX(t->asked_us + MU_KEY_INTERVAL_US, t->asked_before_us + MU_KEY_CALM_US);
+
+	branch_of(t, t->home)->stats.key_requests++;
+	t->key_wished = true;
+	if (!t->key_wanted) /* else it comes with what is asked for already */
+		ask_when_due(t, due_us, now_us);
 }
 
 void home_key_came(struct mu_track *t)
 {
-	t->key_wanted = false;
+	t->key_wanted = t->key_wished = false;
 	mu_timer_cancel(t->home, &t->key_timer);
 }
 
-/* --- branches elsewhere ------------------------------------------------------------------------------------------------------- */
+/* --- branches elsewhere
+ * ------------------------------------------------------------------------------------------------------- */
 
 void home_ask_key_msg(struct mu_msg *m)
 {
@@ -283,6 +324,15 @@ void home_ask_key_msg(struct mu_msg *m)
 
 	atomic_store(&b->key_note.posted, false);
 	hand_ask_key(b->track);
+	mu_track_unref(b->track);
+}
+
+void home_wish_key_msg(struct mu_msg *m)
+{
+	struct branch *b = MU_CONTAINER_OF(m, struct branch, wish_note.msg);
+
+	atomic_store(&b->wish_note.posted, false);
+	hand_wish_key(b->track);
 	mu_track_unref(b->track);
 }
 

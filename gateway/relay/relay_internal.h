@@ -1,16 +1,17 @@
 /* What the files of relay share.
  *
- * struct mu_track: const parts, what belongs to the home worker, and a branch for each worker. A branch is touched by its
- * worker alone. References keep the whole alive: the control side's, sources', sinks', messages', queued branches'.
+ * struct mu_track: const parts, what belongs to the home worker, and a branch for each worker. A branch is
+ * touched by its worker alone. References keep the whole alive: the control side's, sources', sinks',
+ * messages', queued branches'.
  */
 #ifndef MU_RELAY_INTERNAL_H
 #define MU_RELAY_INTERNAL_H
 
 #include "relay/relay.h"
 
-#define CACHE_MIN   256
-#define CACHE_MAX   8192
-#define SEQ_START   65536 /* so that a number reordered before the first never falls below 0 */
+#define CACHE_MIN 256
+#define CACHE_MAX 8192
+#define SEQ_START 65536 /* so that a number reordered before the first never falls below 0 */
 
 /** Formats in force, shared by the branches. */
 struct formats {
@@ -30,19 +31,20 @@ struct cache {
 	size_t size;
 	uint64_t low, high; /* numbers in [low, high) may be there, now or by repair */
 	uint64_t oldest;    /* no packet in [low, oldest) */
-	uint64_t gop;	    /* first packet of the last key frame; valid with have_gop */
+	uint64_t gop;       /* first packet of the last key frame; valid with have_gop */
 	bool have_gop;
 	uint64_t gop_bytes; /* since then */
 };
-/** Keep a packet (takes a reference). @return false: it is there already, older than the cache, or no memory */
+/** Keep a packet (takes a reference). @return false: it is there already, older than the cache, or no memory
+ */
 bool cache_put(struct cache *c, struct mu_packet *p, bool keep_gop);
 /** This packet, which is kept, shows a key frame (MU_PACKET_KEY). */
 void cache_key(struct cache *c, const struct mu_packet *p);
 struct mu_packet *cache_get(const struct cache *c, uint64_t seq);
 void cache_done(struct cache *c);
 
-/** What a branch tells home. Embedded, so that it cannot be lost and needs no memory: what is posted while it is on its way
- *  travels with it. Holds a reference to the track while posted. */
+/** What a branch tells home. Embedded, so that it cannot be lost and needs no memory: what is posted while it
+ * is on its way travels with it. Holds a reference to the track while posted. */
 struct note {
 	struct mu_msg msg;
 	atomic_bool posted;
@@ -54,20 +56,24 @@ struct branch {
 	struct mu_list sinks;
 	unsigned n_sinks, n_catching_up;
 	struct cache cache;
-	struct mu_packet *pending[MU_BURST_MAX]; /* a reference each: the cache may drop what it has at any packet */
+	struct mu_packet
+		*pending[MU_BURST_MAX]; /* a reference each: the cache may drop what it has at any packet */
 	unsigned n_pending;
 	bool marker; /* a frame ends among them */
 	int64_t pending_since_us;
-	struct mu_list dirty; /* in the worker's list while packets are pending or a sink is catching up; holds a reference */
+	struct mu_list dirty; /* in the worker's list while packets are pending or a sink is catching up;
+				 holds a reference */
 	struct formats *formats;
 	struct mu_rtp_clock clock;
 	struct mu_burst burst;
-	unsigned n_held; /* packets of burst, from the first, that it holds references of: until it is drained */
+	unsigned n_held; /* packets of burst, from the first, that it holds references of: until it is drained
+			  */
 	struct mu_track_stats stats;
-	unsigned epoch; /* counts the branch's lives: what was handed to the life before is not for this one */
+	unsigned
+		epoch; /* counts the branch's lives: what was handed to the life before is not for this one */
 	/* read at home */
 	atomic_uint wanted; /* epoch << 1 | whether there are viewers */
-	struct note wanted_note, key_note;
+	struct note wanted_note, key_note, wish_note;
 };
 
 /** A branch elsewhere, as home sees it. */
@@ -91,7 +97,7 @@ struct gauge_half {
 struct gauge {
 	struct gauge_half now, before;
 	int64_t since_us, before_us; /* when they began; before_us 0: there is none */
-	bool early;		     /* to be told before the half second is over */
+	bool early;                  /* to be told before the half second is over */
 	uint16_t width, height;
 	uint32_t frame_ts; /* the last frame that was counted: parameter sets and slices each may begin one */
 };
@@ -114,11 +120,11 @@ struct mu_track {
 	struct far far[MU_WORKERS_MAX];
 	struct mu_packet *gathered[MU_HAND_MAX]; /* on their way to other workers; a reference each */
 	unsigned n_gathered;
-	bool key_asked_afar;	/* by a branch, this turn */
+	bool key_asked_afar, key_wished_afar; /* by a branch, this turn */
 	struct mu_list handing; /* in the worker's list while any of these waits; holds a reference */
 	unsigned formats_version;
-	int64_t asked_us;
-	bool key_wanted;
+	int64_t asked_us, asked_before_us; /* the last time, and the one before it */
+	bool key_wanted, key_wished;       /* by somebody without a picture; by somebody with another one */
 	struct mu_timer key_timer;
 	struct mu_dd *dd; /* NULL: no dependency descriptor came yet */
 	struct gauge gauge;
@@ -145,7 +151,7 @@ struct mu_track {
 struct mu_relay {
 	struct mu_worker *worker;
 	struct mu_slab *slab;
-	struct mu_list dirty;	/* branches */
+	struct mu_list dirty;   /* branches */
 	struct mu_list handing; /* tracks at home here */
 	int64_t gather_us;
 	void (*drain)(struct mu_worker *w, int64_t now_us);
@@ -191,16 +197,21 @@ void shape_users(struct mu_track *t, int by);
 
 /** Ask the source now or when its interval has passed. Home worker. */
 void home_ask_key(struct mu_track *t, int64_t now_us);
+/** The same for who has another picture meanwhile: many change to a layer one after the other, and each key
+ * frame makes the layer worse for those who have it. */
+void home_wish_key(struct mu_track *t, int64_t now_us);
 /** A key frame went out: whoever waited has it. */
 void home_key_came(struct mu_track *t);
 /** The branch's notes arrived. */
 void home_set_wanted(struct mu_msg *m);
 void home_ask_key_msg(struct mu_msg *m);
+void home_wish_key_msg(struct mu_msg *m);
 
 /** A packet for all workers with viewers; takes a reference. Home worker, like all of hand.c. */
 void hand_gather(struct mu_track *t, struct mu_packet *p);
-/** A branch asks for a key frame: answered by the turn's flush, which knows the time. */
+/** A branch asks for a key frame, or wishes for one: answered by the turn's flush, which knows the time. */
 void hand_ask_key(struct mu_track *t);
+void hand_wish_key(struct mu_track *t);
 /** Do what waits. @return when to be called again: a ring was full; INT64_MAX: nothing is left */
 int64_t hand_flush(struct mu_track *t, int64_t now_us);
 /** Hand over or give up all that is of the formats in force. */

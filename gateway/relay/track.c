@@ -32,6 +32,7 @@ int mu_track_new(struct mu_net *net, unsigned home, const char *id, enum mu_kind
 		mu_list_init(&b->dirty);
 		b->wanted_note.msg.fn = home_set_wanted;
 		b->key_note.msg.fn = home_ask_key_msg;
+		b->wish_note.msg.fn = home_wish_key_msg;
 	}
 	mu_list_init(&t->handing);
 	*ret = t;

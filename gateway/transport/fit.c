@@ -7,6 +7,7 @@
 #include "transport/steer.h"
 
 #define GAP_MAX   3000   /* numbers that a viewer is left to miss: past it a jump of the source's is closed */
+#define ON_ITS_WAY_US 250000 /* beyond the round trip: browsers ask 200 ms after they have nothing to decode */
 #define APART_MAX 500000 /* us that the layers' clocks may differ from when their packets come */
 
 /* --- made --- */
@@ -182,16 +183,17 @@ void fit_resume(struct out_stream *o, int64_t now_us)
 	fit_choose(f, now_us);
 }
 
+/* A source that waits for its key frame was asked for it when it began, and home goes on asking; the one it
+ * began with may be on its way. */
 void fit_ask_key(struct out_stream *o, int64_t now_us)
 {
 	const struct fit *f = o->fit;
 
-	if (o->kind != MU_VIDEO)
+	if (o->kind != MU_VIDEO || !f->present || !f->began)
 		return;
-	if (f->present)
-		mu_track_ask_key(f->present->track, o->t->worker, now_us);
-	if (f->next)
-		mu_track_ask_key(f->next->track, o->t->worker, now_us);
+	if (now_us - f->began_us < MU_MAX(o->rtt_us, 0) + ON_ITS_WAY_US)
+		return;
+	mu_track_ask_key(f->present->track, o->t->worker, now_us);
 }
 
 /* --- time --- */
@@ -407,6 +409,8 @@ static bool take_over(struct fit *f, const struct mu_burst *b)
 		f->last_ts = s->ts_offset + first->ts - 1;
 	}
 	s->highest = seq;
+	f->began = false;
+	f->began_with = f->high;
 	if (parse_vp8(s, first, &d))
 		mu_vp8_switch(&f->vp8, &d);
 	let_go(f, &f->present);

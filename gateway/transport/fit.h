@@ -111,6 +111,9 @@ struct fit {
 	struct mu_renumber numbers;
 	struct mu_vp8_map vp8;
 	/* of what went out */
+	uint64_t began_with; /* the least index that the first packet of present may have */
+	bool began;	     /* it left, at: */
+	int64_t began_us;
 	uint64_t high;		 /* the next index */
 	bool given[FIT_NUMBERS]; /* which of those before it a packet went out as, by index modulo */
 	uint32_t last_ts;

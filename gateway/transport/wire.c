@@ -335,6 +335,10 @@ void wire_send(struct plane *p, struct message *m, struct wire *w, int64_t now_u
 		o->bytes += payload_len(w) - (w->empty ? 0 : w->pkt->pad);
 		p->stats.rtp_out++;
 	}
+	if (w->index >= o->fit->began_with && !o->fit->began) {
+		o->fit->began = true;
+		o->fit->began_us = now_us;
+	}
 	remember(p, w, now_us);
 }
 

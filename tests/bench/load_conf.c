@@ -41,7 +41,7 @@ struct conf {
 	unsigned actor, target;
 	bool heard[CONF_MEMBERS];
 	unsigned n_heard, started;
-	unsigned asked[CONF_MEMBERS];
+	unsigned asked[CONF_MEMBERS][CONF_LAYERS];
 };
 static struct conf conf;
 
@@ -322,6 +322,33 @@ static unsigned storm_ready(const struct conf *c)
 	return n;
 }
 
+static void read_asked(const struct conf *c, unsigned ret[CONF_MEMBERS][CONF_LAYERS])
+{
+	for (unsigned i = 0; i < c->n; i++) {
+		for (unsigned k = 0; k < CONF_LAYERS; k++)
+			ret[i][k] = c->members[i].sender ? sender_asked(c->members[i].sender, k) : 0;
+	}
+}
+
+/* Of the member and of the encoding that was asked most. */
+static void count_asked(struct conf *c)
+{
+	unsigned now[CONF_MEMBERS][CONF_LAYERS];
+
+	read_asked(c, now);
+	for (unsigned i = 0; i < c->n; i++) {
+		unsigned of_all = 0;
+
+		for (unsigned k = 0; k < CONF_LAYERS; k++) {
+			unsigned asked = now[i][k] - c->asked[i][k];
+
+			c->f.storm_asked = MU_MAX(c->f.storm_asked, asked);
+			of_all += asked;
+		}
+		c->f.storm_asked_all = MU_MAX(c->f.storm_asked_all, of_all);
+	}
+}
+
 static void storm(struct conf *c, int64_t now_us)
 {
 	unsigned extra = c->n_all - c->n;
@@ -329,8 +356,7 @@ static void storm(struct conf *c, int64_t now_us)
 	if (!c->under_way) {
 		c->under_way = true;
 		c->started = 0;
-		for (unsigned i = 0; i < c->n; i++)
-			c->asked[i] = c->members[i].sender ? sender_asked(c->members[i].sender) : 0;
+		read_asked(c, c->asked);
 	}
 	while (c->started < extra && now_us - c->since_us >= (int64_t)c->started * STORM_US / extra)
 		member_join(&c->members[c->n + c->started++]);
@@ -338,11 +364,7 @@ static void storm(struct conf *c, int64_t now_us)
 		return;
 	if (storm_ready(c) < extra)
 		note_failure(c, "not all of those who came at once had all pictures in time");
-	for (unsigned i = 0; i < c->n; i++) {
-		unsigned asked = c->members[i].sender ? sender_asked(c->members[i].sender) - c->asked[i] : 0;
-
-		c->f.storm_asked = MU_MAX(c->f.storm_asked, asked);
-	}
+	count_asked(c);
 	go_on(c, now_us);
 }
 

@@ -60,8 +60,8 @@ void sender_layers(struct sender *s, const bool wanted[CONF_LAYERS]);
 void sender_finish(struct sender *s);
 void sender_talk(struct sender *s, bool talks);
 uint32_t sender_audio_ssrc(const struct sender *s);
-/** Key frames asked for so far of all its encodings. */
-unsigned sender_asked(const struct sender *s);
+/** Key frames asked for so far of one of its encodings. */
+unsigned sender_asked(const struct sender *s, unsigned layer);
 
 /* --- receiving --- */
 
@@ -96,9 +96,10 @@ struct conf_counts {
 		thinned; /* whole; begun and never ended; left out on purpose, as their numbers tell */
 	uint64_t unsent; /* pictures of the whole run that a sender left out, for the machine was too slow */
 	/* of the whole run; each is an error */
-	uint64_t wrong_track;   /* packets of somebody else than `tracks` says */
-	uint64_t mixed;         /* frames of packets that do not belong together */
-	uint64_t no_key;        /* another layer or source that did not begin with a key frame */
+	uint64_t wrong_track; /* packets of somebody else than `tracks` says */
+	uint64_t mixed;       /* frames of packets that do not belong together */
+	uint64_t cut;         /* frames whose end a switch left out: no error, the next one is a key frame */
+	uint64_t no_key;      /* another layer or source that did not begin with a key frame */
 	uint64_t picture_jumps; /* picture ids or TL0PICIDX that do not go on by one */
 	uint64_t time_jumps; /* time stamps that stand still or go back, or at another rate than the pictures'
 			      */
@@ -112,7 +113,8 @@ struct conf_figures {
 	struct conf_counts c;
 	struct hist tiles, storm_tiles, speaker, larger, smaller;
 	unsigned larger_late, smaller_late, speaker_late; /* never came */
-	unsigned storm_asked;                             /* of the source that was asked most */
+	unsigned storm_asked;                             /* of the encoding that was asked most */
+	unsigned storm_asked_all; /* of the source, all encodings together, that was asked most */
 };
 
 /* --- members --- */

@@ -191,9 +191,13 @@ static void check_order(struct slot *s, struct conf_counts *c, const struct got 
 				(int)(g->ts - s->last.ts));
 	}
 	/* a switch may show the same picture again, larger */
-	if (same && (g->frame < s->last.frame || (steady && g->frame == s->last.frame)))
+	if (same && (g->frame < s->last.frame || (steady && g->frame == s->last.frame))) {
 		c->backwards++;
-	else if (steady && in_frames(c, g))
+		if (load_trace())
+			fprintf(stderr, "backwards: member-%u.%u %c %u to %c.%u %u\n", s->last.stream,
+				s->last.visit, "lmh"[s->last.layer % 3], s -> last.frame, "lmh"[g->layer % 3],
+				g -> visit, g -> frame);
+	} else if (steady && in_frames(c, g))
 		c->thinned += g->frame - s->last.frame - 1;
 }
 
@@ -224,6 +228,22 @@ static void break_frame(struct wall *w, struct slot *s)
 	s->in_frame = false;
 }
 
+/* The frame before has no end: a switch may cut it, for it waits for nobody; then it took a picture id. */
+static void begun_before_the_end(struct slot *s, struct conf_counts *c, const struct got *g)
+{
+	bool other = s->first.stream != g->stream || s->first.layer != g->layer || s->first.visit != g->visit;
+
+	if (!s->in_frame)
+		return;
+	if (!other || !g->key || s->bad) {
+		c->mixed++;
+		return;
+	}
+	c->cut++;
+	s->last.picture = s->first.picture;
+	s->last.tl0 = s->first.tl0;
+}
+
 /* The next packet of a video slot, in order. */
 static void read_packet(struct wall *w, struct slot *s, const struct got *g, uint64_t ns)
 {
@@ -232,7 +252,7 @@ static void read_packet(struct wall *w, struct slot *s, const struct got *g, uin
 	if (g->filler)
 		return;
 	if (g->start) {
-		c->mixed += s->in_frame; /* the one before had no end */
+		begun_before_the_end(s, c, g);
 		break_frame(w, s);
 		s->in_frame = true;
 		s->bad = false;

@@ -40,11 +40,11 @@ static void report_media(struct load *l, const struct conf_figures *f, json_t *r
 			"whole_percent", expected ? 100.0 * (double)c->frames / (double)expected : 0.0,
 			"thinned_percent", expected ? 100.0 * (double)c->thinned / (double)expected : 0.0));
 	json_object_update_new(r,
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "wrong_track",
-			(json_int_t)c->wrong_track, "mixed", (json_int_t)c->mixed, "no_key",
-			(json_int_t)c->no_key, "picture_jumps", (json_int_t)c->picture_jumps, "time_jumps",
-			(json_int_t)c->time_jumps, "backwards", (json_int_t)c->backwards, "ssrc_changes",
-			(json_int_t)c->ssrc_changes, "unknown", (json_int_t)c->unknown));
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "wrong_track",
+			(json_int_t)c->wrong_track, "mixed", (json_int_t)c->mixed, "cut", (json_int_t)c->cut,
+			"no_key", (json_int_t)c->no_key, "picture_jumps", (json_int_t)c->picture_jumps,
+			"time_jumps", (json_int_t)c->time_jumps, "backwards", (json_int_t)c->backwards,
+			"ssrc_changes", (json_int_t)c->ssrc_changes, "unknown", (json_int_t)c->unknown));
 	json_object_update_new(r,
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "duplicates",
 			(json_int_t)l->c.duplicates, "replayed", (json_int_t)l->c.replayed, "bad",
@@ -81,8 +81,8 @@ json_t *conf_report(struct load *l, const struct conf_figures *f, const struct p
 	json_object_set_new(r, "larger_ms", stats_hist_ms(&f->larger));
 	json_object_set_new(r, "smaller_ms", stats_hist_ms(&f->smaller));
 	json_object_update_new(r,
-		json_pack("{s:i, s:i, s:i, s:i}", "speaker_late", (int)f->speaker_late, "larger_late",
+		json_pack("{s:i, s:i, s:i, s:i, s:i}", "speaker_late", (int)f->speaker_late, "larger_late",
 			(int)f->larger_late, "smaller_late", (int)f->smaller_late, "storm_asked",
-			(int)f->storm_asked));
+			(int)f->storm_asked, "storm_asked_all", (int)f->storm_asked_all));
 	return r;
 }

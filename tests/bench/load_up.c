@@ -130,13 +130,9 @@ void sender_talk(struct sender *s, bool talks)
 	s->audio.talks = talks;
 }
 
-unsigned sender_asked(const struct sender *s)
+unsigned sender_asked(const struct sender *s, unsigned layer)
 {
-	unsigned n = 0;
-
-	for (int i = 0; i < CONF_LAYERS; i++)
-		n += s->enc[i].asked;
-	return n;
+	return s->enc[layer].asked;
 }
 
 /* --- packets --- */

@@ -477,7 +477,7 @@ static void test_a_sender_does_as_it_is_asked(void **state)
 	mu_rtcp_add_nack(&w, 1, gate.ssrc[1], &gate.seq[1], 1);
 	media_up.rtcp(&up, buf, w.len);
 	assert_int_equal(gate.rtx, 1);
-	assert_int_equal(sender_asked(member[0].sender), 1);
+	assert_int_equal(sender_asked(member[0].sender, 2), 1);
 	run(SECOND / 10);
 	assert_int_equal(gate.keys[2], 2);
 	assert_int_equal(gate.keys[1], 1);

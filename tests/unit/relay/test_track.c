@@ -11,7 +11,7 @@ static void test_joiner_waits_for_the_key_frame(void **state)
 	(void)state;
 	setup(&b, 1, true);
 	frame(&b, true, 3);
-	b.now += 600000; /* the key frame is no longer fresh */
+	b.now += 800000; /* the key frame is no longer fresh */
 	frame(&b, false, 3);
 	t = join(&b, 0);
 	assert_int_equal(keys_asked, 1);
@@ -68,6 +68,63 @@ static void test_afresh_waits_for_the_next_key_frame(void **state)
 	teardown(&b);
 }
 
+static struct taker *join_afresh(struct bench *b, unsigned worker)
+{
+	struct taker *t = calloc(1, sizeof(*t));
+
+	t->sink.deliver = take;
+	t->sink.afresh = true;
+	mu_track_add_sink(b->track, mu_net_worker(b->net, worker), &t->sink, b->now);
+	fake_net_run(b->net, b->now);
+	return t;
+}
+
+/* The source is asked twice in two seconds for those who have another picture; who has none does not wait so
+ * long. */
+static void wait_with_another_picture(unsigned worker, bool joiner)
+{
+	struct bench b;
+	struct taker *t[3], *late = NULL;
+
+	setup(&b, 2, true);
+	for (unsigned i = 0; i < 3; i++) {
+		t[i] = join_afresh(&b, worker);
+		fake_net_run(b.net, b.now += 20000);
+		assert_int_equal(keys_asked, i == 2 ? 2 : i + 1);
+		if (i == 2)
+			break;
+		frame(&b, true, 1);
+		fake_net_run(b.net, b.now += 600000);
+	}
+	if (joiner) {
+		b.now += 300000; /* the key frame is no longer fresh */
+		late = join(&b, worker);
+		fake_net_run(b.net, b.now);
+		assert_int_equal(keys_asked, 3);
+	} else {
+		fake_net_run(b.net, b.now += 500000);
+		assert_int_equal(keys_asked, 2);
+		fake_net_run(b.net, b.now += 300000);
+		assert_int_equal(keys_asked, 3);
+	}
+	frame(&b, true, 2);
+	assert_int_equal(t[2]->n, 2);
+	for (int i = 0; i < 3; i++)
+		leave(&b, worker, t[i]);
+	if (late)
+		leave(&b, worker, late);
+	teardown(&b);
+}
+
+static void test_who_has_another_picture_can_wait(void **state)
+{
+	(void)state;
+	for (unsigned worker = 0; worker < 2; worker++) {
+		wait_with_another_picture(worker, false);
+		wait_with_another_picture(worker, true);
+	}
+}
+
 /* Twenty joins in a second: at most two requests. */
 static void test_key_requests_are_coalesced(void **state)
 {
@@ -81,7 +138,7 @@ static void test_key_requests_are_coalesced(void **state)
 		b.now += 50000;
 		fake_net_run(b.net, b.now);
 	}
-	assert_in_range(keys_asked, 1, 3);
+	assert_in_range(keys_asked, 1, 3); /* nothing came: it is asked again */
 	keys_asked = 0;
 	frame(&b, true, 2);
 	for (int i = 0; i < 100; i++)
@@ -140,7 +197,8 @@ static void test_gop_cache_where_the_source_cannot_be_asked(void **state)
 	teardown(&b);
 }
 
-/* A GOP is not thrown at a joiner at once: some 8 Mbit/s where it has come with less than a quarter of that. */
+/* A GOP is not thrown at a joiner at once: some 8 Mbit/s where it has come with less than a quarter of that.
+ */
 static void paced_join(unsigned worker)
 {
 	struct bench b;
@@ -206,7 +264,8 @@ static void test_pending_leaves_under_its_formats(void **state)
 	teardown(&b);
 }
 
-/* Who is still in the old one's GOP then goes on with the new one's key frame, and so does who joins before that. */
+/* Who is still in the old one's GOP then goes on with the new one's key frame, and so does who joins before
+ * that. */
 static void test_joiner_over_a_change_of_formats(void **state)
 {
 	struct bench b;
@@ -298,7 +357,8 @@ static void test_late_duplicate_and_repaired(void **state)
 	assert_int_equal(t->n, 4);
 	assert_int_equal(t->seq[2], t->seq[1] + 2);
 	for (int i = 0; i < 2; i++) /* repaired, and then once more */
-		mu_track_push(b.track, video(fake_net_relay(b.net, 0), (uint16_t)at, 1, false, false, false, 100, b.now), at,
+		mu_track_push(b.track,
+			video(fake_net_relay(b.net, 0), (uint16_t)at, 1, false, false, false, 100, b.now), at,
 			b.now);
 	fake_net_run(b.net, b.now);
 	assert_int_equal(t->n, 5);
@@ -328,7 +388,8 @@ static void test_cache_holds_a_second(void **state)
 	teardown(&b);
 }
 
-/* A shared screen sends a picture in seconds: its first packet is repaired, the cache having nothing else that is young. */
+/* A shared screen sends a picture in seconds: its first packet is repaired, the cache having nothing else
+ * that is young. */
 static void test_first_packet_after_a_pause_is_repaired(void **state)
 {
 	struct mu_track_stats st;
@@ -377,7 +438,8 @@ static void test_swapped_after_a_jump(void **state)
 	teardown(&b);
 }
 
-/* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds at four fifths of load. */
+/* Idle: at once. Loaded and with viewers enough: held until the marker, or two milliseconds at four fifths of
+ * load. */
 static void test_gathering(void **state)
 {
 	struct bench b;
@@ -469,8 +531,9 @@ static void test_sizes_are_levelled(void **state)
 	t[0] = join(&b, 0);
 	t[1] = join(&b, 0);
 	for (size_t len = 1001; len <= 1004; len += 3) {
-		mu_track_push(b.track, video(fake_net_relay(b.net, 0), (uint16_t)b.seq, 0, true, true, false, len, b.now), b.seq,
-			b.now);
+		mu_track_push(b.track,
+			video(fake_net_relay(b.net, 0), (uint16_t)b.seq, 0, true, true, false, len, b.now),
+			b.seq, b.now);
 		b.seq++;
 	}
 	fake_net_run(b.net, b.now);
@@ -500,7 +563,8 @@ static void test_audio_needs_no_key(void **state)
 	mu_track_set_source(audio, &s, &opus, 1, b.now);
 	t->sink.deliver = take;
 	mu_track_add_sink(audio, mu_net_worker(b.net, 0), &t->sink, b.now);
-	mu_track_push(audio, video(fake_net_relay(b.net, 0), 7, 0, false, false, false, 100, b.now), 65536 + 7, b.now);
+	mu_track_push(audio, video(fake_net_relay(b.net, 0), 7, 0, false, false, false, 100, b.now),
+		65536 + 7, b.now);
 	fake_net_run(b.net, b.now);
 	assert_int_equal(t->n, 1);
 	mu_track_remove_sink(audio, mu_net_worker(b.net, 0), &t->sink);
@@ -516,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_joiner_waits_for_the_key_frame),
 		cmocka_unit_test(test_fresh_key_frame_serves_a_joiner_at_once),
 		cmocka_unit_test(test_afresh_waits_for_the_next_key_frame),
+		cmocka_unit_test(test_who_has_another_picture_can_wait),
 		cmocka_unit_test(test_key_requests_are_coalesced),
 		cmocka_unit_test(test_key_request_within_the_interval_is_sent_after_it),
 		cmocka_unit_test(test_gop_cache_where_the_source_cannot_be_asked),

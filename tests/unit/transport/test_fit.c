@@ -98,7 +98,7 @@ static void changes(bool rtx, unsigned late, unsigned lose_up, unsigned lose_dow
 		if (i % 10 == 0)
 			report_all();
 		target((int)(i * 7 % 3));
-		run(S / 4);
+		run(3 * S / 4); /* each comes again after MU_KEY_CALM_US */
 		cast_late(&c);
 		cast_turn(&c);
 		eye_look(&e);
@@ -202,7 +202,7 @@ static void test_time_by_the_senders_reports(void **state)
 		int64_t at = c.now_us, passed;
 
 		target((int)(i % 2));
-		run(S / 3);
+		run(S + S / 10);
 		assert_int_equal(last()->layer, i % 2);
 		passed = c.now_us - at;
 		assert_in_range((int32_t)(last()->ts - ts) - passed * 9 / 100 + 10, 0, 20);
@@ -323,7 +323,8 @@ static void test_a_layer_that_never_came(void **state)
 	c.l[2].shape = (struct mu_shape){ 0 };
 	for (unsigned i = 0; i < 3; i++)
 		c.l[i].sends = c.l[i].shape.flows = false;
-	FEED(&e, 1080, 0, 1, 2); /* nothing flows, nobody deals out: that one of which is known that it came once */
+	FEED(&e, 1080, 0, 1,
+		2); /* nothing flows, nobody deals out: that one of which is known that it came once */
 	assert_int_equal(eye_out(&e)->fit->target.layer, 1);
 	down();
 }
@@ -358,7 +359,8 @@ static void test_formats_of_another_publisher(void **state)
 	down();
 }
 
-/* Twenty viewers change or join within a second: the source hears of it twice. */
+/* Twenty viewers change or join within a second: the source hears of it twice. Who has another picture
+ * meanwhile can wait. */
 static void requests(bool have_picture)
 {
 	static struct eye many[20];
@@ -384,9 +386,9 @@ static void requests(bool have_picture)
 			FEED(&many[i], 0, 1);
 		cast_run(&c, (1 + i % 2) * CAST_FRAME_US);
 	}
-	cast_run(&c, S);
+	cast_run(&c, have_picture ? 2 * S : S);
 	for (unsigned i = 0; i < c.l[1].asked; i++)
-		within += c.l[1].asked_us[i] - begun < S;
+		within += c.l[1].asked_us[i] - begun < (have_picture ? 2 * S : 3 * S / 2);
 	assert_in_range(within, 1, 2);
 	assert_in_range(c.l[1].asked, 1, 3);
 	for (unsigned i = 0; i < 20; i++) {
@@ -408,11 +410,20 @@ static void test_requests_of_many_changes(void **state)
 	requests(true);
 }
 
-/* A viewer that lost the picture asks for one of what it is shown, and of what it waits for. */
-static void test_a_viewer_asks_for_a_key_frame(void **state)
+static void ask_key(void)
 {
 	uint8_t buf[64];
 	struct mu_rtcp_writer w = { buf, sizeof(buf), 0 };
+
+	mu_rtcp_add_rr(&w, 1, NULL, 0);
+	mu_rtcp_add_pli(&w, 1, CAST_SSRC);
+	viewer_rtcp(&e.v, buf, w.len, c.now_us);
+}
+
+/* A viewer that lost the picture asks for one of what it is shown; not of what it waits for, which is asked for already, nor
+ * of what it was just sent. */
+static void test_a_viewer_asks_for_a_key_frame(void **state)
+{
 	unsigned keys;
 
 	(void)state;
@@ -424,13 +435,30 @@ static void test_a_viewer_asks_for_a_key_frame(void **state)
 	run(S);
 	keys = c.l[1].keys;
 	c.l[0].asked = c.l[1].asked = 0;
-	mu_rtcp_add_rr(&w, 1, NULL, 0);
-	mu_rtcp_add_pli(&w, 1, CAST_SSRC);
-	viewer_rtcp(&e.v, buf, w.len, c.now_us);
+	ask_key();
 	run(S / 10);
 	assert_int_equal(c.l[1].keys, keys + 1);
 	assert_int_equal(c.l[1].asked, 1);
 	assert_true(c.l[0].asked >= 1);
+	eye_check(&e);
+	down();
+}
+
+static void test_the_key_frame_is_on_its_way(void **state)
+{
+	(void)state;
+	up(true, 1);
+	FEED(&e, 0, 0);
+	ask_key(); /* it waits: asked for already */
+	assert_int_equal(c.l[0].asked, 1);
+	run(S / 5);
+	assert_int_equal(last()->layer, 0);
+	ask_key();
+	run(S);
+	assert_int_equal(c.l[0].asked, 1);
+	ask_key();
+	run(S / 10);
+	assert_int_equal(c.l[0].asked, 2);
 	eye_check(&e);
 	down();
 }
@@ -606,6 +634,7 @@ int main(void)
 		cmocka_unit_test(test_requests_of_many_joins),
 		cmocka_unit_test(test_requests_of_many_changes),
 		cmocka_unit_test(test_a_viewer_asks_for_a_key_frame),
+		cmocka_unit_test(test_the_key_frame_is_on_its_way),
 		cmocka_unit_test(test_goes_on_after_silence),
 		cmocka_unit_test(test_audio),
 		cmocka_unit_test(test_hostile_sources),
