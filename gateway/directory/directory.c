@@ -48,6 +48,24 @@ struct mu_endpoint_track *mu_endpoint_find_track(struct mu_endpoint *ep, const c
 	return NULL;
 }
 
+struct mu_endpoint_track *mu_endpoint_sent_track(struct mu_endpoint *ep, const char *label)
+{
+	struct mu_endpoint_track *et = mu_endpoint_find_track(ep, label);
+
+	return et && !et->off ? et : NULL;
+}
+
+void mu_endpoint_only(struct mu_endpoint *ep, const char *const labels[], unsigned n)
+{
+	for (unsigned i = 0; i < ep->n_tracks; i++) {
+		bool sent = false;
+
+		for (unsigned k = 0; k < n; k++)
+			sent |= strcmp(ep->tracks[i].label, labels[k]) == 0;
+		ep->tracks[i].off = !sent;
+	}
+}
+
 static void put_layers(struct mu_endpoint_track *et, const struct mu_endpoint_layer *layers, unsigned n)
 {
 	struct mu_endpoint_track old = *et;
@@ -83,6 +101,7 @@ int mu_endpoint_set_layers(struct mu_endpoint *ep, const char *label, const stru
 	free(et->formats);
 	et->formats = copy;
 	et->n_formats = n;
+	et->off = false;
 	return 0;
 }
 

@@ -31,6 +31,7 @@ struct mu_endpoint_track {
 	unsigned n_layers;
 	char label[16];		/* "video", "audio", "screen" */
 	enum mu_kind kind;
+	bool off; /* its publisher stopped it and sends others: the next one of this label takes its place */
 	struct mu_format *formats; /* of the present publisher, best first; the endpoint's */
 	unsigned n_formats;
 };
@@ -91,8 +92,12 @@ struct mu_endpoint_layer {
 };
 int mu_endpoint_set_layers(struct mu_endpoint *ep, const char *label, const struct mu_endpoint_layer *layers, unsigned n_layers,
 	const struct mu_format *formats, unsigned n);
-/** @return the track of this label, NULL: none */
+/** @return the track of this label, also one that is off; NULL: none */
 struct mu_endpoint_track *mu_endpoint_find_track(struct mu_endpoint *ep, const char *label);
+/** @return the track of this label that is sent, or was when its publisher was lost; NULL: none */
+struct mu_endpoint_track *mu_endpoint_sent_track(struct mu_endpoint *ep, const char *label);
+/** The publisher sends these labels and no others: tracks of others are off until they are set again. Who takes one keeps it. */
+void mu_endpoint_only(struct mu_endpoint *ep, const char *const labels[], unsigned n);
 void mu_directory_set_viewers(struct mu_directory *d, struct mu_endpoint *ep, unsigned viewers);
 /** All endpoints, ordered by id: visit until false. */
 void mu_directory_each(struct mu_directory *d, bool (*fn)(void *arg, struct mu_endpoint *ep), void *arg);

@@ -38,8 +38,10 @@ json_t *mu_endpoint_json(const struct mu_endpoint *ep)
 {
 	json_t *tracks = json_array();
 
-	for (unsigned i = 0; i < ep->n_tracks; i++)
-		json_array_append_new(tracks, track_json(&ep->tracks[i]));
+	for (unsigned i = 0; i < ep->n_tracks; i++) {
+		if (!ep->tracks[i].off)
+			json_array_append_new(tracks, track_json(&ep->tracks[i]));
+	}
 	return json_pack("{ss ss so so sI}", "id", ep->id, "state", mu_endpoint_state_name(ep->state),
 		"since", mu_time_json(ep->since_wall_us), "tracks", tracks, "viewers",
 		(json_int_t)ep->viewers);

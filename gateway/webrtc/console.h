@@ -44,7 +44,6 @@ struct pc {
 struct up_section {
 	char mid[32];
 	char label[16];
-	bool sent; /* streams in of the transport have this mid */
 	unsigned n_rids;
 	char rids[MU_LAYERS_MAX][17];
 	/* which of its encodings somebody looks at: console_layers.c */

@@ -100,7 +100,7 @@ static void wish_for(struct settling *s, const char *endpoint, const char *label
 	w->height = height;
 	w->why = why;
 	w->ep = why ? NULL : mu_directory_find(s->c->s->w->o.directory, endpoint);
-	w->et = w->ep && w->ep->state != MU_ENDPOINT_IDLE ? mu_endpoint_find_track(w->ep, label) : NULL;
+	w->et = w->ep && w->ep->state != MU_ENDPOINT_IDLE ? mu_endpoint_sent_track(w->ep, label) : NULL;
 	if (w->et)
 		w->kind = w->et->kind;
 	else if (!why)

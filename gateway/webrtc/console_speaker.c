@@ -55,7 +55,7 @@ static struct mu_track *audio_of(struct mu_webrtc *w, const char *endpoint)
 {
 	struct mu_endpoint *ep = mu_directory_find(w->o.directory, endpoint);
 	struct mu_endpoint_track *et =
-		ep && ep->state == MU_ENDPOINT_LIVE ? mu_endpoint_find_track(ep, "audio") : NULL;
+		ep && ep->state == MU_ENDPOINT_LIVE ? mu_endpoint_sent_track(ep, "audio") : NULL;
 
 	return et ? et->track : NULL;
 }

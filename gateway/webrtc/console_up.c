@@ -228,6 +228,8 @@ static int start_section(
 	err = publish_tracks(c->s->w, c->s->ep, up->worker, label, in, n);
 	for (unsigned i = 0; i < n && err == 0; i++)
 		err = mu_transport_add_in(up->pc->t, &in[i]);
+	if (err < 0)
+		mu_transport_remove_in(up->pc->t, mid); /* of several encodings some were added */
 	s->in = err == 0 ? g_memdup2(in, n * sizeof(*in)) : NULL;
 	s->n_in = s->in ? n : 0;
 	if (err == 0)
@@ -310,19 +312,25 @@ static bool claim(struct console *c, struct mu_web_reply *r)
 	return true;
 }
 
-static bool publishes(const struct up *up)
+/* @return how many; labels are borrowed */
+static unsigned published(const struct up *up, const char *labels[MU_SDP_MEDIA_MAX])
 {
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < up->n_sections; i++) {
 		if (up->sections[i].n_in > 0)
-			return true;
+			labels[n++] = up->sections[i].label;
 	}
-	return false;
+	return n;
 }
 
 static void show(struct console *c, const struct offered *of)
 {
+	const char *labels[MU_SDP_MEDIA_MAX];
 	struct up *up = &c->up;
 
+	if (of->n > 0)
+		mu_endpoint_only(c->s->ep, labels, published(up, labels));
 	if (of->n == 0)
 		whip_ended(c->s, SESSION_MEANT, "it publishes no more");
 	else if (up->pc && up->pc->connected && !c->s->silent && c->s->ep->state != MU_ENDPOINT_LIVE)
@@ -356,6 +364,7 @@ static void answer(struct console *c, const struct mu_signal *m, struct plan *p)
 
 static bool take_offer(struct console *c, const struct mu_signal *m, struct plan *p, struct mu_web_reply *r)
 {
+	const char *labels[MU_SDP_MEDIA_MAX];
 	struct offered *of = malloc(sizeof(*of));
 	bool ok = of && read_labels(m, &p->offer, of, r) && take_sections(p, of, r) &&
 		(m->fresh || may_connect(c, p, r)); /* before another publisher makes way */
@@ -372,7 +381,7 @@ static bool take_offer(struct console *c, const struct mu_signal *m, struct plan
 		show(c, of);
 	else if (!of)
 		reply_refuse(r, 503, "out of memory for the offer: try again later");
-	if (!ok && !publishes(&c->up)) /* it had the endpoint, or just got it */
+	if (!ok && published(&c->up, labels) == 0) /* it had the endpoint, or just got it */
 		whip_ended(c->s, SESSION_LOST, "its offer could not be taken");
 	free(of);
 	return ok;

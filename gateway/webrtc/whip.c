@@ -311,12 +311,16 @@ static void drop_tracks(struct mu_transport_spec *spec)
 
 static int give_tracks(struct mu_webrtc *w, struct mu_endpoint *ep, unsigned home, const struct mu_transport_spec *spec)
 {
+	const char *labels[MU_STREAMS_MAX];
+	unsigned n = 0;
 	int err = 0;
 
 	for (unsigned i = 0, end; i < spec->n_in && err == 0; i = end) {
 		end = section_end(spec, i);
-		err = publish_show_tracks(ep, label_of(&spec->in[i]), &spec->in[i], end - i);
+		labels[n++] = label_of(&spec->in[i]);
+		err = publish_show_tracks(ep, labels[n - 1], &spec->in[i], end - i);
 	}
+	mu_endpoint_only(ep, labels, n);
 	ep->home = home;
 	whep_feed_viewers(w, ep);
 	return err;

@@ -406,7 +406,7 @@ def conference_table(b, t, must=True):
     t.row("  another one speaks, heard of: p95", took("speaker_ms"), bound(300), unit=" ms")
     t.row("  a tile grows, first frame of its layer: p95", took("larger_ms"), bound(300), unit=" ms")
     t.row("  a tile shrinks, first frame of its layer: p95", took("smaller_ms"), bound(300), unit=" ms")
-    t.row("  20 come within a second: key frames asked for, of one encoding", b.value(key, "storm_asked"), 2)
+    t.row("  20 come within a second: key frames asked for, of one encoding", b.value(key, "storm_asked"), bound(2))
     t.row("  the same, of all of a source's encodings", b.value(key, "storm_asked_all"))
     t.row("  20 come within a second, all pictures: p95", took("storm_tiles_ms"), unit=" ms")
     t.row("  memory a member", b.value(cost, "rss_kib_per_member"), unit=" KiB")

@@ -306,6 +306,12 @@ static void test_layers(void **state)
 	assert_ptr_equal(et->track, &t[1]);
 	assert_int_equal(t[0].refs, 2);
 	assert_int_equal(t[2].refs, 1);
+	mu_endpoint_only(ep, (const char *[]){ "audio" }, 1);
+	assert_null(mu_endpoint_sent_track(ep, "video"));
+	assert_ptr_equal(mu_endpoint_find_track(ep, "video"), et);
+	assert_int_equal(t[0].refs, 2);
+	assert_int_equal(mu_endpoint_set_layers(ep, "video", two, 2, &f, 1), 0);
+	assert_ptr_equal(mu_endpoint_sent_track(ep, "video"), et);
 	mu_directory_set_state(d, ep, MU_ENDPOINT_IDLE, "gone");
 	assert_int_equal(t[0].refs + t[1].refs + t[2].refs, 3);
 	mu_directory_free(d);

@@ -138,6 +138,56 @@ static void test_stop_publishing(void **state)
 	assert_int_equal(fake.n, 1);
 }
 
+/* An offer whose second m-section, the video, is inactive. */
+static char *without_video(void)
+{
+	char *sdp = sdp_load("chromium-whip.sdp"), *video = strstr(sdp, "m=video"), *rest;
+
+	video = sdp_replace(strdup(video), "a=sendonly", "a=inactive");
+	*strstr(sdp, "m=video") = '\0';
+	rest = g_strconcat(sdp, video, NULL);
+	free(sdp);
+	free(video);
+	return rest;
+}
+
+static size_t tracks_shown(const char *id)
+{
+	json_t *ep = mu_endpoint_json(endpoint(id));
+	size_t n = json_array_size(json_object_get(ep, "tracks"));
+
+	json_decref(ep);
+	return n;
+}
+
+/* A camera that is stopped while the voice goes on: nobody shows its last picture, and it comes back into the same slots. */
+static void test_one_track_stops(void **state)
+{
+	const char *mid;
+
+	(void)state;
+	enter_both();
+	client_publish(&a);
+	client_answer(&b, NULL, NULL);
+	client_view(&b, "city/a", "video", 640, 360);
+	client_answer(&b, NULL, NULL);
+	mid = client_mid(&b, "city/a", "video");
+	assert_non_null(mid);
+	for (unsigned fresh = 0; fresh < 2; fresh++) {
+		client_flush(&b);
+		offer(&a, without_video(), fresh);
+		assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+		assert_string_equal(client_missing(&b, "city/a", "video"), "idle");
+		assert_non_null(client_mid(&b, "city/a", "audio"));
+		assert_int_equal(tracks_shown("city/a"), 1);
+		client_flush(&b);
+		offer(&a, sdp_load("chromium-whip.sdp"), false);
+		assert_non_null(client_mid(&b, "city/a", "video"));
+		assert_int_equal(tracks_shown("city/a"), 2);
+		assert_null(client_got(&b, "offer"));
+	}
+}
+
 static char *simulcast(void)
 {
 	return sdp_load("chromium-simulcast.sdp");
@@ -810,6 +860,7 @@ int main(void)
 		TEST(test_offer_again),
 		TEST(test_m_lines_used_again),
 		TEST(test_stop_publishing),
+		TEST(test_one_track_stops),
 		TEST(test_simulcast),
 		TEST(test_another_certificate),
 		TEST(test_a_refused_offer_claims_nothing),
