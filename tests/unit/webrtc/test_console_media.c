@@ -175,13 +175,17 @@ static void test_one_track_stops(void **state)
 	assert_non_null(mid);
 	for (unsigned fresh = 0; fresh < 2; fresh++) {
 		client_flush(&b);
+		client_flush(&a);
 		offer(&a, without_video(), fresh);
+		assert_non_null(client_got(&a, "answer"));
 		assert_int_equal(endpoint("city/a")->state, MU_ENDPOINT_LIVE);
+		fake_pass(1);
 		assert_string_equal(client_missing(&b, "city/a", "video"), "idle");
 		assert_non_null(client_mid(&b, "city/a", "audio"));
 		assert_int_equal(tracks_shown("city/a"), 1);
 		client_flush(&b);
 		offer(&a, sdp_load("chromium-whip.sdp"), false);
+		fake_pass(1);
 		assert_non_null(client_mid(&b, "city/a", "video"));
 		assert_int_equal(tracks_shown("city/a"), 2);
 		assert_null(client_got(&b, "offer"));
