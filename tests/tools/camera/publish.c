@@ -57,7 +57,8 @@ GstElement *publish_pipeline(const struct options *o)
 	GError *e = NULL;
 	GstElement *pipeline, *webrtc, *numbers;
 	GstPad *pad;
-	/* I420 before the encoder: videotestsrc would settle on 4:4:4, which no browser takes. */
+	/* Pictures that a busy encoder, or a connection that is not there yet, leaves out have no number: one that is missing was lost
+	 * on the way. I420 before the encoder: videotestsrc would settle on 4:4:4, which no browser takes. */
 	gchar *encoder = vp8 ?
 		g_strdup_printf("vp8enc deadline=1 cpu-used=8 error-resilient=partitions target-bitrate=%u keyframe-max-dist=%u"
 				" ! rtpvp8pay picture-id-mode=15-bit ! application/x-rtp,media=video,encoding-name=VP8,payload=96",
@@ -71,7 +72,7 @@ GstElement *publish_pipeline(const struct options *o)
 				      " videotestsrc is-live=true pattern=ball background-color=0xff203040"
 				      " ! video/x-raw,format=I420,width=%u,height=%u,framerate=%u/1"
 				      " ! clockoverlay name=clock valignment=bottom halignment=left"
-				      " ! identity name=numbers ! queue max-size-buffers=4 leaky=downstream ! %s ! w."
+				      " ! queue max-size-buffers=4 leaky=downstream ! identity name=numbers ! %s ! w."
 				      " audiotestsrc is-live=true wave=sine freq=%u volume=0.2 ! audioconvert ! audioresample"
 				      " ! audio/x-raw,rate=48000,channels=2 ! queue"
 				      " ! opusenc bitrate=32000 ! rtpopuspay"
