@@ -204,9 +204,9 @@ const FIREFOX = {
 };
 /** For getDisplayMedia: the page that asks shares its own tab. A whole screen of the fake device shows nothing that can be read. */
 export const SHARE_TAB = '--use-fake-device-for-media-stream=display-media-type=browser';
-export const chromium = (args = []) => puppeteer.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...CHROMIUM, ...args] });
+export const chromium = (args = []) => puppeteer.launch({ executablePath: '/usr/bin/chromium', headless: true, timeout: 90000, args: [...CHROMIUM, ...args] });
 export const firefox = () => puppeteer.launch({ browser: 'firefox', executablePath: '/usr/bin/firefox-esr', headless: true,
-  protocolTimeout: 60000, extraPrefsFirefox: FIREFOX });
+  timeout: 90000, protocolTimeout: 60000, extraPrefsFirefox: FIREFOX });
 
 let blank; // a page of another origin than the gateway's: so every test also needs its CORS headers
 const blankUrl = () => (blank ??= new Promise((yes) => {
