@@ -266,7 +266,7 @@ static bool read_optional(struct mu_req *r, const json_t *o, const char *key, co
 }
 
 #define ACTS                                                                                                              \
-	"floor.grant, floor.revoke, mute, unmute, mute.all, unmute.all, role, remove, lock, unlock, broadcast, layout, " \
+	"floor.grant, floor.revoke, mute, unmute, mute.all, unmute.all, role, remove, admit, lock, unlock, broadcast, layout, " \
 	"screen.stop and end are"
 
 /* Whether the act has what it needs. */

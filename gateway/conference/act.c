@@ -18,6 +18,7 @@ static const struct {
 	[MU_ACT_UNMUTE_ALL] = { "unmute.all", MU_ACT_NOTHING, false },
 	[MU_ACT_ROLE] = { "role", MU_ACT_ENDPOINT_VALUE, false },
 	[MU_ACT_REMOVE] = { "remove", MU_ACT_ENDPOINT, false },
+	[MU_ACT_ADMIT] = { "admit", MU_ACT_ENDPOINT, false },
 	[MU_ACT_LOCK] = { "lock", MU_ACT_NOTHING, false },
 	[MU_ACT_UNLOCK] = { "unlock", MU_ACT_NOTHING, false },
 	[MU_ACT_BROADCAST] = { "broadcast", MU_ACT_MAY_ENDPOINT, false },
@@ -91,6 +92,8 @@ int mu_conference_act(struct mu_conference *c, const char *actor, enum mu_act a,
 		return set_role(c, actor, endpoint, value, e);
 	case MU_ACT_REMOVE:
 		return mu_conference_remove(c, actor, endpoint, e);
+	case MU_ACT_ADMIT:
+		return mu_conference_admit(c, actor, endpoint, e);
 	case MU_ACT_LOCK:
 	case MU_ACT_UNLOCK:
 		return mu_conference_lock(c, actor, a == MU_ACT_LOCK, e);

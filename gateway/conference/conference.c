@@ -75,6 +75,7 @@ static void conference_free(struct mu_conference *c)
 	for (size_t i = 0; i < c->n_members; i++)
 		free(c->members[i]);
 	free(c->members);
+	free(c->former);
 	free(c);
 }
 
@@ -243,8 +244,8 @@ static bool is(const char *id, const struct mu_member *m)
 
 static json_t *member_json(const struct mu_conference *c, const struct mu_member *m)
 {
-	return json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "endpoint", m->endpoint,
-		"name", m->name, "role", mu_role_name(m->role), "rank", (int)m->rank, "present", m->present,
+	return json_pack("{s:s, s:s, s:s, s:b, s:i, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "endpoint", m->endpoint,
+		"name", m->name, "role", mu_role_name(m->role), "role_given", m->role_given, "rank", (int)m->rank, "present", m->present,
 		"muted", m->muted, "muted_by_chair", m->muted_by_chair, "screen", is(c->screen, m), "speaks",
 		is(c->speaker, m), "since", mu_time_json(m->since_us),
 		"hand", m->hand_us ? mu_time_json(m->hand_us) : json_null(), "views", id_json(m->views));
@@ -256,11 +257,11 @@ json_t *mu_conference_json(const struct mu_conference *c)
 
 	for (size_t i = 0; i < c->n_members; i++)
 		json_array_append_new(members, member_json(c, c->members[i]));
-	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "id", c->id, "title",
+	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id", c->id, "title",
 		c->title, "since", mu_time_json(c->since_us), "moderated", c->moderated, "locked", c->locked,
 		"loudest", (int)c->loudest, "layout", mu_layout_name(c->layout), "floor", id_json(c->floor),
 		"screen", id_json(c->screen), "broadcast", id_json(c->broadcast), "speaker",
-		id_json(c->speaker), "members", members);
+		id_json(c->speaker), "members", members, "former", former_json(c));
 }
 
 void changed(struct mu_conference *c, const char *what, const char *endpoint, const char *why)
@@ -280,6 +281,12 @@ void changed(struct mu_conference *c, const char *what, const char *endpoint, co
 			mu_err("conference", c->id, "out of memory: its last change is not kept until the next one");
 		json_decref(state);
 	}
+}
+
+const char *by_whom(const char *actor, char ret[64], const char *what)
+{
+	snprintf(ret, 64, "%s%sby %s", what, what[0] ? " " : "", actor ? "the chair" : "an operator");
+	return ret;
 }
 
 void set_id(char ret[MU_ID_MAX], const char *endpoint)

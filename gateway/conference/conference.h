@@ -41,8 +41,10 @@ struct mu_member {
 	bool present; /* connected; else its place is kept */
 	bool muted;
 	bool muted_by_chair; /* only a chair may undo it */
+	bool role_given;     /* its role is a chair's doing, not its token's */
 	int64_t since_us;    /* present or absent since; wall clock */
 	int64_t hand_us;     /* asks for the floor since; 0: does not */
+	int64_t awaited_until_us; /* absent, but its floor, screen and hand are kept until then; monotonic, 0: they are not */
 	char views[MU_ID_MAX]; /* whom this member alone watches large; "": what all see */
 };
 struct mu_conference;
@@ -64,8 +66,9 @@ void mu_conferences_limit(struct mu_conferences *cs, const struct mu_conference_
 /** Take a saved conference back after a restart: all members absent, with floor, screen and raised hands as they were, until
  *  mu_conferences_release_absent. @return 0, -EBADMSG (e says what is wrong), -EEXIST */
 int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struct mu_error *e);
-/** Who is still absent loses floor and screen, and hands go down. Once, some time after a restart. */
-void mu_conferences_release_absent(struct mu_conferences *cs);
+/** Who was awaited until now_us at most and is absent still loses floor and screen, and its hand goes down. INT64_MAX: also
+ *  those of before the restart, once, some time after it. */
+void mu_conferences_release_absent(struct mu_conferences *cs, int64_t now_us);
 struct mu_conference *mu_conferences_find(struct mu_conferences *cs, const char *id);
 /** Ordered by id: visit until false. */
 void mu_conferences_each(struct mu_conferences *cs, bool (*fn)(void *arg, struct mu_conference *c), void *arg);
@@ -90,16 +93,21 @@ json_t *mu_conference_json(const struct mu_conference *c);
 
 /* --- members.c -------------------------------------------------------------------------------------------------------------- */
 
-/** Come in, or come back: a member that was there before keeps role, mute and place in the queue.
- *  @return 0, -EACCES (locked, and it was not there before), -ENOSPC, -EINVAL, -ENOMEM */
+/** Come in, or come back: a member that was there before keeps role, mute and place in the queue; one that left keeps what a
+ *  chair did to it: its role, its mute.
+ *  @return 0, -EACCES (locked, and it was not there before; or it was removed), -ENOSPC, -EINVAL, -ENOMEM */
 int mu_conference_join(struct mu_conference *c, const char *endpoint, const char *name, enum mu_role role, unsigned rank,
 	struct mu_error *e);
-/** Leave for good. The floor, the screen and the hand are let go. @return 0, -ENOENT */
+/** Leave. The floor, the screen and the hand are let go. @return 0, -ENOENT */
 int mu_conference_leave(struct mu_conference *c, const char *endpoint);
 /** Its connection is lost: its place is kept, the floor is let go. */
 void mu_conference_absent(struct mu_conference *c, const char *endpoint);
-/** Chairs and operators. @return 0, -EPERM, -ENOENT */
+/** The same where it is on its way back already, in another session: what it has is kept until until_us (monotonic). */
+void mu_conference_away(struct mu_conference *c, const char *endpoint, int64_t until_us);
+/** Chairs and operators. It cannot come back until it is admitted. @return 0, -EPERM, -ENOENT */
 int mu_conference_remove(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e);
+/** Whoever was removed may come in again. Chairs and operators. @return 0, -EPERM, -ENOENT (it was not removed) */
+int mu_conference_admit(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e);
 int mu_conference_set_role(struct mu_conference *c, const char *actor, const char *endpoint, enum mu_role role,
 	struct mu_error *e);
 int mu_conference_lock(struct mu_conference *c, const char *actor, bool locked, struct mu_error *e);
@@ -124,6 +132,7 @@ enum mu_act {
 	MU_ACT_UNMUTE_ALL,
 	MU_ACT_ROLE,
 	MU_ACT_REMOVE,
+	MU_ACT_ADMIT,
 	MU_ACT_LOCK,
 	MU_ACT_UNLOCK,
 	MU_ACT_BROADCAST,
@@ -175,7 +184,8 @@ struct mu_conference_db_stats mu_conference_db_stats(struct mu_conference_db *db
 int mu_floor_request(struct mu_conference *c, const char *endpoint, struct mu_error *e);
 /** Give it back, or take the hand down. The next in the queue gets it where the conference is not moderated. */
 int mu_floor_release(struct mu_conference *c, const char *endpoint, struct mu_error *e);
-/** A chair gives it to someone, hand up or not / takes it from the holder. @return 0, -EPERM, -ENOENT */
+/** A chair gives it to someone, hand up or not, or takes it from the holder; the next in the queue gets it then where the
+ *  conference is not moderated. @return 0, -EPERM, -ENOENT, -EBUSY (who is absent is given nothing) */
 int mu_floor_grant(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e);
 int mu_floor_revoke(struct mu_conference *c, const char *actor, struct mu_error *e);
 /** @return endpoint id, "" nobody */

@@ -66,9 +66,21 @@ int mu_floor_request(struct mu_conference *c, const char *endpoint, struct mu_er
 	return 0;
 }
 
+/* Nobody has it; where nobody leads, the next in the queue. */
+static void pass_on(struct mu_conference *c, const char *why)
+{
+	struct mu_member *next = c->moderated ? NULL : first_in_queue(c);
+
+	c->floor[0] = '\0';
+	if (next)
+		give(c, next, "next in the queue");
+	else
+		changed(c, "floor", NULL, why);
+}
+
 int mu_floor_release(struct mu_conference *c, const char *endpoint, struct mu_error *e)
 {
-	struct mu_member *m = member_find(c, endpoint), *next;
+	struct mu_member *m = member_find(c, endpoint);
 
 	if (!m)
 		return no_member(c, endpoint, e);
@@ -78,12 +90,7 @@ int mu_floor_release(struct mu_conference *c, const char *endpoint, struct mu_er
 	}
 	if (strcmp(c->floor, endpoint) != 0)
 		return 0;
-	c->floor[0] = '\0';
-	next = c->moderated ? NULL : first_in_queue(c);
-	if (next)
-		give(c, next, "next in the queue");
-	else
-		changed(c, "floor", NULL, "released");
+	pass_on(c, "released");
 	return 0;
 }
 
@@ -91,6 +98,7 @@ int mu_floor_grant(struct mu_conference *c, const char *actor, const char *endpo
 {
 	struct mu_member *m = member_find(c, endpoint);
 	int err = may_lead(c, actor, "give the floor", e);
+	char why[64];
 
 	if (err < 0)
 		return err;
@@ -98,20 +106,22 @@ int mu_floor_grant(struct mu_conference *c, const char *actor, const char *endpo
 		return no_member(c, endpoint, e);
 	if (m->role == MU_ROLE_LISTENER)
 		return mu_error_set(e, -EPERM, "%s is a listener: make it a participant first", endpoint);
+	if (!m->present)
+		return mu_error_set(e, -EBUSY, "%s is not there now: give the floor to somebody who is", endpoint);
 	if (strcmp(c->floor, endpoint) != 0)
-		give(c, m, "granted by the chair");
+		give(c, m, by_whom(actor, why, "granted"));
 	return 0;
 }
 
 int mu_floor_revoke(struct mu_conference *c, const char *actor, struct mu_error *e)
 {
 	int err = may_lead(c, actor, "take the floor back", e);
+	char why[64];
 
 	if (err < 0)
 		return err;
 	if (c->floor[0] == '\0')
 		return 0;
-	c->floor[0] = '\0';
-	changed(c, "floor", NULL, "revoked by the chair");
+	pass_on(c, by_whom(actor, why, "revoked"));
 	return 0;
 }

@@ -76,12 +76,14 @@ static void set_present(struct mu_member *m, bool present)
 {
 	m->present = present;
 	m->since_us = mu_clock_wall_us();
+	m->awaited_until_us = 0;
 }
 
 int mu_conference_join(struct mu_conference *c, const char *endpoint, const char *name, enum mu_role role,
 	unsigned rank, struct mu_error *e)
 {
 	struct mu_member *m = member_find(c, endpoint);
+	const struct former *f = former_find(c, endpoint);
 
 	if (!mu_endpoint_id_valid(endpoint))
 		return mu_error_set(
@@ -90,6 +92,9 @@ int mu_conference_join(struct mu_conference *c, const char *endpoint, const char
 		return mu_error_set(
 			e, -EINVAL, "rank %u: 0 (the highest) to %d are allowed", rank, MU_RANK_MAX);
 	if (!m) {
+		if (f && f->removed)
+			return mu_error_set(e, -EACCES,
+				"%s was removed from conference %s: a chair or an operator has to admit it again", endpoint, c->id);
 		if (c->locked)
 			return mu_error_set(
 				e, -EACCES, "conference %s is locked: ask a chair to unlock it", c->id);
@@ -101,6 +106,7 @@ int mu_conference_join(struct mu_conference *c, const char *endpoint, const char
 			return mu_error_set(e, -ENOMEM, "out of memory for a member");
 		m->role = role;
 		m->rank = rank;
+		former_back(c, m);
 	}
 	if (name && name[0])
 		set_name(m, name);
@@ -139,11 +145,12 @@ static void drop(struct mu_conference *c, struct mu_member *m)
 		c->broadcast[0] = '\0';
 }
 
-static void go(struct mu_conference *c, struct mu_member *m, const char *why)
+static void go(struct mu_conference *c, struct mu_member *m, bool removed, const char *why)
 {
 	m->hand_us = 0;
 	let_go(c, m, why);
 	drop(c, m);
+	former_keep(c, m, removed);
 	changed(c, "left", m->endpoint, why);
 	free(m);
 }
@@ -154,7 +161,7 @@ int mu_conference_leave(struct mu_conference *c, const char *endpoint)
 
 	if (!m)
 		return -ENOENT;
-	go(c, m, NULL);
+	go(c, m, false, NULL);
 	return 0;
 }
 
@@ -169,16 +176,28 @@ void mu_conference_absent(struct mu_conference *c, const char *endpoint)
 	changed(c, "absent", endpoint, NULL);
 }
 
+void mu_conference_away(struct mu_conference *c, const char *endpoint, int64_t until_us)
+{
+	struct mu_member *m = member_find(c, endpoint);
+
+	if (!m || !m->present)
+		return;
+	set_present(m, false);
+	m->awaited_until_us = until_us;
+	changed(c, "absent", endpoint, "it is coming back");
+}
+
 int mu_conference_remove(struct mu_conference *c, const char *actor, const char *endpoint, struct mu_error *e)
 {
 	struct mu_member *m = member_find(c, endpoint);
 	int err = may_lead(c, actor, "remove a member", e);
+	char why[64];
 
 	if (err < 0)
 		return err;
 	if (!m)
 		return no_member(c, endpoint, e);
-	go(c, m, "removed by the chair");
+	go(c, m, true, by_whom(actor, why, "removed"));
 	return 0;
 }
 
@@ -193,6 +212,7 @@ int mu_conference_set_role(struct mu_conference *c, const char *actor, const cha
 	if (!m)
 		return no_member(c, endpoint, e);
 	m->role = role;
+	m->role_given = true;
 	if (role == MU_ROLE_LISTENER) {
 		m->hand_us = 0;
 		let_go(c, m, "is a listener now");
@@ -224,6 +244,7 @@ int mu_conference_mute(
 	struct mu_member *m = member_find(c, endpoint);
 	bool self = actor && strcmp(actor, endpoint) == 0;
 	int err = self ? 0 : may_lead(c, actor, "mute others", e);
+	char why[64];
 
 	if (err < 0)
 		return err;
@@ -234,13 +255,14 @@ int mu_conference_mute(
 	if (self && !muted && m->muted_by_chair)
 		return mu_error_set(e, -EPERM, "the chair muted %s: ask for the floor", endpoint);
 	mute(m, muted, !self || m->muted_by_chair);
-	changed(c, muted ? "muted" : "unmuted", endpoint, self ? NULL : "by the chair");
+	changed(c, muted ? "muted" : "unmuted", endpoint, self ? NULL : by_whom(actor, why, ""));
 	return 0;
 }
 
 int mu_conference_mute_all(struct mu_conference *c, const char *actor, bool muted, struct mu_error *e)
 {
 	int err = may_lead(c, actor, "mute all", e);
+	char why[64];
 
 	if (err < 0)
 		return err;
@@ -248,6 +270,6 @@ int mu_conference_mute_all(struct mu_conference *c, const char *actor, bool mute
 		if (c->members[i]->role != MU_ROLE_CHAIR)
 			mute(c->members[i], muted, true);
 	}
-	changed(c, muted ? "muted" : "unmuted", NULL, "all, by the chair");
+	changed(c, muted ? "muted" : "unmuted", NULL, by_whom(actor, why, "all,"));
 	return 0;
 }

@@ -18,11 +18,10 @@ static const char *text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
-/* A moment as mu_time_json writes it. @return wall clock, 0: none */
-static int64_t time_of(const char *text)
+int64_t time_of(const char *text)
 {
 	struct tm tm = { 0 };
-	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
 	unsigned ms = 0;
 
 	if (!end || sscanf(end, ".%3uZ", &ms) != 1)
@@ -59,8 +58,12 @@ static int restore_member(struct mu_conference *c, const json_t *o, struct mu_er
 	m->rank = (unsigned)rank;
 	m->muted = flag(o, "muted");
 	m->muted_by_chair = m->muted && flag(o, "muted_by_chair");
+	m->role_given = flag(o, "role_given");
 	m->since_us = mu_clock_wall_us();
+	if (!flag(o, "present")) /* it was absent before the restart already */
+		m->since_us = time_of(text(o, "since"));
 	m->hand_us = time_of(text(o, "hand"));
+	m->awaited_until_us = INT64_MAX;
 	return 0;
 }
 
@@ -111,6 +114,7 @@ int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struc
 			member_id(c, state, "broadcast", c->broadcast);
 			member_id(c, state, "floor", c->floor);
 			member_id(c, state, "screen", c->screen);
+			former_restore(c, json_object_get(state, "former"));
 		} else {
 			mu_conference_end(c, NULL, NULL);
 		}
@@ -121,21 +125,23 @@ int mu_conferences_restore(struct mu_conferences *cs, const json_t *state, struc
 
 static void release(struct mu_conference *c, struct mu_member *m)
 {
+	static const char why[] = "did not come back";
 	bool hand = m->hand_us != 0;
 
+	m->awaited_until_us = 0;
 	m->hand_us = 0;
-	let_go(c, m, "did not come back after the restart");
+	let_go(c, m, why);
 	if (hand)
-		changed(c, "hand", m->endpoint, "did not come back after the restart");
+		changed(c, "hand", m->endpoint, why);
 }
 
-void mu_conferences_release_absent(struct mu_conferences *cs)
+void mu_conferences_release_absent(struct mu_conferences *cs, int64_t now_us)
 {
 	for (size_t i = 0; i < cs->n; i++) {
 		struct mu_conference *c = cs->list[i];
 
 		for (size_t k = 0; k < c->n_members; k++) {
-			if (!c->members[k]->present)
+			if (c->members[k]->awaited_until_us && c->members[k]->awaited_until_us <= now_us)
 				release(c, c->members[k]);
 		}
 	}

@@ -59,7 +59,16 @@ export class People {
     if (state.broadcast) buttons.append(this.button('act.unbroadcast', 'broadcast', { endpoint: '' }));
     buttons.append(this.button('act.end', 'end', {}, { text: t('ask.end', state.title), yes: t('ask.yes.end') }));
     return keyed('chairs', make('section', { className: 'chairs' }, make('h3', { textContent: t('people.chair') }),
-      make('label', { className: 'choice' }, make('span', { textContent: t('act.layout') }), layout), buttons));
+      make('label', { className: 'choice' }, make('span', { textContent: t('act.layout') }), layout), buttons, ...this.removed()));
+  }
+
+  /** Who was removed, for who may let it in again. */
+  removed() {
+    const list = make('ul', { className: 'removed' });
+    for (const { endpoint } of (this.state.former ?? []).filter(f => f.removed)) {
+      list.append(keyed(endpoint, make('li', {}, make('span', { className: 'name', textContent: endpoint }), this.button('act.admit', 'admit', { endpoint }))));
+    }
+    return list.children.length ? [make('h4', { textContent: t('people.removed') }), list] : [];
   }
 
   /** @param ask asked first: text, and what yes is called */

@@ -92,6 +92,7 @@ export function whyNot(act, state, me, target) {
       break;
     case 'floor.grant':
       if (chair && about?.role === 'listener') return ['why.target'];
+      if (chair && about && !about.present) return ['why.away'];
   }
   const own_affair = ['floor.release', 'large', 'mute'].includes(act) && self || act === 'large' || act === 'screen.stop' && state.screen === me;
   return chair || own_affair ? null : ['why.chair'];

@@ -1,4 +1,5 @@
 /* conference: made, shown, led and ended from the command line. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -108,17 +109,41 @@ static void add_member(struct mu_table *t, json_t *conference, json_t *m)
 	mu_table_add(t, "%s", marks[0] ? marks : "-");
 }
 
-static void print_one(json_t *o)
+/* One line that is no table: what steers a terminal is left out here, too. */
+static void print_line(const char *fmt, ...)
+{
+	struct mu_table t = { .columns = 1 };
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	mu_table_add(&t, "%s", text);
+	mu_table_print(&t);
+	free(text);
+}
+
+static void print_removed(json_t *o)
+{
+	json_t *f;
+	size_t i;
+
+	json_array_foreach (json_object_get(o, "former"), i, f) {
+		if (json_is_true(json_object_get(f, "removed")))
+			print_line("%s was removed at %s; to let it in again: musterctl conference admit %s %s", text_of(f, "endpoint"),
+				text_of(f, "since"), text_of(o, "id"), text_of(f, "endpoint"));
+	}
+}
+
+static void print_members(json_t *o)
 {
 	static const char *const head[] = { "MEMBER", "NAME", "ROLE", "RANK", "STATE", "MARKS" };
 	struct mu_table t = { .columns = MU_ARRAY_LEN(head) };
 	json_t *m;
 	size_t i;
 
-	printf("%s (%s): %s%s, layout %s, %u of %zu present, at most %lld voices\n", text_of(o, "id"), text_of(o, "title"),
-		json_is_true(json_object_get(o, "moderated")) ? "moderated" : "open",
-		json_is_true(json_object_get(o, "locked")) ? ", locked" : "", text_of(o, "layout"), present(o),
-		json_array_size(json_object_get(o, "members")), (long long)json_integer_value(json_object_get(o, "loudest")));
 	if (json_array_size(json_object_get(o, "members")) == 0)
 		return;
 	for (i = 0; i < MU_ARRAY_LEN(head); i++)
@@ -126,6 +151,16 @@ static void print_one(json_t *o)
 	json_array_foreach (json_object_get(o, "members"), i, m)
 		add_member(&t, o, m);
 	mu_table_print(&t);
+}
+
+static void print_one(json_t *o)
+{
+	print_line("%s (%s): %s%s, layout %s, %u of %zu present, at most %lld voices", text_of(o, "id"), text_of(o, "title"),
+		json_is_true(json_object_get(o, "moderated")) ? "moderated" : "open",
+		json_is_true(json_object_get(o, "locked")) ? ", locked" : "", text_of(o, "layout"), present(o),
+		json_array_size(json_object_get(o, "members")), (long long)json_integer_value(json_object_get(o, "loudest")));
+	print_members(o);
+	print_removed(o);
 }
 
 /* Ask, and show the conference that comes back. @param body NULL: GET */
@@ -197,6 +232,7 @@ static const struct act {
 	{ "unmute-all", "unmute.all", false, false, false, NULL },
 	{ "role", "role", true, false, true, NULL },
 	{ "remove", "remove", true, false, false, NULL },
+	{ "admit", "admit", true, false, false, NULL },
 	{ "lock", "lock", false, false, false, NULL },
 	{ "unlock", "unlock", false, false, false, NULL },
 	{ "floor", "floor.grant", true, true, false, "floor.revoke" },
@@ -251,5 +287,5 @@ int mu_ctl_conference(const struct mu_ctl *c, int argc, char **argv)
 			return act(c, &acts[i], id, argc - 2, argv + 2);
 	}
 	return mu_ctl_misused("conference: must be list, show ID, create [ID], or one of mute, unmute, mute-all, unmute-all, role, "
-			      "remove, lock, unlock, floor, broadcast, layout, stop-screen, end with an ID");
+			      "remove, admit, lock, unlock, floor, broadcast, layout, stop-screen, end with an ID");
 }

@@ -16,7 +16,7 @@ static void usage(FILE *f)
 	      "                        which there are; who is in one, who has the floor, who wants it\n"
 	      "  conference create [ID] [--title TEXT] [--moderated] [--layout equal|speaker|choice] [--loudest N]\n"
 	      "                        it goes on until it is ended; moderated: only who has the floor, and chairs, are heard\n"
-	      "  conference mute|unmute|remove ID ENDPOINT, floor|broadcast ID [ENDPOINT], mute-all|unmute-all|lock|unlock|stop-screen|end ID,\n"
+	      "  conference mute|unmute|remove|admit ID ENDPOINT, floor|broadcast ID [ENDPOINT], mute-all|unmute-all|lock|unlock|stop-screen|end ID,\n"
 	      "             role ID ENDPOINT chair|participant|listener, layout ID equal|speaker|choice\n"
 	      "                        what its chair may do; floor: give it, or without ENDPOINT take it back; broadcast: shown large to\n"
 	      "                        all, without ENDPOINT nobody in particular\n"

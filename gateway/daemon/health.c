@@ -29,8 +29,9 @@ static gboolean on_tick(gpointer arg)
 	mu_directory_expire(g->directory, now);
 	if (g->return_until_us && now >= g->return_until_us) {
 		g->return_until_us = 0;
-		mu_conferences_release_absent(g->conferences);
+		mu_conferences_release_absent(g->conferences, INT64_MAX);
 	}
+	mu_conferences_release_absent(g->conferences, now);
 	if (!g->asking || now - g->asked_us >= ASK_AGAIN_US) {
 		g->asking = true;
 		g->asked_us = now;

@@ -128,6 +128,7 @@ struct console {
 	struct down down;
 	struct room *room; /* NULL: in no conference */
 	struct mu_list room_link;
+	bool follows; /* its client has begun anew, and joins again */
 	bool put_out; /* of one that it was in, and why */
 	char put_out_why[96];
 };

@@ -5,6 +5,7 @@
 #include "webrtc/console.h"
 
 #define STATE_US  100000 /* between two states told to the same room */
+#define FOLLOWS_US 10000000 /* a page that is loaded anew joins again by then */
 #define VOICES_MS 60     /* between two looks at the levels */
 /* The whole state of a large conference goes to all of it: more rarely, the larger it is. */
 #define STATE_US_EACH 6
@@ -399,6 +400,10 @@ void console_absent(struct console *c)
 		return;
 	conference = c->room->conference;
 	leave_room(c);
-	if (!c->s->w->closing) /* else the conferences are kept as they are, for the next start */
+	if (c->s->w->closing)
+		return; /* the conferences are kept as they are, for the next start */
+	if (c->follows)
+		mu_conference_away(conference, c->s->ep->id, c->s->w->now_us() + FOLLOWS_US);
+	else
 		mu_conference_absent(conference, c->s->ep->id);
 }

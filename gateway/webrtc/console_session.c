@@ -156,8 +156,10 @@ static void end_abandoned(struct mu_webrtc *w, const struct mu_token *who, const
 		struct session *s = MU_CONTAINER_OF(it, struct session, link);
 
 		if (s->kind == SESSION_CONSOLE && !s->ended && !s->console->link && mu_token_same(&s->token, who) &&
-			strcmp(s->ep->id, endpoint) == 0)
+			strcmp(s->ep->id, endpoint) == 0) {
+			s->console->follows = true;
 			session_end(s, SESSION_LOST, "its client came back and began anew");
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ static void shown(struct mu_conferences *cs, struct mu_conference *c)
 
 	if (!text || mu_conference_members(c) > MU_MEMBERS_MAX || mu_conference_loudest(c) > MU_LOUDEST_MAX)
 		abort();
-	mu_conferences_release_absent(cs);
+	mu_conferences_release_absent(cs, INT64_MAX);
 	if (mu_conference_end(c, NULL, NULL) < 0 || mu_conferences_restore(cs, o, NULL) < 0)
 		abort();
 	free(text);

@@ -56,7 +56,7 @@ test('what a conference refuses is told in Chinese', () => {
   const details = ['city.east/hall is a listener: a chair has to make it a participant first', 'city/a is a listener: make it a participant first', 'city/a is a listener: it cannot share a screen',
     'city/a shares a screen: one at a time', 'the chair muted city/a: ask for the floor', 'only a chair of conference morning may lock it', 'only a chair of conference morning may show a site to all',
     'city/a is not in conference morning', 'conference morning is locked: ask a chair to unlock it', 'conference morning is full (512 members)', 'there is a conference morning already',
-    'there are 1024 conferences: end one first', 'removed by the chair', 'came in elsewhere',
+    'there are 1024 conferences: end one first', 'removed by the chair', 'removed by an operator', 'city/a was removed from conference morning: a chair or an operator has to admit it again', 'city/a was not removed from conference morning', 'city/a is not there now: give the floor to somebody who is', 'came in elsewhere',
     'the conference has ended', 'there is no conference morning', 'the token lacks the scope this needs: conference', 'city/a is in conference morning: leave that one first', 'city/a is in no conference'];
   for (const detail of details) assert.doesNotMatch(chinese(403, { title: 'not allowed', detail }), english, detail);
 });

@@ -294,6 +294,105 @@ static void test_mutes(void **state)
 	assert_int_equal(mu_conference_mute(w->c, HALL, "city/nobody", false, &w->e), -ENOENT);
 }
 
+static struct mu_conferences *taken_back(struct world *w)
+{
+	struct mu_conferences *again;
+
+	assert_int_equal(mu_conferences_new(w->d, NULL, &again), 0);
+	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), 0);
+	return again;
+}
+
+/* Who left is, when it comes back, what a chair made of it; over a restart too. */
+static void test_leaving_undoes_nothing(void **state)
+{
+	struct world *w = *state;
+	struct mu_conferences *again;
+	struct mu_conference *c;
+
+	make(w, false);
+	mu_conference_mute(w->c, NULL, EAST, true, &w->e);
+	assert_string_equal(w->last_why, "by an operator");
+	mu_conference_set_role(w->c, HALL, WEST, MU_ROLE_LISTENER, &w->e);
+	mu_conference_leave(w->c, EAST);
+	mu_conference_leave(w->c, WEST);
+	mu_conference_leave(w->c, NORTH); /* nobody did anything to it */
+	assert_int_equal(mu_conference_join(w->c, EAST, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	assert_false(mu_conference_heard(w->c, EAST));
+	assert_int_equal(mu_conference_mute(w->c, EAST, EAST, false, &w->e), -EPERM);
+	again = taken_back(w);
+	c = mu_conferences_find(again, "morning");
+	assert_int_equal(mu_conference_join(c, WEST, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	assert_int_equal(mu_conference_member(c, WEST)->role, MU_ROLE_LISTENER);
+	assert_int_equal(mu_conference_join(c, NORTH, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	assert_int_equal(mu_conference_member(c, NORTH)->role, MU_ROLE_PARTICIPANT);
+	mu_conferences_free(again);
+}
+
+static void test_removed_until_admitted(void **state)
+{
+	struct world *w = *state;
+	struct mu_conferences *again;
+	struct mu_conference *c;
+
+	make(w, false);
+	assert_int_equal(mu_conference_admit(w->c, HALL, EAST, &w->e), -ENOENT);
+	assert_int_equal(mu_conference_remove(w->c, HALL, EAST, &w->e), 0);
+	assert_string_equal(w->last_why, "removed by the chair");
+	assert_int_equal(mu_conference_join(w->c, EAST, NULL, MU_ROLE_CHAIR, 0, &w->e), -EACCES);
+	again = taken_back(w);
+	c = mu_conferences_find(again, "morning");
+	assert_int_equal(mu_conference_join(c, EAST, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), -EACCES);
+	mu_conferences_free(again);
+	assert_int_equal(mu_conference_admit(w->c, WEST, EAST, &w->e), -EPERM);
+	assert_int_equal(mu_conference_admit(w->c, NULL, EAST, &w->e), 0);
+	assert_string_equal(w->last, "conference.admitted");
+	assert_string_equal(w->last_why, "admitted by an operator");
+	assert_int_equal(mu_conference_join(w->c, EAST, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	assert_true(mu_conference_heard(w->c, EAST));
+	assert_int_equal(mu_conference_admit(w->c, HALL, EAST, &w->e), -ENOENT);
+}
+
+/* However many come and are removed: the oldest are forgotten. */
+static void test_former_are_bounded(void **state)
+{
+	struct world *w = *state;
+	json_t *kept;
+
+	make(w, false);
+	for (int i = 0; i < 300; i++) {
+		char id[32];
+
+		snprintf(id, sizeof(id), "city/m%d", i);
+		assert_int_equal(mu_conference_join(w->c, id, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+		assert_int_equal(mu_conference_remove(w->c, HALL, id, &w->e), 0);
+	}
+	kept = json_object_get(w->saved, "former");
+	assert_int_equal(json_array_size(kept), 256);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(kept, 255), "endpoint")), "city/m299");
+	assert_int_equal(mu_conference_join(w->c, "city/m0", NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	assert_int_equal(mu_conference_join(w->c, "city/m44", NULL, MU_ROLE_PARTICIPANT, 5, &w->e), -EACCES);
+}
+
+/* On its way back in another session: it has what it had, for a while. */
+static void test_away(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	mu_floor_request(w->c, EAST, &w->e);
+	mu_floor_request(w->c, WEST, &w->e);
+	mu_conference_away(w->c, EAST, 1000);
+	assert_false(mu_conference_member(w->c, EAST)->present);
+	mu_conferences_release_absent(w->cs, 999);
+	assert_int_equal(mu_conference_join(w->c, EAST, NULL, MU_ROLE_PARTICIPANT, 5, &w->e), 0);
+	mu_conferences_release_absent(w->cs, 1000);
+	assert_string_equal(mu_floor_holder(w->c), EAST);
+	mu_conference_away(w->c, EAST, 2000);
+	mu_conferences_release_absent(w->cs, 2000);
+	assert_string_equal(mu_floor_holder(w->c), WEST);
+}
+
 /* --- floor
  * -----------------------------------------------------------------------------------------------------------
  */
@@ -362,6 +461,26 @@ static void test_moderated(void **state)
 	assert_int_equal(mu_floor_revoke(w->c, HALL, &w->e), 0);
 	assert_false(mu_conference_heard(w->c, EAST));
 	assert_int_equal(mu_floor_revoke(w->c, HALL, &w->e), 0);
+}
+
+/* In an open conference the queue goes on whoever takes the floor back; who is absent is given nothing. */
+static void test_floor_goes_on(void **state)
+{
+	struct world *w = *state;
+
+	make(w, false);
+	mu_floor_request(w->c, EAST, &w->e);
+	mu_floor_request(w->c, WEST, &w->e);
+	assert_int_equal(mu_floor_revoke(w->c, NULL, &w->e), 0);
+	assert_string_equal(mu_floor_holder(w->c), WEST);
+	assert_int_equal(mu_conference_member(w->c, EAST)->hand_us, 0);
+	mu_conference_absent(w->c, EAST);
+	assert_int_equal(mu_floor_grant(w->c, HALL, EAST, &w->e), -EBUSY);
+	assert_string_equal(mu_floor_holder(w->c), WEST);
+	assert_int_equal(mu_floor_revoke(w->c, NULL, &w->e), 0);
+	assert_string_equal(w->last_why, "revoked by an operator");
+	assert_int_equal(mu_floor_grant(w->c, HALL, WEST, &w->e), 0);
+	assert_string_equal(w->last_why, "granted by the chair");
 }
 
 /* --- stage
@@ -487,7 +606,7 @@ static void test_state_survives(void **state)
 	assert_string_equal(mu_floor_holder(c), WEST);
 	assert_int_equal(mu_conference_member(c, EAST)->hand_us / 1000, mu_conference_member(w->c, EAST)->hand_us / 1000);
 	assert_int_equal(mu_conference_join(c, WEST, NULL, MU_ROLE_LISTENER, 9, &w->e), 0);
-	mu_conferences_release_absent(again);
+	mu_conferences_release_absent(again, INT64_MAX);
 	assert_string_equal(mu_floor_holder(c), WEST); /* it came back in time */
 	mu_conference_absent(c, WEST);
 	assert_string_equal(mu_floor_holder(c), "");
@@ -495,7 +614,7 @@ static void test_state_survives(void **state)
 	assert_int_equal(mu_conferences_new(w->d, NULL, &again), 0);
 	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), 0);
 	c = mu_conferences_find(again, "morning");
-	mu_conferences_release_absent(again); /* nobody did */
+	mu_conferences_release_absent(again, INT64_MAX); /* nobody did */
 	assert_string_equal(mu_floor_holder(c), "");
 	assert_int_equal(mu_conference_member(c, EAST)->hand_us, 0);
 	mu_conferences_free(again);
@@ -583,6 +702,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rank_takes_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_queue_is_by_rank_then_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moderated, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leaving_undoes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed_until_admitted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_former_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_floor_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_sees_what, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_screen, setup, teardown),

@@ -293,7 +293,8 @@ void mu_conferences_free(struct mu_conferences *cs)
 	(void)cs;
 }
 
-void mu_conferences_release_absent(struct mu_conferences *cs)
+void mu_conferences_release_absent(struct mu_conferences *cs, int64_t now_us)
 {
 	(void)cs;
+	(void)now_us;
 }

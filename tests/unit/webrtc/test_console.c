@@ -188,7 +188,8 @@ static void test_resume(void **state)
 	client_flush(&a);
 	client_open(&a);
 	client_say(&a, "hello", "{ss ss}", "token", "t1,conference,city/hall", "session", session);
-	assert_string_equal(text_of(client_got(&a, "conference"), "why"), "removed by the chair");
+	assert_string_equal(text_of(client_got(&a, "conference"), "why"), "removed by an operator");
+	assert_int_equal(mu_conference_admit(kit.c, NULL, "city/hall", NULL), 0);
 	client_join(&a);
 	client_flush(&a);
 	/* lost for good */
@@ -252,6 +253,7 @@ static void test_a_crashed_client_begins_anew(void **state)
 	client_enter(&a, "t1,conference,city/hall", "city/hall");
 	client_join(&a);
 	client_publish(&a);
+	assert_int_equal(mu_floor_request(kit.c, "city/hall", NULL), 1);
 	memcpy(first, a.session, sizeof(first));
 	client_lose(&a);
 	client_flush(&a);
@@ -264,8 +266,10 @@ static void test_a_crashed_client_begins_anew(void **state)
 	assert_null(session_find(kit.f->w, first));
 	assert_int_equal(mu_directory_find(kit.f->d, "city/hall")->state, MU_ENDPOINT_LOST); /* held */
 	client_publish(&a);
+	assert_false(mu_conference_member(kit.c, "city/hall")->present);
 	client_join(&a);
 	assert_true(mu_conference_member(kit.c, "city/hall")->present);
+	assert_string_equal(mu_floor_holder(kit.c), "city/hall"); /* it was on its way back */
 	fake_pass(30100); /* the first one's time is over, and changes nothing */
 	assert_true(mu_conference_member(kit.c, "city/hall")->present);
 	assert_int_equal(mu_directory_find(kit.f->d, "city/hall")->state, MU_ENDPOINT_LIVE);
