@@ -52,6 +52,7 @@ struct mu_estimate {
 	int64_t base_us[2], base_since_us; /* of arrived - sent, in two spans */
 	int64_t queue_us;
 	/* silence */
+	bool cut; /* nothing arrives, as far as is known */
 	int64_t feedback_us, silent_cut_us;
 	double before_silence_bps; /* 0: none lately */
 };

@@ -288,11 +288,30 @@ static void jumped(struct mu_estimate *e, double rate, int64_t now_us)
 		decrease(e, rate, now_us);
 }
 
+/* What was sent while the line was cut is lost, and says nothing of what it bears now.
+ * @return when the first packet was sent that came after the cut; INT64_MIN: there was none */
+static int64_t end_of_cut(struct mu_estimate *e, const struct mu_fate *fates, size_t n)
+{
+	int64_t first_us = INT64_MAX;
+
+	if (!e->cut)
+		return INT64_MIN;
+	for (size_t i = 0; i < n; i++) {
+		if (!fates[i].lost)
+			first_us = MU_MIN(first_us, fates[i].sent_us);
+	}
+	if (first_us == INT64_MAX)
+		return first_us; /* it is cut still */
+	e->cut = false;
+	return first_us;
+}
+
 void mu_estimate_feedback(
 	struct mu_estimate *e, const struct mu_fate *fates, size_t n, int64_t rtt_us, int64_t now_us)
 {
 	double proven = 0, rate, acked;
 	int64_t last_arrived_us = INT64_MIN, least_us = INT64_MAX, last_us = 0;
+	int64_t since_us = end_of_cut(e, fates, n);
 
 	if (rtt_us > 0)
 		e->rtt_us = rtt_us;
@@ -300,6 +319,8 @@ void mu_estimate_feedback(
 	for (size_t i = 0; i < n; i++) {
 		const struct mu_fate *f = &fates[i];
 
+		if (f->lost && f->sent_us < since_us)
+			continue;
 		e->expected++;
 		if (f->lost) {
 			e->lost++;
@@ -334,6 +355,7 @@ void mu_estimate_tick(struct mu_estimate *e, int64_t now_us)
 		return;
 	if (e->before_silence_bps == 0)
 		e->before_silence_bps = mu_estimate_bps(e);
+	e->cut = true;
 	e->silent_cut_us = now_us;
 	e->delay_bps = clamp(e, e->delay_bps / 2);
 	e->decreased_us = now_us;

@@ -103,13 +103,18 @@ bool mu_estimate_probe(struct mu_estimate *e, uint32_t wanted_bps, int64_t now_u
 		/* what the last feedback said holds for a while only: where all is paused none comes, unless
 		 * for a probe */
 		bool stale = now_us - e->feedback_us > INTERVAL_MIN_US;
+		/* a line that was cut is often as good as before: that is asked at once */
+		bool back = !e->cut && e->before_silence_bps > 0;
 
-		if (now_us - p->sent_us < p->interval_us || now_us - e->decreased_us < INTERVAL_MIN_US ||
-			(!stale && (e->trend.usage != MU_USAGE_NORMAL || e->loss > 0.1)))
+		if (!stale && (e->trend.usage != MU_USAGE_NORMAL || e->loss > 0.1))
 			return false;
-		goal = MU_MAX(2 * now_bps,
-			0.75 * e->before_silence_bps); /* a line that was cut is often as good as before */
-		e->before_silence_bps = 0;
+		if (!back && (now_us - p->sent_us < p->interval_us || now_us - e->decreased_us < INTERVAL_MIN_US))
+			return false;
+		goal = 2 * now_bps;
+		if (back) {
+			goal = MU_MAX(goal, 0.75 * e->before_silence_bps);
+			e->before_silence_bps = 0;
+		}
 		probe_judged(p, false); /* until its answer says otherwise */
 	}
 	goal = MU_MIN(goal, MU_MIN(wanted_bps * 1.25, (double)e->limits.max_bps));

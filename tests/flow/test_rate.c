@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "adapt/adapt.h"
 #include "screen.h"
 #include "conference/conference.h"
 
@@ -307,6 +308,33 @@ static void test_silence(void **state)
 	screen_down(&s);
 }
 
+/* The line is cut for a second and a half and is then as it was, as where a NAT forgets: what was lost meanwhile is no sign of a
+ * bad line. */
+static void test_cut(void **state)
+{
+	struct view *v;
+
+	(void)state;
+	screen_up(&s);
+	screen_camera(&s, simulcast, 3, true);
+	screen_watch(&s, (struct link_way){ .bps = 3000000, .delay_us = 20000 });
+	v = screen_show(&s, 0, MU_VIDEO, MU_URGENT_CONFERENCE, false);
+	screen_show(&s, 0, MU_AUDIO, MU_URGENT_CONFERENCE, false);
+	screen_run(&s, 8 * S);
+	assert_int_equal(v->layer, HIGH);
+	s.link.down.way.lose_first = 1000000;
+	screen_run(&s, 3 * S / 2);
+	s.link.down.way.lose_first = 0;
+	screen_run(&s, S);
+	tell("a second after the cut");
+	assert_true(flow_figures(&s.f, s.t)->link.limit != MU_LIMIT_LOSS);
+	assert_true(flow_figures(&s.f, s.t)->link.estimate_bps > 700000);
+	screen_run(&s, 2 * S);
+	tell("three seconds after it");
+	assert_int_equal(v->layer, HIGH);
+	screen_down(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_urgent_keeps_its_layer),
 		cmocka_unit_test(test_no_feedback_at_all),
 		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
