@@ -258,7 +258,8 @@ static void happened(struct room *r, const struct mu_event *ev)
 	if (last)
 		return;
 	touch_all(r);
-	state_is_due(r);
+	if (!speaker) /* said in a few bytes already, and often: a large conference's state has many */
+		state_is_due(r);
 }
 
 static void tell_everybody(struct mu_webrtc *w, const struct mu_event *ev)
