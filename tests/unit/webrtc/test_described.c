@@ -247,6 +247,8 @@ static void hold_a_conference(struct mu_directory *d)
 	assert_int_equal(mu_conference_set_layout(c, NULL, MU_LAYOUT_EQUAL, NULL), 0);
 	mu_conference_speaks(c, "city/a");
 	assert_int_equal(mu_conference_leave(c, "city/b"), 0);
+	assert_int_equal(mu_conference_remove(c, NULL, "city/a", NULL), 0);
+	assert_int_equal(mu_conference_admit(c, NULL, "city/a", NULL), 0);
 	assert_int_equal(mu_conference_end(c, NULL, NULL), 0);
 	mu_conferences_free(cs);
 }
