@@ -265,7 +265,9 @@ static void test_places_of_tokens(void **state)
 	"\"members\":[{\"endpoint\":\"city/a\",\"name\":\"A\",\"role\":\"chair\",\"rank\":1,\"present\":true,\"muted\":false,"  \
 	"\"since\":\"2026-11-24T22:04:41.000Z\",\"hand\":null},"                                                            \
 	"{\"endpoint\":\"city/b\",\"name\":\"B\",\"role\":\"listener\",\"rank\":9,\"present\":false,\"muted\":true,"         \
-	"\"muted_by_chair\":true,\"since\":\"2026-11-24T22:04:42.000Z\",\"hand\":\"2026-11-24T22:04:43.000Z\"}]}"
+	"\"muted_by_chair\":true,\"since\":\"2026-11-24T22:04:42.000Z\",\"hand\":\"2026-11-24T22:04:43.000Z\"}],"       \
+	"\"former\":[{\"endpoint\":\"city/x\",\"removed\":true,\"since\":\"2026-11-24T22:05:00.000Z\"},"                    \
+	"{\"endpoint\":\"city/y\",\"removed\":false,\"muted_by_chair\":true,\"since\":\"2026-11-24T22:05:00.000Z\"}]}"
 
 /* What each command asks for, and how the answer looks. */
 static void test_conferences_are_led(void **state)
@@ -283,6 +285,7 @@ static void test_conferences_are_led(void **state)
 		{ "unmute-all morning", "POST", "{\"act\":\"unmute.all\"}" },
 		{ "role morning city/a chair", "POST", "{\"act\":\"role\",\"endpoint\":\"city/a\",\"value\":\"chair\"}" },
 		{ "remove morning city/a", "POST", "{\"act\":\"remove\",\"endpoint\":\"city/a\"}" },
+		{ "admit morning city/x", "POST", "{\"act\":\"admit\",\"endpoint\":\"city/x\"}" },
 		{ "lock morning", "POST", "{\"act\":\"lock\"}" },
 		{ "unlock morning", "POST", "{\"act\":\"unlock\"}" },
 		{ "floor morning city/a", "POST", "{\"act\":\"floor.grant\",\"endpoint\":\"city/a\"}" },
@@ -306,10 +309,16 @@ static void test_conferences_are_led(void **state)
 		assert_said("floor screen");
 		assert_said("absent since 2026-11-24T22:04:42.000Z");
 		assert_said("hand muted-by-chair");
+		assert_said("city/x was removed at 2026-11-24T22:05:00.000Z; to let it in again: musterctl conference admit morning city/x\n");
+		assert_null(strstr(said, "city/y"));
 		asked(pid);
 		assert_said(cases[i].line);
 		assert_said(cases[i].body);
 	}
+	port = gateway("{\"id\":\"m\",\"title\":\"a\\u001b[2Jb\\u0085\",\"members\":[]}", &pid);
+	assert_int_equal(run("$M --url http://127.0.0.1:%u conference show m", port), 0);
+	assert_said("m (a?[2Jb??)"); /* nothing steers the terminal */
+	asked(pid);
 	port = gateway("{\"ended\":\"morning\"}", &pid);
 	assert_int_equal(run("$M --url http://127.0.0.1:%u conference end morning", port), 0);
 	assert_said("conference morning has ended\n");
