@@ -110,6 +110,7 @@ static void add_member(struct mu_table *t, json_t *conference, json_t *m)
 }
 
 /* One line that is no table: what steers a terminal is left out here, too. */
+static void print_line(const char *fmt, ...) MU_PRINTF(1, 2);
 static void print_line(const char *fmt, ...)
 {
 	struct mu_table t = { .columns = 1 };
