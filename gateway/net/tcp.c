@@ -272,7 +272,7 @@ static void accept_some(struct mu_worker *w, unsigned which, int64_t now_us)
  * ----------------------------------------------------------------------------------------------------------------
  */
 
-static void give_up(struct mu_worker *w, unsigned n, int64_t now_us)
+static void hand_up(struct mu_worker *w, unsigned n, int64_t now_us)
 {
 	w->stats.rx_datagrams += n;
 	if (n > 0)
@@ -291,11 +291,11 @@ static int split(struct mu_worker *w, struct tcp_conn *c, const uint8_t *data, s
 		out[n].path = &c->path;
 		w->stats.rx_bytes += out[n].len;
 		if (++n == RX_SPLIT_MAX) {
-			give_up(w, n, now_us);
+			hand_up(w, n, now_us);
 			n = 0;
 		}
 	}
-	give_up(w, n, now_us);
+	hand_up(w, n, now_us);
 	if (more < 0)
 		return more;
 	c->n_part = len - at;
