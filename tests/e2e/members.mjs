@@ -169,8 +169,8 @@ export async function compareFrames(members, ms, shareOf = () => 0.95) {
         Object.assign(row, { came: new Set(numbers).size, backwards: numbers.filter((n, i) => n < numbers[i - 1]).length,
           unreadable: pictures[o.endpoint].length - numbers.length, widths: [...new Set(pictures[o.endpoint].map((x) => x.width))] });
       }
-      // what a page encoded at that size; what webrtcbin drew
-      row.sent = o.kind === 'page' ? row.widths.reduce((sum, w) => sum + (after[o.endpoint][w] ?? 0) - (before[o.endpoint][w] ?? 0), 0)
+      // what a page encoded at that size; where another one was shown meanwhile, both had the same pictures; what webrtcbin drew
+      row.sent = o.kind === 'page' ? Math.max(0, ...row.widths.map((w) => (after[o.endpoint][w] ?? 0) - (before[o.endpoint][w] ?? 0)))
         : (await o.report()).sent - drawn[o.endpoint];
       rows.push(row);
     }
