@@ -88,8 +88,8 @@ static bool flows(const struct mu_track *t)
 	return shape.flows;
 }
 
-/* Where there is a picture, the next source begins with one of the same moment; where there is none, with the
- * first there is. */
+/* Where there is a picture, the next source begins with one of the same moment, and where what went out goes on,
+ * with one that did not; where there is none, with the first there is. */
 static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 {
 	struct fit_source *s = &f->sources[f->present == &f->sources[0]];
@@ -99,9 +99,12 @@ static void begin(struct fit *f, struct mu_track *track, int64_t now_us)
 	s->track = mu_track_ref(track);
 	s->number = ++f->last_number;
 	s->sink.deliver = deliver;
-	s->sink.afresh = f->present && flows(f->present->track);
+	s->sink.afresh = f->resumes || (f->present && flows(f->present->track));
 	f->next = s;
 	mu_track_add_sink(track, f->out->t->worker, &s->sink, now_us);
+	if (f->resumes && f->out->kind == MU_VIDEO) /* nothing is shown meanwhile */
+		mu_track_ask_key(track, f->out->t->worker, now_us);
+	f->resumes = false;
 }
 
 /* A layer that rests comes only if somebody takes it: while there is a picture, it is waited for with the
@@ -152,8 +155,10 @@ void fit_feed(struct out_stream *o, struct mu_feed *feed, int64_t now_us)
 	}
 	if (f->next && !is_fed(&f->feed, f->next->track))
 		let_go(f, &f->next);
-	if (kept == 0)
+	if (kept == 0) {
 		wire_forget(o); /* another endpoint's */
+		f->resumes = false;
+	}
 	if (kept < old.n_layers || kept < f->feed.n_layers)
 		f->allocated = false; /* what was allocated was for others */
 	else if (f->target.layer >= 0)
@@ -178,6 +183,7 @@ void fit_resume(struct out_stream *o, int64_t now_us)
 	struct fit *f = o->fit;
 
 	f->lapsed = false;
+	f->resumes = f->present != NULL;
 	let_go(f, &f->present);
 	let_go(f, &f->next);
 	fit_choose(f, now_us);

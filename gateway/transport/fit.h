@@ -104,6 +104,7 @@ struct fit {
 	struct fit_target target;
 	bool allocated; /* the target was set from outside */
 	bool over;	/* its pictures wait too long: none goes out before a key frame */
+	bool resumes;	/* what begins next continues what went out */
 	bool lapsed;	/* something was not sent: it goes on with a key frame */
 	struct fit_source sources[2];
 	struct fit_source *present, *next; /* next waits for a key frame */

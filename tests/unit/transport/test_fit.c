@@ -463,6 +463,28 @@ static void test_the_key_frame_is_on_its_way(void **state)
 	down();
 }
 
+/* Pictures that were given up go on with a key frame that did not go out before, however young the one in the cache is. */
+static void test_goes_on_where_it_was(void **state)
+{
+	unsigned keys;
+	uint64_t from;
+
+	(void)state;
+	up(true, 1);
+	FEED(&e, 0, 0);
+	run(S);
+	c.l[0].want_key = true;
+	run(3 * CAST_FRAME_US);
+	keys = c.l[0].keys;
+	from = e.highest;
+	fit_resume(eye_out(&e), c.now_us);
+	run(S / 5);
+	assert_int_equal(c.l[0].keys, keys + 1);
+	assert_true(eye_got(&e, from + 1)->key);
+	eye_check(&e);
+	down();
+}
+
 /* Not sent to for a while: it goes on with a key frame, without a hole. */
 static void test_goes_on_after_silence(void **state)
 {
@@ -635,6 +657,7 @@ int main(void)
 		cmocka_unit_test(test_requests_of_many_changes),
 		cmocka_unit_test(test_a_viewer_asks_for_a_key_frame),
 		cmocka_unit_test(test_the_key_frame_is_on_its_way),
+		cmocka_unit_test(test_goes_on_where_it_was),
 		cmocka_unit_test(test_goes_on_after_silence),
 		cmocka_unit_test(test_audio),
 		cmocka_unit_test(test_hostile_sources),
