@@ -68,7 +68,7 @@ export class People {
     for (const { endpoint } of (this.state.former ?? []).filter(f => f.removed)) {
       list.append(keyed(endpoint, make('li', {}, make('span', { className: 'name', textContent: endpoint }), this.button('act.admit', 'admit', { endpoint }))));
     }
-    return list.children.length ? [make('h4', { textContent: t('people.removed') }), list] : [];
+    return list.children.length ? [make('h3', { textContent: t('people.removed') }), list] : [];
   }
 
   /** @param ask asked first: text, and what yes is called */
