@@ -41,6 +41,7 @@ static int restore_member(struct mu_conference *c, const json_t *o, struct mu_er
 {
 	const char *endpoint = text(o, "endpoint");
 	json_int_t rank = json_integer_value(json_object_get(o, "rank"));
+	int64_t since_us = time_of(text(o, "since"));
 	enum mu_role role;
 	struct mu_member *m;
 
@@ -60,8 +61,8 @@ static int restore_member(struct mu_conference *c, const json_t *o, struct mu_er
 	m->muted_by_chair = m->muted && flag(o, "muted_by_chair");
 	m->role_given = flag(o, "role_given");
 	m->since_us = mu_clock_wall_us();
-	if (!flag(o, "present")) /* it was absent before the restart already */
-		m->since_us = time_of(text(o, "since"));
+	if (!flag(o, "present") && since_us) /* it was absent before the restart already */
+		m->since_us = since_us;
 	m->hand_us = time_of(text(o, "hand"));
 	m->awaited_until_us = INT64_MAX;
 	return 0;

@@ -266,6 +266,24 @@ static void test_state_survives(void **state)
 	mu_conferences_free(again);
 }
 
+/* Absent since then, and not since the restart. */
+static void test_absent_before_the_restart(void **state)
+{
+	struct world *w = *state;
+	struct mu_conferences *again;
+	int64_t since_us;
+
+	make(w, false);
+	mu_conference_absent(w->c, WEST);
+	since_us = mu_conference_member(w->c, WEST)->since_us;
+	while (mu_clock_wall_us() / 1000 == since_us / 1000)
+		;
+	assert_int_equal(mu_conferences_new(w->d, NULL, &again), 0);
+	assert_int_equal(mu_conferences_restore(again, w->saved, &w->e), 0);
+	assert_int_equal(mu_conference_member(mu_conferences_find(again, "morning"), WEST)->since_us / 1000, since_us / 1000);
+	mu_conferences_free(again);
+}
+
 static json_t *member_of(json_t *state, const char *endpoint)
 {
 	json_t *m;
@@ -344,6 +362,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_large_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_screen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state_survives, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_absent_before_the_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_state_is_refused, setup, teardown),
 	};
 
